@@ -1,0 +1,22 @@
+//! `Engine`: the seam between guest code and kernel. Interpreter and JIT both stand behind it.
+
+use memory::{AddressSpace, SpaceId};
+
+use crate::exit::Exit;
+use crate::state::CpuState;
+
+/// Something that runs guest instructions.
+pub trait Engine {
+    /// Runs the task whose registers are `cpu` in `space` until something needs the kernel layer or about
+    /// `budget` instructions have run. `cpu` is exact whenever this returns.
+    fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit;
+
+    /// `child` has just become a copy of `parent` (fork): translations valid there are valid here.
+    fn forked(&mut self, parent: SpaceId, child: SpaceId);
+
+    /// `space` is gone for good.
+    fn forget(&mut self, space: SpaceId);
+
+    /// Guest instructions run so far, for measuring.
+    fn instructions(&self) -> u64;
+}

@@ -1,0 +1,68 @@
+//! `BlockDevice`: what a file system needs of the disk below it.
+
+use std::fmt;
+
+/// Why bytes of a disk are not there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BlockError {
+    /// They are being fetched: try again when the disk says that something has arrived.
+    Pending,
+    /// They can't be had; the text names what and why.
+    Failed(String),
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BlockError::Pending => f.write_str("not here yet"),
+            BlockError::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for BlockError {}
+
+/// A disk that is read and written by byte range.
+pub trait BlockDevice {
+    /// Bytes on the disk.
+    fn size_bytes(&self) -> u64;
+
+    /// Fills `to` from `offset` on.
+    ///
+    /// # Errors
+    /// [`BlockError::Pending`] has started whatever fetching is needed; `to` is then unspecified.
+    fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError>;
+
+    /// Replaces the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; a write of part of a block may need the block first. Nothing is written then.
+    fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError>;
+}
+
+/// A disk image held in memory, for tests and small tools.
+impl BlockDevice for Vec<u8> {
+    fn size_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        let range = byte_range(offset, to.len(), self.len())?;
+        to.copy_from_slice(&self[range]);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError> {
+        let range = byte_range(offset, from.len(), self.len())?;
+        self[range].copy_from_slice(from);
+        Ok(())
+    }
+}
+
+/// The indices of `len` bytes from `offset` on a disk of `size` bytes.
+fn byte_range(offset: u64, len: usize, size: usize) -> Result<std::ops::Range<usize>, BlockError> {
+    let end = offset.checked_add(len as u64).filter(|end| *end <= size as u64);
+    let end =
+        end.ok_or_else(|| BlockError::Failed(format!("{len} bytes at {offset} lie past the disk's end ({size})")))?;
+    Ok(offset as usize..end as usize)
+}

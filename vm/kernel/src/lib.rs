@@ -1,0 +1,9 @@
+//! The Linux kernel layer: answers the system calls of guest programs.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`stop`] | why an operation has no result yet: an errno, or something to wait for |
+//! | [`vfs`] | paths, mounts, permissions |
+
+pub mod stop;
+pub mod vfs;

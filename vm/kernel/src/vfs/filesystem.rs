@@ -1,0 +1,193 @@
+//! `FileSystem`: what ext2, tmpfs, procfs and the others each provide. Inodes are numbers, paths are not known
+//! here, permissions are checked by the caller ([`super::Vfs`]).
+
+use abi::Errno;
+
+use crate::stop::Outcome;
+
+/// Number of an inode within its file system; never 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Ino(pub u64);
+
+/// Kind of file, the `S_IFMT` part of a mode.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)]
+pub enum FileKind {
+    Regular,
+    Directory,
+    Symlink,
+    CharDevice,
+    BlockDevice,
+    Fifo,
+    Socket,
+}
+
+/// Seconds and nanoseconds since 1970, UTC.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Timestamp {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// 0 to 999,999,999.
+    pub nanoseconds: u32,
+}
+
+/// What `stat` tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attributes {
+    pub ino: Ino,
+    pub kind: FileKind,
+    /// Permission, setuid, setgid and sticky bits (0o7777).
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    pub links: u32,
+    pub size_bytes: u64,
+    /// 512-byte units in use.
+    pub blocks: u64,
+    /// Preferred I/O size.
+    pub block_size: u32,
+    /// Device number of a device node (`makedev(3)` encoding, 64 bits).
+    pub rdev: u64,
+    pub accessed: Timestamp,
+    pub modified: Timestamp,
+    pub changed: Timestamp,
+}
+
+/// Attributes to change; `None` stays as it is. `changed` is always set to the file system's time.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SetAttributes {
+    pub mode: Option<u16>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub size_bytes: Option<u64>,
+    pub accessed: Option<Timestamp>,
+    pub modified: Option<Timestamp>,
+}
+
+/// A file to create.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFile<'a> {
+    pub kind: FileKind,
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    /// For device nodes.
+    pub rdev: u64,
+    /// For symbolic links.
+    pub target: &'a [u8],
+}
+
+/// An entry that `getdents64` reports.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirEntry {
+    pub ino: Ino,
+    pub kind: FileKind,
+    pub name: Vec<u8>,
+    /// Where reading goes on after this entry.
+    pub next_cookie: u64,
+}
+
+/// What `statfs` tells.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct FileSystemStatus {
+    /// `f_type`, the magic number.
+    pub magic: u64,
+    pub block_size: u64,
+    pub blocks: u64,
+    pub blocks_free: u64,
+    pub blocks_available: u64,
+    pub files: u64,
+    pub files_free: u64,
+    pub name_len_max: u64,
+}
+
+/// A mounted file system.
+///
+/// Every method may return `Stop::Wait(Wait::Disk)`, having changed nothing; the caller makes the same call again
+/// later. Methods that change a read-only file system fail with `EROFS`.
+#[allow(unused_variables)]
+pub trait FileSystem {
+    /// Root directory.
+    fn root(&self) -> Ino;
+
+    /// The time that new timestamps get from now on (called before each operation that may set one).
+    fn set_time(&mut self, now: Timestamp) {}
+
+    /// Inode of an entry (`.` and `..` are resolved by the caller).
+    fn lookup(&mut self, dir: Ino, name: &[u8]) -> Outcome<Ino>;
+
+    /// Attributes of an inode.
+    fn attributes(&mut self, ino: Ino) -> Outcome<Attributes>;
+
+    /// Changes attributes; a `size_bytes` truncates or extends.
+    fn set_attributes(&mut self, ino: Ino, set: &SetAttributes) -> Outcome<()> {
+        Err(Errno::EPERM.into())
+    }
+
+    /// Reads from a regular file; fewer bytes than asked only at its end.
+    fn read(&mut self, ino: Ino, offset: u64, to: &mut [u8]) -> Outcome<usize>;
+
+    /// Writes to a regular file, extending it as needed.
+    fn write(&mut self, ino: Ino, offset: u64, from: &[u8]) -> Outcome<usize> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Target of a symbolic link.
+    fn read_link(&mut self, ino: Ino) -> Outcome<Vec<u8>> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Entries from `cookie` on (0 is the start), `.` and `..` included, until `each` returns false: the entry it
+    /// refused is the next one's start.
+    fn read_dir(&mut self, dir: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry) -> bool) -> Outcome<()>;
+
+    /// Creates a file of any kind.
+    fn create(&mut self, dir: Ino, name: &[u8], new: &NewFile<'_>) -> Outcome<Ino> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Adds a hard link.
+    fn link(&mut self, dir: Ino, name: &[u8], ino: Ino) -> Outcome<()> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Removes an entry that is not a directory. An inode without links lives on until [`Self::release`].
+    fn unlink(&mut self, dir: Ino, name: &[u8]) -> Outcome<()> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Removes an empty directory.
+    fn remove_dir(&mut self, dir: Ino, name: &[u8]) -> Outcome<()> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Moves an entry, replacing a compatible one in the way (`rename(2)`); the caller has checked for loops.
+    fn rename(&mut self, from: (Ino, &[u8]), to: (Ino, &[u8])) -> Outcome<()> {
+        Err(Errno::EROFS.into())
+    }
+
+    /// Someone holds this inode open (or maps it, or stands in it): keep it even without links. Counted.
+    fn retain(&mut self, ino: Ino) {}
+
+    /// Undoes one [`Self::retain`]; frees the inode if it has neither links nor holders. The freeing itself may have
+    /// to wait for the disk, so a file system queues it and works it off in later calls.
+    fn release(&mut self, ino: Ino) {}
+
+    /// Extended attribute, by its full name (`user.x`).
+    fn get_xattr(&mut self, ino: Ino, name: &[u8]) -> Outcome<Vec<u8>> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// Names of all extended attributes.
+    fn list_xattrs(&mut self, ino: Ino) -> Outcome<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+
+    /// Sets or (with `None`) removes an extended attribute.
+    fn set_xattr(&mut self, ino: Ino, name: &[u8], value: Option<&[u8]>) -> Outcome<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// Size and use.
+    fn status(&mut self) -> Outcome<FileSystemStatus>;
+}
