@@ -2,8 +2,10 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`credentials`] | on whose behalf a task acts |
 //! | [`stop`] | why an operation has no result yet: an errno, or something to wait for |
 //! | [`vfs`] | paths, mounts, permissions |
 
+pub mod credentials;
 pub mod stop;
 pub mod vfs;

@@ -3,6 +3,7 @@
 
 use abi::Errno;
 
+use super::Location;
 use crate::stop::Outcome;
 
 /// Number of an inode within its file system; never 0.
@@ -33,6 +34,7 @@ pub struct Timestamp {
 
 /// What `stat` tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The names are those of the man page.
 pub struct Attributes {
     pub ino: Ino,
     pub kind: FileKind,
@@ -55,6 +57,7 @@ pub struct Attributes {
 
 /// Attributes to change; `None` stays as it is. `changed` is always set to the file system's time.
 #[derive(Clone, Copy, Default, Debug)]
+#[allow(missing_docs)] // The names are those of the man page.
 pub struct SetAttributes {
     pub mode: Option<u16>,
     pub uid: Option<u32>,
@@ -66,6 +69,7 @@ pub struct SetAttributes {
 
 /// A file to create.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // The names are those of the man page.
 pub struct NewFile<'a> {
     pub kind: FileKind,
     pub mode: u16,
@@ -79,6 +83,7 @@ pub struct NewFile<'a> {
 
 /// An entry that `getdents64` reports.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The names are those of the man page.
 pub struct DirEntry {
     pub ino: Ino,
     pub kind: FileKind,
@@ -89,6 +94,7 @@ pub struct DirEntry {
 
 /// What `statfs` tells.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The names are those of the man page.
 pub struct FileSystemStatus {
     /// `f_type`, the magic number.
     pub magic: u64,
@@ -137,6 +143,12 @@ pub trait FileSystem {
         Err(Errno::EINVAL.into())
     }
 
+    /// Where a magic link leads: one that stands for an open file or a task's directory rather than for a path
+    /// (`/proc/self/exe`, `/proc/self/fd/3`). `None` for an ordinary symbolic link.
+    fn magic_link(&mut self, ino: Ino) -> Outcome<Option<Location>> {
+        Ok(None)
+    }
+
     /// Entries from `cookie` on (0 is the start), `.` and `..` included, until `each` returns false: the entry it
     /// refused is the next one's start.
     fn read_dir(&mut self, dir: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry) -> bool) -> Outcome<()>;
@@ -161,9 +173,24 @@ pub trait FileSystem {
         Err(Errno::EROFS.into())
     }
 
+    /// Creates a file without a name (`O_TMPFILE`); the caller retains it at once. `dir` says where it may be linked.
+    fn create_unnamed(&mut self, dir: Ino, new: &NewFile<'_>) -> Outcome<Ino> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
     /// Moves an entry, replacing a compatible one in the way (`rename(2)`); the caller has checked for loops.
     fn rename(&mut self, from: (Ino, &[u8]), to: (Ino, &[u8])) -> Outcome<()> {
         Err(Errno::EROFS.into())
+    }
+
+    /// Swaps two entries (`RENAME_EXCHANGE`); the caller has checked for loops.
+    fn exchange(&mut self, one: (Ino, &[u8]), other: (Ino, &[u8])) -> Outcome<()> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// The file has been read: its access time, and nothing else, becomes the file system's time.
+    fn touch(&mut self, ino: Ino) -> Outcome<()> {
+        Ok(())
     }
 
     /// Someone holds this inode open (or maps it, or stands in it): keep it even without links. Counted.
@@ -190,4 +217,24 @@ pub trait FileSystem {
 
     /// Size and use.
     fn status(&mut self) -> Outcome<FileSystemStatus>;
+
+    /// Brings everything to the device below, and works off what had to wait.
+    fn sync(&mut self) -> Outcome<()> {
+        Ok(())
+    }
+
+    /// Name of its type as `/proc/mounts` shows it.
+    fn type_name(&self) -> &'static str {
+        "none"
+    }
+
+    /// Whether nothing in it can be changed.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// Whether entries come and go other than through the calls above (procfs): lookups are then never cached.
+    fn is_volatile(&self) -> bool {
+        false
+    }
 }

@@ -1,9 +1,233 @@
 //! The virtual file system: paths, mounts, permissions, over file systems that know only inodes.
 //!
+//! [`Vfs`] resolves paths ([`Vfs::resolve`], [`Vfs::open`]) and changes directories ([`Vfs::mkdir`], [`Vfs::rename`],
+//! …) for a [`Context`]: whoever asks, and where they stand. A resolved file is a [`Location`], which is then read,
+//! written, examined and changed through its own methods, with or without a path.
+//!
+//! **Invariant:** every call may fail with `Stop::Wait` and is then repeated from the start, so each makes at most one
+//! change to one file system, as its last fallible step.
+//!
 //! | module | subject |
 //! |---|---|
 //! | [`filesystem`] | the trait each file system implements |
+//! | [`volume`] | a file system in use |
+//! | [`dentry`] | names in directories, cached |
+//! | [`location`] | a resolved file: dentry and mount; reading, writing, its path |
+//! | [`mount`] | mounted trees and the table of them |
+//! | [`walk`] | path resolution |
+//! | [`permission`] | permission bits |
+//! | [`open`] | `open(2)` |
+//! | [`entries`] | making and removing entries: mkdir, mknod, symlink, link, unlink, rmdir |
+//! | [`rename`] | `rename(2)` |
+//! | [`change`] | changing attributes: chmod, chown, utimens, truncate |
+//! | [`xattr`] | extended attributes and who may use them |
 
+mod change;
+mod dentry;
+mod entries;
 pub mod filesystem;
+mod location;
+mod mount;
+mod open;
+mod permission;
+mod rename;
+mod volume;
+mod walk;
+mod xattr;
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::credentials::Credentials;
+use crate::stop::Outcome;
+use abi::Errno;
+
+pub use change::SetTime;
+use dentry::{Dentry, DentryCache};
 pub use filesystem::*;
+pub use location::Location;
+use mount::MountTable;
+pub use mount::{Mount, MountFlags};
+pub use open::{OpenHow, Opened};
+pub use permission::Access;
+pub use rename::RenameMode;
+use volume::Volume;
+use walk::Walk;
+
+/// On whose behalf paths are resolved, and from where.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// `/` and the end of `..`.
+    pub root: &'a Location,
+    /// Where relative paths start.
+    pub cwd: &'a Location,
+    /// Who asks.
+    pub credentials: &'a Credentials,
+    /// Permission bits that new files don't get.
+    pub umask: u16,
+}
+
+/// A path, and the open directory it starts from (`openat(2)`).
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    /// Where a relative path starts; `None` is the working directory.
+    pub start: Option<&'a Location>,
+    /// The path, without terminating NUL.
+    pub path: &'a [u8],
+}
+
+impl<'a> At<'a> {
+    /// `path` from an open directory, or from the working directory.
+    pub fn new(start: Option<&'a Location>, path: &'a [u8]) -> Self {
+        Self { start, path }
+    }
+
+    /// `path` from the working directory.
+    pub fn cwd(path: &'a [u8]) -> Self {
+        Self { start: None, path }
+    }
+}
+
+/// All mounted file systems. Methods take `&self`, so that it can be shared (procfs shows the mounts).
+pub struct Vfs {
+    mounts: RefCell<MountTable>,
+    root: Rc<Mount>,
+    cache: DentryCache,
+    clock: Rc<Cell<Timestamp>>,
+    devices: Cell<u64>,
+}
+
+impl Vfs {
+    /// A tree that consists of `file_system`; `source` is what `/proc/mounts` says about where it comes from.
+    pub fn new(file_system: Box<dyn FileSystem>, source: &str, flags: MountFlags) -> Self {
+        let clock = Rc::new(Cell::new(Timestamp::default()));
+        // Device 0 is nobody's.
+        let volume = Volume::new(file_system, 1, clock.clone());
+        let mut mounts = MountTable::default();
+        let root = mounts.create(root_of(&volume), source, flags);
+        mounts.mounts.push(root.clone());
+        Self { mounts: RefCell::new(mounts), root, cache: DentryCache::default(), clock, devices: Cell::new(1) }
+    }
+
+    /// The root of all.
+    pub fn root(&self) -> Location {
+        self.top_of(self.root.root())
+    }
+
+    /// The time that new timestamps get from now on.
+    pub fn set_time(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+
+    /// The file a path leads to. `follow` says whether a symbolic link as the last component is followed.
+    pub fn resolve(&self, context: &Context<'_>, path: At<'_>, follow: bool) -> Outcome<Location> {
+        Walk::new(self, context, path)?.to_end(follow)
+    }
+
+    /// Mounts `file_system` on `at`, which may be a directory or (for one whose root is a file) a file.
+    pub fn mount(
+        &self,
+        file_system: Box<dyn FileSystem>,
+        source: &str,
+        at: &Location,
+        flags: MountFlags,
+    ) -> Outcome<()> {
+        let mount = self.mount_nowhere(file_system, source, flags);
+        self.attach(&mount, at)
+    }
+
+    /// A mount that no path leads to: for pipes, sockets and memfds. See [`Self::anonymous`].
+    pub fn mount_nowhere(&self, file_system: Box<dyn FileSystem>, source: &str, flags: MountFlags) -> Rc<Mount> {
+        self.devices.set(self.devices.get() + 1);
+        let volume = Volume::new(file_system, self.devices.get(), self.clock.clone());
+        self.mounts.borrow_mut().create(root_of(&volume), source, flags)
+    }
+
+    /// A file of `mount` that has no path; `name` is what `/proc/self/fd` shows for it (`pipe:[12]`).
+    pub fn anonymous(&self, mount: &Rc<Mount>, ino: Ino, kind: FileKind, name: &[u8]) -> Location {
+        Location::new(mount.clone(), Dentry::detached(&mount.root.volume, ino, kind, name))
+    }
+
+    /// Makes the tree at `from` visible at `at` too (`mount --bind`, with `recursive` `--rbind`).
+    pub fn bind(&self, from: &Location, at: &Location, recursive: bool) -> Outcome<()> {
+        let copy = |of: &Location| {
+            let mount = &of.mount;
+            self.mounts.borrow_mut().create(of.dentry.clone(), &mount.source, mount.flags())
+        };
+        let top = copy(from);
+        self.attach(&top, at)?;
+        let mut copied = vec![(from.mount.clone(), top)];
+        while let (true, Some((original, twin))) = (recursive, copied.pop()) {
+            let inside = self.mounts.borrow().within(&original);
+            for mount in inside.into_iter().filter(|mount| !Rc::ptr_eq(mount, &twin)) {
+                let Some(on) = mount.mount_point().filter(|on| twin.root.is_ancestor_of(&on.dentry)) else { continue };
+                let under = copy(&mount.root());
+                self.attach(&under, &Location::new(twin.clone(), on.dentry))?;
+                copied.push((mount, under));
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes what the mount at `at` forbids (`mount -o remount`).
+    pub fn remount(&self, at: &Location, flags: MountFlags) -> Outcome<()> {
+        self.mount_rooted_at(at)?.flags.set(flags);
+        Ok(())
+    }
+
+    /// Takes the mount whose root is `at` away. Unless `detach` is set (`MNT_DETACH`), it must not be in use.
+    pub fn unmount(&self, at: Location, detach: bool) -> Outcome<()> {
+        let mount = self.mount_rooted_at(&at)?;
+        drop(at);
+        let inside = self.mounts.borrow().within(&mount);
+        if Rc::ptr_eq(&mount, &self.root) || (!detach && !inside.is_empty()) {
+            return Err(Errno::EBUSY.into());
+        }
+        // One reference is the table's, one is ours.
+        if !detach && Rc::strong_count(&mount) > 2 {
+            return Err(Errno::EBUSY.into());
+        }
+        let volume = mount.root.volume.clone();
+        volume.enter().sync()?;
+        for inner in inside {
+            self.unmount(inner.root(), true)?;
+        }
+        self.mounts.borrow_mut().detach(&mount);
+        self.cache.forget(&volume);
+        Ok(())
+    }
+
+    /// All mounts, in the order they were made.
+    pub fn mounts(&self) -> Vec<Rc<Mount>> {
+        self.mounts.borrow().mounts.clone()
+    }
+
+    /// Brings all file systems to their devices (`sync(2)`).
+    pub fn sync(&self) -> Outcome<()> {
+        for mount in self.mounts() {
+            mount.root.volume.enter().sync()?;
+        }
+        Ok(())
+    }
+
+    fn attach(&self, mount: &Rc<Mount>, at: &Location) -> Outcome<()> {
+        if at.is_directory() != mount.root().is_directory() {
+            return Err(Errno::ENOTDIR.into());
+        }
+        if at.is_deleted() {
+            return Err(Errno::ENOENT.into());
+        }
+        let at = self.top_of(at.clone());
+        self.mounts.borrow_mut().attach(mount, &at);
+        Ok(())
+    }
+
+    fn mount_rooted_at(&self, at: &Location) -> Outcome<Rc<Mount>> {
+        if Rc::ptr_eq(&at.dentry, &at.mount.root) { Ok(at.mount.clone()) } else { Err(Errno::EINVAL.into()) }
+    }
+}
+
+fn root_of(volume: &Rc<Volume>) -> Rc<Dentry> {
+    let root = volume.enter().root();
+    Dentry::detached(volume, root, FileKind::Directory, b"/")
+}

@@ -1,0 +1,129 @@
+//! Changing attributes: `chmod(2)`, `chown(2)`, `utimensat(2)`, `truncate(2)`.
+
+use super::permission::{Access, SET_GID, SET_UID};
+use super::{Attributes, FileKind, Location, SetAttributes, Timestamp};
+use crate::credentials::Credentials;
+use crate::stop::Outcome;
+use abi::Errno;
+
+/// What `utimensat(2)` does with one of the times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetTime {
+    /// `UTIME_OMIT`.
+    Keep,
+    /// `UTIME_NOW`.
+    Now,
+    /// To this.
+    To(Timestamp),
+}
+
+impl Attributes {
+    /// The mode a file has after `who` has written to it: only the privileged keep setuid and setgid bits. `None` if
+    /// it stays as it is.
+    pub(super) fn mode_without_privileges(&self, who: &Credentials) -> Option<u16> {
+        if who.may_override() { None } else { self.mode_without_set_ids() }
+    }
+
+    /// A setgid bit without group execution once meant mandatory locking, and stays.
+    fn mode_without_set_ids(&self) -> Option<u16> {
+        let group = if self.mode & 0o010 != 0 { SET_GID } else { 0 };
+        let mode = self.mode & !(SET_UID | group);
+        (self.kind == FileKind::Regular && mode != self.mode).then_some(mode)
+    }
+}
+
+impl Location {
+    /// Sets the permission bits.
+    pub fn chmod(&self, who: &Credentials, mode: u16) -> Outcome<()> {
+        if self.kind() == FileKind::Symlink {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        let old = self.attributes()?;
+        self.check_writable()?;
+        if !who.owns(old.uid) {
+            return Err(Errno::EPERM.into());
+        }
+        let mut mode = mode & 0o7777;
+        if !who.in_group(old.gid) && !who.may_override() {
+            mode &= !SET_GID;
+        }
+        self.set(&SetAttributes { mode: Some(mode), ..SetAttributes::default() })
+    }
+
+    /// Sets owner and group; `None` stays as it is.
+    pub fn chown(&self, who: &Credentials, uid: Option<u32>, gid: Option<u32>) -> Outcome<()> {
+        let old = self.attributes()?;
+        self.check_writable()?;
+        let mine = who.fsuid == old.uid;
+        let uid_allowed = uid.is_none_or(|uid| mine && uid == old.uid);
+        let gid_allowed = gid.is_none_or(|gid| mine && (gid == old.gid || who.in_group(gid)));
+        if !who.may_override() && !(uid_allowed && gid_allowed) {
+            return Err(Errno::EPERM.into());
+        }
+        self.set(&SetAttributes { uid, gid, mode: old.mode_without_set_ids(), ..SetAttributes::default() })
+    }
+
+    /// Sets access and modification times.
+    pub fn set_times(&self, who: &Credentials, accessed: SetTime, modified: SetTime) -> Outcome<()> {
+        if (accessed, modified) == (SetTime::Keep, SetTime::Keep) {
+            return Ok(());
+        }
+        self.check_writable()?;
+        let old = self.attributes()?;
+        if !who.owns(old.uid) {
+            if (accessed, modified) != (SetTime::Now, SetTime::Now) {
+                return Err(Errno::EPERM.into());
+            }
+            self.check_access(who, Access::WRITE)?;
+        }
+        let value = |time: SetTime| match time {
+            SetTime::Keep => None,
+            SetTime::Now => Some(self.now()),
+            SetTime::To(time) => Some(time),
+        };
+        let set = SetAttributes { accessed: value(accessed), modified: value(modified), ..SetAttributes::default() };
+        self.set(&set)
+    }
+
+    /// Sets the size, for one who may write to the file (`truncate(2)`).
+    pub fn truncate(&self, who: &Credentials, size_bytes: u64) -> Outcome<()> {
+        match self.kind() {
+            FileKind::Directory => return Err(Errno::EISDIR.into()),
+            FileKind::Regular => {}
+            _ => return Err(Errno::EINVAL.into()),
+        }
+        self.check_access(who, Access::WRITE)?;
+        self.resize(who, size_bytes)
+    }
+
+    /// Sets the size through a descriptor open for writing (`ftruncate(2)`).
+    pub fn resize(&self, who: &Credentials, size_bytes: u64) -> Outcome<()> {
+        if self.kind() != FileKind::Regular {
+            return Err(Errno::EINVAL.into());
+        }
+        if i64::try_from(size_bytes).is_err() {
+            return Err(Errno::EINVAL.into());
+        }
+        let mode = self.attributes()?.mode_without_privileges(who);
+        self.set(&SetAttributes { size_bytes: Some(size_bytes), mode, ..SetAttributes::default() })
+    }
+
+    /// Clears setuid and setgid bits, as a write by `who` does: to be called before the first of a series of writes.
+    pub fn drop_privileges(&self, who: &Credentials) -> Outcome<()> {
+        if who.may_override() || self.kind() != FileKind::Regular {
+            return Ok(());
+        }
+        match self.attributes()?.mode_without_privileges(who) {
+            None => Ok(()),
+            mode => self.set(&SetAttributes { mode, ..SetAttributes::default() }),
+        }
+    }
+
+    fn set(&self, set: &SetAttributes) -> Outcome<()> {
+        self.change(|file_system, ino| file_system.set_attributes(ino, set))
+    }
+
+    fn check_writable(&self) -> Outcome<()> {
+        if self.is_read_only() { Err(Errno::EROFS.into()) } else { Ok(()) }
+    }
+}

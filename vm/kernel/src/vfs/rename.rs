@@ -1,0 +1,122 @@
+//! `rename(2)` and its variants.
+
+use std::rc::Rc;
+
+use super::entries::{check_may_add, check_may_remove};
+use super::permission::Access;
+use super::walk::{Last, Walk};
+use super::{At, Context, Location, Vfs};
+use crate::stop::Outcome;
+use abi::Errno;
+
+/// What becomes of a file that already has the new name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RenameMode {
+    /// It is replaced.
+    Replace,
+    /// The call fails (`RENAME_NOREPLACE`).
+    NoReplace,
+    /// It gets the old name (`RENAME_EXCHANGE`).
+    Exchange,
+}
+
+/// One end of a rename.
+struct End {
+    dir: Location,
+    name: Vec<u8>,
+    slashes: bool,
+}
+
+impl Vfs {
+    /// Gives the file at `from` the name `to`.
+    pub fn rename(&self, context: &Context<'_>, from: At<'_>, to: At<'_>, mode: RenameMode) -> Outcome<()> {
+        let from = self.rename_end(context, from, Errno::EBUSY)?;
+        let replaced = if mode == RenameMode::NoReplace { Errno::EEXIST } else { Errno::EBUSY };
+        let to = self.rename_end(context, to, replaced)?;
+        if !Rc::ptr_eq(&from.dir.mount, &to.dir.mount) {
+            return Err(Errno::EXDEV.into());
+        }
+        let moved = self.entry(&from.dir, &from.name)?;
+        let there = self.child(&to.dir, &to.name)?;
+        let there = there.inode().map(|_| Location::new(to.dir.mount.clone(), there));
+        check_shape(&from, &to, &moved, there.as_ref(), mode)?;
+        if there.as_ref().is_some_and(|there| there.same_file(&moved)) {
+            return Ok(());
+        }
+        check_rights(context, &from, &to, &moved, there.as_ref(), mode)?;
+        let ends = |dir: &Location| (dir.ino(), to.dir.ino());
+        from.dir.change(|file_system, _| {
+            let (from_dir, to_dir) = ends(&from.dir);
+            match mode {
+                RenameMode::Exchange => file_system.exchange((from_dir, &from.name), (to_dir, &to.name)),
+                _ => file_system.rename((from_dir, &from.name), (to_dir, &to.name)),
+            }
+        })?;
+        match (&there, mode) {
+            (Some(there), RenameMode::Exchange) => there.dentry.moved(&from.dir.dentry, &from.name),
+            (Some(there), _) => there.dentry.set_deleted(),
+            (None, _) => {}
+        }
+        moved.dentry.moved(&to.dir.dentry, &to.name);
+        Ok(())
+    }
+
+    fn rename_end(&self, context: &Context<'_>, path: At<'_>, otherwise: Errno) -> Outcome<End> {
+        let mut walk = Walk::new(self, context, path)?;
+        match walk.to_last()? {
+            Last::Name(name, slashes) => Ok(End { dir: walk.at, name, slashes }),
+            _ => Err(otherwise.into()),
+        }
+    }
+}
+
+/// Whether the two names go together at all: no loops, no slashes after what is no directory.
+fn check_shape(from: &End, to: &End, moved: &Location, there: Option<&Location>, mode: RenameMode) -> Outcome<()> {
+    match (there, mode) {
+        (Some(_), RenameMode::NoReplace) => return Err(Errno::EEXIST.into()),
+        (None, RenameMode::Exchange) => return Err(Errno::ENOENT.into()),
+        (Some(there), RenameMode::Exchange) if to.slashes && !there.is_directory() => {
+            return Err(Errno::ENOTDIR.into());
+        }
+        _ => {}
+    }
+    if !moved.is_directory() && (from.slashes || (to.slashes && mode != RenameMode::Exchange)) {
+        return Err(Errno::ENOTDIR.into());
+    }
+    if moved.dentry.is_ancestor_of(&to.dir.dentry) {
+        return Err(Errno::EINVAL.into());
+    }
+    match there {
+        Some(there) if there.dentry.is_ancestor_of(&from.dir.dentry) => {
+            Err(if mode == RenameMode::Exchange { Errno::EINVAL } else { Errno::ENOTEMPTY }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the task may do it.
+fn check_rights(
+    context: &Context<'_>,
+    from: &End,
+    to: &End,
+    moved: &Location,
+    there: Option<&Location>,
+    mode: RenameMode,
+) -> Outcome<()> {
+    check_may_remove(context, &from.dir, moved, moved.is_directory())?;
+    match there {
+        Some(there) if mode == RenameMode::Exchange => {
+            check_may_remove(context, &to.dir, there, there.is_directory())?;
+        }
+        Some(there) => check_may_remove(context, &to.dir, there, moved.is_directory())?,
+        None => check_may_add(context, &to.dir)?,
+    }
+    // A directory that moves elsewhere has its `..` changed, which is a write to it.
+    let changes_parent = !from.dir.same_file(&to.dir);
+    for dir in [Some(moved), there.filter(|_| mode == RenameMode::Exchange)].into_iter().flatten() {
+        if changes_parent && dir.is_directory() {
+            dir.check_access(context.credentials, Access::WRITE)?;
+        }
+    }
+    Ok(())
+}
