@@ -57,7 +57,7 @@ impl Location {
         let mine = who.fsuid == old.uid;
         let uid_allowed = uid.is_none_or(|uid| mine && uid == old.uid);
         let gid_allowed = gid.is_none_or(|gid| mine && (gid == old.gid || who.in_group(gid)));
-        if !who.may_override() && !(uid_allowed && gid_allowed) {
+        if !(who.may_override() || uid_allowed && gid_allowed) {
             return Err(Errno::EPERM.into());
         }
         self.set(&SetAttributes { uid, gid, mode: old.mode_without_set_ids(), ..SetAttributes::default() })

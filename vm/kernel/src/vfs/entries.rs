@@ -29,10 +29,10 @@ impl Vfs {
         rdev: u64,
     ) -> Outcome<Location> {
         match kind {
-            FileKind::Directory => return Err(Errno::EPERM.into()),
-            FileKind::Symlink => return Err(Errno::EINVAL.into()),
+            FileKind::Directory => Err(Errno::EPERM.into()),
+            FileKind::Symlink => Err(Errno::EINVAL.into()),
             FileKind::CharDevice | FileKind::BlockDevice if !context.credentials.is_privileged() => {
-                return Err(Errno::EPERM.into());
+                Err(Errno::EPERM.into())
             }
             _ => self.create(context, path, NewFile { rdev, ..new_file(kind, mode) }),
         }
@@ -67,7 +67,7 @@ impl Vfs {
     /// Removes a name of a file that is not a directory.
     pub fn unlink(&self, context: &Context<'_>, path: At<'_>) -> Outcome<()> {
         let mut walk = Walk::new(self, context, path)?;
-        let Last::Name(name, slashes) = walk.to_last()? else { return Err(Errno::EISDIR.into()) };
+        let Last::Name(name, slashes) = walk.advance()? else { return Err(Errno::EISDIR.into()) };
         let dir = walk.at;
         let victim = self.entry(&dir, &name)?;
         if slashes {
@@ -82,7 +82,7 @@ impl Vfs {
     /// Removes an empty directory.
     pub fn rmdir(&self, context: &Context<'_>, path: At<'_>) -> Outcome<()> {
         let mut walk = Walk::new(self, context, path)?;
-        let name = match walk.to_last()? {
+        let name = match walk.advance()? {
             Last::Name(name, _) => name,
             Last::Root => return Err(Errno::EBUSY.into()),
             Last::Dot => return Err(Errno::EINVAL.into()),
@@ -121,7 +121,7 @@ impl Vfs {
     /// Directory and name for something new. Only a directory's name may be followed by slashes.
     fn place_for_new(&self, context: &Context<'_>, path: At<'_>, directory: bool) -> Outcome<(Location, Vec<u8>)> {
         let mut walk = Walk::new(self, context, path)?;
-        let Last::Name(name, slashes) = walk.to_last()? else { return Err(Errno::EEXIST.into()) };
+        let Last::Name(name, slashes) = walk.advance()? else { return Err(Errno::EEXIST.into()) };
         if self.child(&walk.at, &name)?.inode().is_some() {
             return Err(Errno::EEXIST.into());
         }

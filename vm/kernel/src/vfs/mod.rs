@@ -121,7 +121,7 @@ impl Vfs {
 
     /// The file a path leads to. `follow` says whether a symbolic link as the last component is followed.
     pub fn resolve(&self, context: &Context<'_>, path: At<'_>, follow: bool) -> Outcome<Location> {
-        Walk::new(self, context, path)?.to_end(follow)
+        Walk::new(self, context, path)?.finish(follow)
     }
 
     /// Mounts `file_system` on `at`, which may be a directory or (for one whose root is a file) a file.
@@ -146,6 +146,14 @@ impl Vfs {
     /// A file of `mount` that has no path; `name` is what `/proc/self/fd` shows for it (`pipe:[12]`).
     pub fn anonymous(&self, mount: &Rc<Mount>, ino: Ino, kind: FileKind, name: &[u8]) -> Location {
         Location::new(mount.clone(), Dentry::detached(&mount.root.volume, ino, kind, name))
+    }
+
+    /// A regular file of `mount` that never gets a path (`memfd_create(2)`), shown as `name`.
+    pub fn anonymous_file(&self, mount: &Rc<Mount>, who: &Credentials, mode: u16, name: &[u8]) -> Outcome<Location> {
+        let (uid, gid) = (who.fsuid, who.fsgid);
+        let new = NewFile { kind: FileKind::Regular, mode, uid, gid, rdev: 0, target: b"" };
+        let ino = mount.root().change(|file_system, root| file_system.create_unnamed(root, &new))?;
+        Ok(self.anonymous(mount, ino, FileKind::Regular, name))
     }
 
     /// Makes the tree at `from` visible at `at` too (`mount --bind`, with `recursive` `--rbind`).

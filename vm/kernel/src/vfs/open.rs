@@ -60,7 +60,7 @@ impl Vfs {
     fn open_or_create(&self, context: &Context<'_>, path: At<'_>, how: &OpenHow, mode: u16) -> Outcome<Opened> {
         let mut walk = Walk::new(self, context, path)?;
         loop {
-            let name = match walk.to_last()? {
+            let name = match walk.advance()? {
                 Last::Name(name, false) => name,
                 _ => return Err(Errno::EISDIR.into()),
             };

@@ -63,7 +63,7 @@ impl Vfs {
 
     fn rename_end(&self, context: &Context<'_>, path: At<'_>, otherwise: Errno) -> Outcome<End> {
         let mut walk = Walk::new(self, context, path)?;
-        match walk.to_last()? {
+        match walk.advance()? {
             Last::Name(name, slashes) => Ok(End { dir: walk.at, name, slashes }),
             _ => Err(otherwise.into()),
         }

@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes as far as the directory of the last component, which is returned.
-    pub(super) fn to_last(&mut self) -> Outcome<Last> {
+    pub(super) fn advance(&mut self) -> Outcome<Last> {
         loop {
             let Some((name, more)) = self.component() else { return Ok(Last::Root) };
             // Searching a directory needs permission even for `.` and `..`.
@@ -80,9 +80,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes all the way.
-    pub(super) fn to_end(mut self, follow: bool) -> Outcome<Location> {
+    pub(super) fn finish(mut self, follow: bool) -> Outcome<Location> {
         loop {
-            let (name, slashes) = match self.to_last()? {
+            let (name, slashes) = match self.advance()? {
                 Last::Root | Last::Dot => return Ok(self.at),
                 Last::DotDot => {
                     self.up();

@@ -1,0 +1,7 @@
+//! File systems.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`tmpfs`] | files in memory: /dev, /run, /dev/shm, memfd |
+
+pub mod tmpfs;
