@@ -1,6 +1,8 @@
 //! `BlockDevice`: what a file system needs of the disk below it.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 /// Why bytes of a disk are not there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -9,6 +11,8 @@ pub enum BlockError {
     Pending,
     /// They can't be had; the text names what and why.
     Failed(String),
+    /// There is no memory left for what the guest writes.
+    Full,
 }
 
 impl fmt::Display for BlockError {
@@ -16,6 +20,7 @@ impl fmt::Display for BlockError {
         match self {
             BlockError::Pending => f.write_str("not here yet"),
             BlockError::Failed(why) => f.write_str(why),
+            BlockError::Full => f.write_str("there is no memory left to write to"),
         }
     }
 }
@@ -38,6 +43,21 @@ pub trait BlockDevice {
     /// # Errors
     /// As [`Self::read`]; a write of part of a block may need the block first. Nothing is written then.
     fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError>;
+}
+
+/// A disk that the host holds on to, to tell it of arrivals, while a file system reads it.
+impl<D: BlockDevice + ?Sized> BlockDevice for Rc<RefCell<D>> {
+    fn size_bytes(&self) -> u64 {
+        self.borrow().size_bytes()
+    }
+
+    fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        self.borrow_mut().read(offset, to)
+    }
+
+    fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError> {
+        self.borrow_mut().write(offset, from)
+    }
 }
 
 /// A disk image held in memory, for tests and small tools.

@@ -34,6 +34,7 @@ impl From<BlockError> for Stop {
         match error {
             BlockError::Pending => Stop::Wait(Wait::Disk),
             BlockError::Failed(_) => Stop::Errno(Errno::EIO),
+            BlockError::Full => Stop::Errno(Errno::ENOSPC),
         }
     }
 }

@@ -1,0 +1,335 @@
+//! `Disk` against a plain byte array, over sources that are slow, unreachable, or deliver something else.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use disk::codec::{self, Quality};
+use disk::index::IndexBuilder;
+use disk::layout::{CHUNK_BYTES_MIN, LEAF_CHUNKS};
+use disk::{
+    BlockDevice, BlockError, ChunkDigest, ChunkSource, Delivery, Disk, Encoding, Fetch, FetchError, ImageConfig,
+    Layout, Manifest,
+};
+use proptest::prelude::*;
+
+/// What the source does with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    AtOnce,
+    Later,
+    Unreachable,
+}
+
+/// A server: objects, and damage done to them on the way.
+#[derive(Default)]
+struct Server {
+    objects: HashMap<ChunkDigest, Vec<u8>>,
+    /// Delivered instead of the object: always, or only by a cache on the way.
+    stale: HashMap<ChunkDigest, Vec<u8>>,
+    requests: Vec<(ChunkDigest, bool)>,
+    mode: Option<Mode>,
+}
+
+impl Server {
+    fn answer(&self, digest: &ChunkDigest, refetch: bool) -> Result<Delivery, FetchError> {
+        let stale = if refetch { None } else { self.stale.get(digest) };
+        let bytes = stale.or_else(|| self.objects.get(digest)).cloned();
+        let bytes = bytes.ok_or_else(|| FetchError::Missing("404".into()))?;
+        Ok(Delivery { encoding: Encoding::Brotli, bytes })
+    }
+}
+
+#[derive(Clone, Default)]
+struct Source(Rc<RefCell<Server>>);
+
+impl ChunkSource for Source {
+    fn fetch(&mut self, digest: &ChunkDigest, refetch: bool) -> Fetch {
+        let mut server = self.0.borrow_mut();
+        server.requests.push((*digest, refetch));
+        match server.mode {
+            Some(Mode::Later) => Fetch::Started,
+            Some(Mode::Unreachable) => Fetch::Done(Err(FetchError::Unreachable("no network".into()))),
+            _ => Fetch::Done(server.answer(digest, refetch)),
+        }
+    }
+}
+
+impl Source {
+    /// Delivers everything the disk waits for, until it asks for nothing more.
+    fn deliver_all(&self, disk: &mut Disk<Source>) {
+        loop {
+            let requests = std::mem::take(&mut self.0.borrow_mut().requests);
+            if requests.is_empty() {
+                return;
+            }
+            for (digest, refetch) in requests {
+                let answer = self.0.borrow().answer(&digest, refetch);
+                disk.arrived(&digest, answer);
+            }
+        }
+    }
+
+    fn requests(&self) -> usize {
+        self.0.borrow().requests.len()
+    }
+}
+
+fn pack(image: &[u8], chunk_bytes: u32) -> (Manifest, Source) {
+    let layout = Layout::new(image.len() as u64, chunk_bytes).expect("layout");
+    let source = Source::default();
+    let store = |digest: ChunkDigest, bytes: &[u8]| {
+        if !digest.is_zero() {
+            source.0.borrow_mut().objects.insert(digest, codec::encode(bytes, Quality::QUICK));
+        }
+    };
+    let mut index = IndexBuilder::new(layout);
+    for chunk in image.chunks(chunk_bytes as usize) {
+        let digest = ChunkDigest::of(chunk);
+        store(digest, chunk);
+        if let Some(leaf) = index.push(digest) {
+            store(leaf.digest, &leaf.bytes);
+        }
+    }
+    let root = index.finish();
+    store(root.digest, &root.bytes);
+    (Manifest { layout, index_root: root.digest, config: ImageConfig::default() }, source)
+}
+
+/// An image with zero stretches, so that chunks, repeats and holes all occur.
+fn image(len: usize) -> Vec<u8> {
+    (0..len).map(|at| if at / 10_000 % 3 == 1 { 0 } else { (at * 31 / 7 % 251) as u8 }).collect()
+}
+
+fn read(disk: &mut Disk<Source>, offset: u64, len: usize) -> Result<Vec<u8>, BlockError> {
+    let mut bytes = vec![0xaa; len];
+    disk.read(offset, &mut bytes).map(|()| bytes)
+}
+
+#[test]
+fn all_chunks_of_a_range_are_fetched_in_parallel() {
+    let image = image(40 * 4096);
+    let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+    source.0.borrow_mut().mode = Some(Mode::Later);
+    let mut disk = Disk::new(&manifest, source.clone());
+    assert_eq!(read(&mut disk, 5, 7 * 4096), Err(BlockError::Pending));
+    assert_eq!(source.requests(), 1, "the root page, once for all chunks");
+    for expected in [1, 1] {
+        assert_eq!(disk.waiting().count(), expected);
+        source.0.borrow_mut().requests.clear();
+        let waiting: Vec<_> = disk.waiting().collect();
+        for digest in waiting {
+            let answer = source.0.borrow().answer(&digest, false);
+            disk.arrived(&digest, answer);
+        }
+        assert_eq!(read(&mut disk, 5, 7 * 4096), Err(BlockError::Pending));
+    }
+    let zeros = image[..8 * 4096].chunks(4096).filter(|chunk| chunk.iter().all(|byte| *byte == 0)).count();
+    assert_eq!(source.requests(), 8 - zeros, "then every chunk that is not zero");
+    source.deliver_all(&mut disk);
+    assert_eq!(read(&mut disk, 5, 7 * 4096).as_deref(), Ok(&image[5..5 + 7 * 4096]));
+    assert_eq!((disk.stats().chunks_waiting, disk.stats().requests), (0, 2 + 8 - zeros as u64));
+}
+
+#[test]
+fn a_sequential_reader_finds_its_chunks_there() {
+    let image: Vec<u8> = (0..100 * 4096).map(|at| (at / 4096 + 1) as u8).collect();
+    let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+    source.0.borrow_mut().mode = Some(Mode::Later);
+    let mut disk = Disk::new(&manifest, source.clone());
+    let mut waits = 0;
+    for chunk in 0..100 {
+        while read(&mut disk, chunk * 4096, 4096) == Err(BlockError::Pending) {
+            waits += 1;
+            source.deliver_all(&mut disk);
+        }
+    }
+    assert!(waits <= 20, "{waits} waits for 100 chunks, though read-ahead delivers 8 at a time");
+}
+
+#[test]
+fn a_damaged_chunk_is_fetched_once_more_around_caches() {
+    let image = image(4 * 4096);
+    for damage in [b"".to_vec(), b"garbage".to_vec(), codec::encode(b"another chunk", Quality::QUICK)] {
+        let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+        let digests: Vec<_> = source.0.borrow().objects.keys().copied().collect();
+        for digest in &digests {
+            source.0.borrow_mut().stale.insert(*digest, damage.clone());
+        }
+        let mut disk = Disk::new(&manifest, source.clone());
+        assert_eq!(read(&mut disk, 0, image.len()), Ok(image.clone()));
+        assert_eq!(disk.stats().refetches, digests.len() as u64);
+    }
+}
+
+#[test]
+fn what_stays_damaged_is_named_and_tried_again_on_the_next_read() {
+    let image = image(4 * 4096);
+    let digest = ChunkDigest::of(&image[..4096]);
+    let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+    let good = source.0.borrow().objects[&digest].clone();
+    let mut cut = good.clone();
+    cut.truncate(good.len() / 2);
+    let bomb = codec::encode(&vec![1; 30 << 20], Quality::QUICK);
+    let mut disk = Disk::new(&manifest, source.clone());
+    for bad in [cut, bomb, codec::encode(b"short", Quality::QUICK)] {
+        source.0.borrow_mut().objects.insert(digest, bad);
+        let Err(BlockError::Failed(why)) = read(&mut disk, 0, 10) else { panic!("damage went unnoticed") };
+        assert!(why.contains(&digest.to_string()) && why.contains("damaged"), "{why}");
+        assert_eq!(read(&mut disk, 4096, 4096).as_deref(), Ok(&image[4096..8192]), "the others can be read");
+    }
+    source.0.borrow_mut().objects.remove(&digest);
+    let Err(BlockError::Failed(why)) = read(&mut disk, 0, 10) else { panic!("absence went unnoticed") };
+    assert!(why.contains("does not have it"), "{why}");
+    source.0.borrow_mut().objects.insert(digest, good);
+    assert_eq!(read(&mut disk, 0, 10).as_deref(), Ok(&image[..10]), "mended");
+}
+
+#[test]
+fn an_unreachable_server_is_waited_for() {
+    let image = image(4096);
+    let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+    source.0.borrow_mut().mode = Some(Mode::Unreachable);
+    let mut disk = Disk::new(&manifest, source.clone());
+    for _ in 0..3 {
+        assert_eq!(read(&mut disk, 0, 100), Err(BlockError::Pending));
+        assert_eq!(disk.stalled(), Some("no network"));
+        disk.retry_stalled();
+    }
+    assert_eq!(disk.stats().requests, 4, "reads alone don't ask again");
+    source.0.borrow_mut().mode = Some(Mode::AtOnce);
+    disk.retry_stalled();
+    assert_eq!((read(&mut disk, 0, 100).as_deref(), disk.stalled()), (Ok(&image[..100]), None));
+}
+
+#[test]
+fn an_index_that_lies_is_noticed() {
+    let layout = Layout::new(3 * 4096, CHUNK_BYTES_MIN).expect("layout");
+    let (_, source) = pack(&image(2 * 4096), CHUNK_BYTES_MIN);
+    // The root page of a smaller image lists too few leaves' worth of chunks further down.
+    let short = ChunkDigest::of(&[1, 2, 3]);
+    source.0.borrow_mut().objects.insert(short, codec::encode(&[1, 2, 3], Quality::QUICK));
+    let mut disk = Disk::new(&Manifest { layout, index_root: short, config: ImageConfig::default() }, source);
+    let Err(BlockError::Failed(why)) = read(&mut disk, 0, 1) else { panic!("accepted") };
+    assert!(why.contains("3 bytes where 32 belong"), "{why}");
+}
+
+#[test]
+fn late_and_unknown_arrivals_are_ignored() {
+    let (manifest, source) = pack(&image(4096), CHUNK_BYTES_MIN);
+    let mut disk = Disk::new(&manifest, source);
+    disk.arrived(&ChunkDigest::of(b"?"), Err(FetchError::Missing("404".into())));
+    assert_eq!(disk.stats(), disk::DiskStats::default());
+}
+
+#[test]
+fn a_sparse_terabyte_costs_nothing_to_speak_of() {
+    let layout = Layout::new(1 << 40, 128 << 10).expect("layout");
+    let source = Source::default();
+    let chunk = vec![9; 128 << 10];
+    let digest = ChunkDigest::of(&chunk);
+    let mut index = IndexBuilder::new(layout);
+    let put = |digest: ChunkDigest, bytes: &[u8]| {
+        source.0.borrow_mut().objects.insert(digest, codec::encode(bytes, Quality::QUICK))
+    };
+    put(digest, &chunk);
+    for at in 0..layout.chunk_count() {
+        let is_last = at == layout.chunk_count() - 1;
+        match index.push(if is_last { digest } else { ChunkDigest::ZERO }) {
+            Some(leaf) if !leaf.digest.is_zero() => drop(put(leaf.digest, &leaf.bytes)),
+            _ => {}
+        }
+    }
+    let root = index.finish();
+    put(root.digest, &root.bytes);
+    let bytes: usize = source.0.borrow().objects.values().map(Vec::len).sum();
+    assert!(bytes < 1000, "{bytes} bytes on the wire");
+    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default() };
+    let mut disk = Disk::new(&manifest, source.clone());
+    assert_eq!(read(&mut disk, (1 << 40) - 10, 10), Ok(vec![9; 10]));
+    assert_eq!(read(&mut disk, 5 << 38, 4096).map_err(|_| ()), Err(()), "past the end");
+    assert_eq!(read(&mut disk, 3 << 38, 4096), Ok(vec![0; 4096]));
+    assert_eq!((source.requests(), LEAF_CHUNKS), (3, 4096));
+}
+
+#[test]
+fn the_overlay_is_bounded_and_nothing_is_half_written() {
+    let image = image(64 * 4096);
+    let (manifest, source) = pack(&image, CHUNK_BYTES_MIN);
+    let mut disk = Disk::with_limits(&manifest, source, 1 << 20, 2 * 4096);
+    assert_eq!(disk.write(4000, &[1; 4200]), Err(BlockError::Full), "three blocks");
+    assert_eq!(read(&mut disk, 0, image.len()), Ok(image.clone()));
+    assert_eq!(disk.write(4000, &[1; 4000]), Ok(()));
+    assert_eq!(disk.write(0, &[2; 8192]), Ok(()), "the same two blocks");
+    assert_eq!(disk.write(8192, &[3]), Err(BlockError::Full));
+    assert_eq!(disk.overlay().held_bytes(), 8192);
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Read { offset: u64, len: usize },
+    Write { offset: u64, len: usize, fill: u8 },
+}
+
+fn action(size: u64) -> impl Strategy<Value = Action> {
+    prop_oneof![
+        (0..size + 10, 0usize..30_000).prop_map(|(offset, len)| Action::Read { offset, len }),
+        (0..size + 10, 0usize..9_000, any::<u8>()).prop_map(|(offset, len, fill)| Action::Write { offset, len, fill }),
+    ]
+}
+
+const SIZE: usize = 50 * 4096 + 123;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever is read and written, at once or later, with a cache too small for anything: a byte array agrees.
+    #[test]
+    fn agrees_with_a_byte_array(
+        actions in proptest::collection::vec(action(SIZE as u64), 1..40),
+        is_slow in any::<bool>(),
+        chunk_bits in 12u32..16,
+        cache_bytes in 40_000usize..200_000,
+    ) {
+        let mut expected = image(SIZE);
+        let (manifest, source) = pack(&expected, 1 << chunk_bits);
+        source.0.borrow_mut().mode = Some(if is_slow { Mode::Later } else { Mode::AtOnce });
+        let mut disk = Disk::with_limits(&manifest, source.clone(), cache_bytes.max(4 << chunk_bits), 1 << 20);
+        for action in actions {
+            let mut rounds = 0;
+            loop {
+                rounds += 1;
+                prop_assert!(rounds < 50, "no progress: {action:?}");
+                let outcome = match &action {
+                    Action::Read { offset, len } => {
+                        let mut bytes = vec![0; *len];
+                        let outcome = disk.read(*offset, &mut bytes);
+                        if outcome.is_ok() {
+                            let start = *offset as usize;
+                            prop_assert_eq!(&bytes, &expected[start..start + len]);
+                        }
+                        outcome
+                    }
+                    Action::Write { offset, len, fill } => {
+                        let outcome = disk.write(*offset, &vec![*fill; *len]);
+                        if outcome.is_ok() {
+                            expected[*offset as usize..*offset as usize + len].fill(*fill);
+                        }
+                        outcome
+                    }
+                };
+                match outcome {
+                    Ok(()) => break,
+                    Err(BlockError::Pending) => {
+                        prop_assert!(is_slow);
+                        source.deliver_all(&mut disk);
+                    }
+                    Err(_) => {
+                        let (Action::Read { offset, len } | Action::Write { offset, len, .. }) = &action;
+                        prop_assert!(*offset as usize + len > SIZE);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
