@@ -1,1 +1,56 @@
-fn main() {}
+//! `edgebox`: the project's own command-line tool.
+//!
+//! The scripts beside this crate build it and run it; `./scripts/image` is `edgebox image`, and so on.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`commands`] | the subcommands |
+//! | [`image`] | from a Dockerfile to a root file system |
+//! | [`ext2`] | from a root file system to a raw image |
+//! | [`pack`] | from a raw image to chunks |
+//! | [`tools`], [`command`] | other programs, installed and run |
+//! | [`paths`], [`progress`] | where things go, and what is shown meanwhile |
+
+#![allow(missing_docs, reason = "a program's items are for its own modules; what needs saying is said")]
+
+mod command;
+mod commands;
+mod ext2;
+mod image;
+mod pack;
+mod paths;
+mod progress;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "edgebox", version, about = "A Linux box from a Dockerfile, in a browser tab")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Image(commands::image::ImageArgs),
+    Pack(commands::pack::PackArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let paths = paths::Paths::of_project();
+    let outcome = match &cli.command {
+        Command::Image(args) => commands::image::run(&paths, args),
+        Command::Pack(args) => commands::pack::run(&paths, args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edgebox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

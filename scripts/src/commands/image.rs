@@ -1,0 +1,151 @@
+//! `edgebox image`: a Dockerfile becomes an image the engine boots.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use disk::ImageConfig;
+use disk::directory::manifest_path;
+use disk::manifest::is_image_name;
+
+use super::pack::PackOptions;
+use crate::ext2::{self, FreeSpace};
+use crate::image::base::{self, Supplied};
+use crate::image::builder::Builder;
+use crate::image::fingerprint::Fingerprint;
+use crate::image::tree::Tree;
+use crate::image::{archive, directory, runtime_files};
+use crate::pack::Store;
+use crate::paths::Paths;
+use crate::progress::{self, Progress};
+
+/// Build an image from a Dockerfile, a saved image or a directory.
+#[derive(clap::Args, Debug)]
+pub struct ImageArgs {
+    /// A Dockerfile, an archive as `docker save` writes it (*.tar), or a directory with a root file system.
+    #[arg(default_value = "scripts/images/default.Dockerfile")]
+    pub input: PathBuf,
+    /// The image's name; by default NAME of NAME.Dockerfile or NAME.tar.
+    #[arg(short = 't', long = "tag", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Directory that COPY and ADD take files from; by default the Dockerfile's.
+    #[arg(long, value_name = "DIR")]
+    pub context: Option<PathBuf>,
+    /// Root file system for a base image that can't be pulled.
+    #[arg(long = "base", value_name = "NAME=TAR")]
+    pub bases: Vec<Supplied>,
+    /// Build even if nothing changed since the last time.
+    #[arg(long)]
+    pub force: bool,
+    /// MiB the disk has free at least.
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub free: u64,
+    #[command(flatten)]
+    pub pack: PackOptions,
+}
+
+/// What an input is.
+enum Input {
+    Dockerfile,
+    Archive,
+    Directory,
+}
+
+pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
+    let input = kind_of(&args.input)?;
+    let name = name_of(args)?;
+    let context = match (&args.context, &input) {
+        (Some(context), _) => context.clone(),
+        (None, Input::Dockerfile) => args.input.parent().unwrap_or(Path::new(".")).into(),
+        (None, _) => args.input.clone(),
+    };
+    let fingerprint = fingerprint(args, &context)?;
+    fs::create_dir_all(paths.images())?;
+    let stamp = paths.images().join(format!("{name}.stamp"));
+    let is_done = fingerprint.is_at(&stamp) && paths.disk().join(manifest_path(&name)).exists();
+    if is_done && !args.force {
+        println!("image {name} is up to date");
+        return Ok(());
+    }
+    let scratch = tempfile::tempdir_in(paths.images())?;
+    let (mut tree, mut config) = match input {
+        Input::Directory => (directory::read(&args.input)?, ImageConfig::default()),
+        Input::Archive => read_archive(&args.input, scratch.path())?,
+        Input::Dockerfile => build(args, &name, absolute_context(&context), scratch.path())?,
+    };
+    runtime_files::add(&mut tree, &mut config)?;
+    let raw_image = paths.raw_image(&name);
+    let free = FreeSpace { min_bytes: args.free << 20, ..FreeSpace::default() };
+    let progress = Progress::new();
+    let size_bytes = ext2::write(&tree, &raw_image, free, &progress)?;
+    println!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
+    let packed = Store::new(paths.disk()).pack(
+        &raw_image,
+        &name,
+        config,
+        args.pack.chunk_bytes(),
+        args.pack.quality()?,
+        &progress,
+    )?;
+    super::pack::report(&name, packed);
+    fingerprint.write(&stamp)
+}
+
+fn kind_of(input: &Path) -> Result<Input> {
+    let status = fs::metadata(input).with_context(|| input.display().to_string())?;
+    Ok(match input.extension().and_then(|extension| extension.to_str()) {
+        _ if status.is_dir() => Input::Directory,
+        Some("tar") => Input::Archive,
+        _ => Input::Dockerfile,
+    })
+}
+
+fn name_of(args: &ImageArgs) -> Result<String> {
+    let stem = args.input.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None if stem == "Dockerfile" || stem.is_empty() => "default".into(),
+        None => stem.to_ascii_lowercase(),
+    };
+    if !is_image_name(&name) {
+        bail!("{name:?} can't name an image: use lower-case letters, digits, '-', '_' and '.' (-t NAME)");
+    }
+    Ok(name)
+}
+
+fn fingerprint(args: &ImageArgs, context: &Path) -> Result<Fingerprint> {
+    let mut fingerprint = Fingerprint::new();
+    fingerprint.add_files(&args.input)?;
+    fingerprint.add_files(context)?;
+    for base in &args.bases {
+        fingerprint.add(base.name.as_bytes());
+        fingerprint.add_files(&base.tar)?;
+    }
+    fingerprint.add(format!("{} {:?}", args.free, args.pack).as_bytes());
+    Ok(fingerprint)
+}
+
+/// Builders resolve a relative context against directories of their own.
+fn absolute_context(context: &Path) -> PathBuf {
+    let context = if context.as_os_str().is_empty() { Path::new(".") } else { context };
+    context.canonicalize().unwrap_or_else(|_| context.into())
+}
+
+fn build(args: &ImageArgs, name: &str, context: PathBuf, scratch: &Path) -> Result<(Tree, ImageConfig)> {
+    let dockerfile = fs::read_to_string(&args.input).with_context(|| args.input.display().to_string())?;
+    let builder = Builder::find()?;
+    base::ensure_all(builder, &dockerfile, &args.bases, scratch)?;
+    let tag = format!("edgebox/{name}:latest");
+    builder.build(&args.input, &context, &tag)?;
+    let archive = scratch.join("image.tar");
+    {
+        let _spinner = progress::spinner("saving the image's layers");
+        builder.save(&tag, &archive)?;
+    }
+    read_archive(&archive, scratch)
+}
+
+fn read_archive(path: &Path, scratch: &Path) -> Result<(Tree, ImageConfig)> {
+    let image = archive::read(path, scratch)?;
+    Ok((image.tree, image.config))
+}

@@ -1,0 +1,4 @@
+//! The tool's subcommands, one module each.
+
+pub mod image;
+pub mod pack;

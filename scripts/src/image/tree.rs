@@ -1,0 +1,348 @@
+//! `Tree`: a root file system in memory, its file contents still where they came from.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+
+/// Symbolic links followed on the way to a path, as Linux allows (`MAXSYMLINKS`).
+const LINKS_FOLLOWED_MAX: usize = 40;
+
+/// Index of a node in its tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// The root directory.
+    pub const ROOT: NodeId = NodeId(0);
+}
+
+/// Where a regular file's bytes are.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// `len` bytes of an open file from `offset` on.
+    File { file: Arc<File>, offset: u64, len: u64 },
+    /// A file of the host, opened when it is read.
+    Path { path: Arc<Path>, len: u64 },
+    /// In memory, for the few files the tool makes itself.
+    Bytes(Vec<u8>),
+}
+
+impl Data {
+    /// Bytes in the file.
+    pub fn len(&self) -> u64 {
+        match self {
+            Data::File { len, .. } | Data::Path { len, .. } => *len,
+            Data::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Fills `to` from `position` on; the caller stays within [`Self::len`].
+    pub fn read_at(&self, position: u64, to: &mut [u8]) -> io::Result<()> {
+        match self {
+            Data::File { file, offset, .. } => file.read_exact_at(to, offset + position),
+            Data::Path { path, .. } => File::open(path)?.read_exact_at(to, position),
+            Data::Bytes(bytes) => {
+                let start = position as usize;
+                let from = bytes.get(start..start + to.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+                to.copy_from_slice(from);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Character or block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceKind {
+    /// `S_IFCHR`
+    Character,
+    /// `S_IFBLK`
+    Block,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Entries by name, in the order they are written in.
+    Directory(BTreeMap<Vec<u8>, NodeId>),
+    /// A regular file.
+    File(Data),
+    /// A symbolic link's target.
+    Symlink(Vec<u8>),
+    /// A device node.
+    Device { kind: DeviceKind, major: u32, minor: u32 },
+    /// A named pipe.
+    Fifo,
+}
+
+/// What every node has besides its content.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metadata {
+    /// Permission bits with setuid, setgid and sticky.
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    /// Seconds since 1970.
+    pub mtime_s: i64,
+    /// Extended attributes by full name.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Metadata {
+    /// Root's, with `mode`.
+    pub fn of_root(mode: u16) -> Self {
+        Metadata { mode, ..Metadata::default() }
+    }
+}
+
+/// A file, directory, … with all its names.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub metadata: Metadata,
+    pub content: Content,
+}
+
+impl Node {
+    /// An empty directory.
+    pub fn directory(metadata: Metadata) -> Self {
+        Node { metadata, content: Content::Directory(BTreeMap::new()) }
+    }
+}
+
+/// A root file system. Hard links are several entries for one node; a node without entries is gone.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    nodes: Vec<Node>,
+}
+
+impl Tree {
+    /// An empty root directory.
+    pub fn new() -> Self {
+        Tree { nodes: vec![Node::directory(Metadata::of_root(0o755))] }
+    }
+
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0]
+    }
+
+    /// Entries of a directory; none if it is something else.
+    pub fn entries(&self, id: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
+        let entries = match &self.node(id).content {
+            Content::Directory(entries) => Some(entries),
+            _ => None,
+        };
+        entries.into_iter().flatten().map(|(name, id)| (name.as_slice(), *id))
+    }
+
+    /// The entry `name` of directory `parent`.
+    pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        match &self.node(parent).content {
+            Content::Directory(entries) => entries.get(name).copied(),
+            _ => None,
+        }
+    }
+
+    /// Finds what `path` names without following a link at its end.
+    pub fn find(&self, path: &[u8]) -> Option<NodeId> {
+        let (parent, name) = self.resolve_parent(path).ok()??;
+        name.map_or(Some(parent), |name| self.child(parent, &name))
+    }
+
+    /// Puts `node` at `path`, making missing directories on the way. A directory put over a directory keeps its
+    /// entries.
+    pub fn put(&mut self, path: &[u8], node: Node) -> Result<NodeId> {
+        let (parent, name) = self.make_parent(path)?;
+        let Some(name) = name else {
+            if !matches!(node.content, Content::Directory(_)) {
+                bail!("the root is not a directory");
+            }
+            self.node_mut(NodeId::ROOT).metadata = node.metadata;
+            return Ok(NodeId::ROOT);
+        };
+        if let Some(existing) = self.child(parent, &name) {
+            let is_directory = |node: &Node| matches!(node.content, Content::Directory(_));
+            if is_directory(self.node(existing)) && is_directory(&node) {
+                self.node_mut(existing).metadata = node.metadata;
+                return Ok(existing);
+            }
+        }
+        let id = NodeId(self.nodes.len());
+        self.nodes.push(node);
+        self.insert(parent, name, id);
+        Ok(id)
+    }
+
+    /// Gives the node at `existing` the second name `path`.
+    pub fn link(&mut self, existing: &[u8], path: &[u8]) -> Result<()> {
+        let Some(id) = self.find(existing) else {
+            bail!("hard link to {}, which does not exist", String::from_utf8_lossy(existing));
+        };
+        if matches!(self.node(id).content, Content::Directory(_)) {
+            bail!("hard link to the directory {}", String::from_utf8_lossy(existing));
+        }
+        if let (parent, Some(name)) = self.make_parent(path)? {
+            self.insert(parent, name, id);
+        }
+        Ok(())
+    }
+
+    /// Removes what `path` names, with everything below it.
+    pub fn remove(&mut self, path: &[u8]) {
+        if let Ok(Some((parent, Some(name)))) = self.resolve_parent(path)
+            && let Content::Directory(entries) = &mut self.node_mut(parent).content
+        {
+            entries.remove(&name);
+        }
+    }
+
+    /// Removes everything in the directory `path`.
+    pub fn clear(&mut self, path: &[u8]) {
+        if let Some(id) = self.find(path)
+            && let Content::Directory(entries) = &mut self.node_mut(id).content
+        {
+            entries.clear();
+        }
+    }
+
+    fn insert(&mut self, parent: NodeId, name: Vec<u8>, id: NodeId) {
+        if let Content::Directory(entries) = &mut self.node_mut(parent).content {
+            entries.insert(name, id);
+        }
+    }
+
+    fn make_parent(&mut self, path: &[u8]) -> Result<(NodeId, Option<Vec<u8>>)> {
+        loop {
+            if let Some(found) = self.resolve_parent(path)? {
+                return Ok(found);
+            }
+            self.make_first_missing(path)?;
+        }
+    }
+
+    /// The directory that has (or would have) the last component of `path`, and that component, which the root has
+    /// not; `None` if a directory on the way is missing.
+    fn resolve_parent(&self, path: &[u8]) -> Result<Option<(NodeId, Option<Vec<u8>>)>> {
+        let mut components = split(path)?;
+        let last = components.pop();
+        Ok(match self.walk(components)? {
+            Walk::Arrived(parent) => Some((parent, last)),
+            Walk::Missing { .. } => None,
+        })
+    }
+
+    fn make_first_missing(&mut self, path: &[u8]) -> Result<()> {
+        let mut components = split(path)?;
+        components.pop();
+        if let Walk::Missing { parent, name } = self.walk(components)? {
+            let id = NodeId(self.nodes.len());
+            self.nodes.push(Node::directory(Metadata::of_root(0o755)));
+            self.insert(parent, name, id);
+        }
+        Ok(())
+    }
+
+    /// Walks directories, following symbolic links without ever leaving the root.
+    fn walk(&self, mut components: Vec<Vec<u8>>) -> Result<Walk> {
+        components.reverse();
+        let mut stack = vec![NodeId::ROOT];
+        let mut links = 0;
+        while let Some(name) = components.pop() {
+            let here = *stack.last().unwrap_or(&NodeId::ROOT);
+            if name == b".." {
+                if stack.len() > 1 {
+                    stack.pop();
+                }
+                continue;
+            }
+            let Some(next) = self.child(here, &name) else {
+                return Ok(Walk::Missing { parent: here, name });
+            };
+            match &self.node(next).content {
+                Content::Directory(_) => stack.push(next),
+                Content::Symlink(to) => {
+                    links += 1;
+                    if links > LINKS_FOLLOWED_MAX {
+                        bail!("too many symbolic links at {}", String::from_utf8_lossy(&name));
+                    }
+                    if to.starts_with(b"/") {
+                        stack.truncate(1);
+                    }
+                    components.extend(components_of(to).map(<[u8]>::to_vec).collect::<Vec<_>>().into_iter().rev());
+                }
+                _ => bail!("{} is not a directory", String::from_utf8_lossy(&name)),
+            }
+        }
+        Ok(Walk::Arrived(*stack.last().unwrap_or(&NodeId::ROOT)))
+    }
+}
+
+enum Walk {
+    Arrived(NodeId),
+    Missing { parent: NodeId, name: Vec<u8> },
+}
+
+fn components_of(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".")
+}
+
+/// The components of an archive's path, which must not climb and must be names ext2 can hold.
+fn split(path: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let mut components = Vec::new();
+    for name in components_of(path) {
+        if name == b".." || name.len() > 255 || name.contains(&0) {
+            bail!("the path {:?} can't be in an image", String::from_utf8_lossy(path));
+        }
+        components.push(name.to_vec());
+    }
+    Ok(components)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Node {
+        Node { metadata: Metadata::of_root(0o644), content: Content::File(Data::Bytes(text.into())) }
+    }
+
+    #[test]
+    fn links_on_the_way_stay_inside_the_root() {
+        let mut tree = Tree::new();
+        tree.put(b"usr/lib", Node::directory(Metadata::of_root(0o755))).expect("directory");
+        let link = |to: &str| Node { metadata: Metadata::of_root(0o777), content: Content::Symlink(to.into()) };
+        tree.put(b"lib", link("usr/lib")).expect("link");
+        tree.put(b"out", link("../../../usr")).expect("link");
+        tree.put(b"loop", link("/loop")).expect("link");
+        tree.put(b"./lib/a", file("a")).expect("file");
+        tree.put(b"/out/b", file("b")).expect("file");
+        assert!(tree.find(b"usr/lib/a").is_some() && tree.find(b"usr/b").is_some());
+        assert!(tree.put(b"loop/x", file("")).is_err());
+        assert!(tree.put(b"usr/b/x", file("")).is_err());
+        assert!(tree.put(b"a/../b", file("")).is_err());
+    }
+
+    #[test]
+    fn put_link_remove() {
+        let mut tree = Tree::new();
+        tree.put(b"a/b/c", file("c")).expect("file");
+        tree.link(b"a/b/c", b"d").expect("link");
+        assert_eq!(tree.find(b"a/b/c"), tree.find(b"d"));
+        assert!(tree.link(b"a", b"e").is_err() && tree.link(b"nothing", b"e").is_err());
+        tree.put(b"a", Node::directory(Metadata::of_root(0o700))).expect("directory");
+        assert!(tree.find(b"a/b/c").is_some(), "a directory over a directory keeps its entries");
+        tree.remove(b"a/b");
+        tree.clear(b"nothing");
+        assert!(tree.find(b"a/b/c").is_none() && tree.find(b"d").is_some());
+        tree.clear(b"/");
+        assert!(tree.find(b"d").is_none());
+    }
+}

@@ -1,0 +1,156 @@
+//! Cutting a raw image into chunks, with index and manifest, in a directory (`disk::directory` has its layout).
+//!
+//! A chunk whose file exists is not compressed again, so packing a slightly changed image costs little more than
+//! reading it. Files appear under their names only when they are complete: an interrupted run is just repeated.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use disk::codec::{self, Quality};
+use disk::directory::{chunk_path, manifest_path};
+use disk::index::{BuiltPage, IndexBuilder};
+use disk::{ChunkDigest, ImageConfig, Layout, Manifest};
+
+use crate::progress::Progress;
+
+/// What packing did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Packed {
+    /// Chunks and index pages that are not zero.
+    pub chunks: u64,
+    /// Of these, those that had to be compressed and written.
+    pub new_chunks: u64,
+    /// Size of what was written.
+    pub new_bytes: u64,
+}
+
+/// A directory of chunks and manifests.
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Store { root: root.into() }
+    }
+
+    /// Packs the raw image at `path` under the name `name`.
+    pub fn pack(
+        &self,
+        path: &Path,
+        name: &str,
+        config: ImageConfig,
+        chunk_bytes: u32,
+        quality: Quality,
+        progress: &Progress,
+    ) -> Result<Packed> {
+        let image = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let layout = Layout::new(image.metadata()?.len(), chunk_bytes)?;
+        progress.start("packing", layout.size_bytes());
+        let counters = Counters::default();
+        let digests = self.pack_chunks(&image, layout, quality, progress, &counters)?;
+        let mut index = IndexBuilder::new(layout);
+        for digest in digests {
+            if let Some(leaf) = index.push(digest) {
+                self.put_page(&leaf, quality, &counters)?;
+            }
+        }
+        let root = index.finish();
+        self.put_page(&root, quality, &counters)?;
+        let manifest = Manifest { layout, index_root: root.digest, config };
+        self.write_file(&self.root.join(manifest_path(name)), manifest.to_json().as_bytes())?;
+        progress.finish();
+        Ok(counters.total())
+    }
+
+    /// Stores all chunks, on every core; returns their digests in order.
+    fn pack_chunks(
+        &self,
+        image: &File,
+        layout: Layout,
+        quality: Quality,
+        progress: &Progress,
+        counters: &Counters,
+    ) -> Result<Vec<ChunkDigest>> {
+        let digests = Mutex::new(vec![ChunkDigest::ZERO; layout.chunk_count() as usize]);
+        let next = AtomicU64::new(0);
+        let work = || -> Result<()> {
+            let mut buffer = vec![0; layout.chunk_bytes() as usize];
+            loop {
+                let chunk = next.fetch_add(1, Ordering::Relaxed);
+                if chunk >= layout.chunk_count() {
+                    return Ok(());
+                }
+                let bytes = &mut buffer[..layout.chunk_len(chunk)];
+                image.read_exact_at(bytes, chunk * u64::from(layout.chunk_bytes()))?;
+                let digest = ChunkDigest::of(bytes);
+                self.put(&digest, bytes, quality, counters)?;
+                if !digest.is_zero() {
+                    digests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[chunk as usize] = digest;
+                }
+                progress.add(bytes.len() as u64);
+            }
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| match worker.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            workers.into_iter().try_for_each(join)
+        })?;
+        Ok(digests.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn put_page(&self, page: &BuiltPage, quality: Quality, counters: &Counters) -> Result<()> {
+        self.put(&page.digest, &page.bytes, quality, counters)
+    }
+
+    fn put(&self, digest: &ChunkDigest, bytes: &[u8], quality: Quality, counters: &Counters) -> Result<()> {
+        if digest.is_zero() {
+            return Ok(());
+        }
+        counters.chunks.fetch_add(1, Ordering::Relaxed);
+        let path = self.root.join(chunk_path(digest));
+        if path.exists() {
+            return Ok(());
+        }
+        let encoded = codec::encode(bytes, quality);
+        counters.new_chunks.fetch_add(1, Ordering::Relaxed);
+        counters.new_bytes.fetch_add(encoded.len() as u64, Ordering::Relaxed);
+        self.write_file(&path, &encoded)
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let directory = path.parent().context("a file has a directory")?;
+        fs::create_dir_all(directory)?;
+        // Readable by whoever serves it, unlike temporary files by default.
+        let permissions = fs::Permissions::from_mode(0o644);
+        let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(directory)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.persist(path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Counters {
+    chunks: AtomicU64,
+    new_chunks: AtomicU64,
+    new_bytes: AtomicU64,
+}
+
+impl Counters {
+    fn total(&self) -> Packed {
+        Packed {
+            chunks: self.chunks.load(Ordering::Relaxed),
+            new_chunks: self.new_chunks.load(Ordering::Relaxed),
+            new_bytes: self.new_bytes.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Where things are and where they go.
+
+use std::path::{Path, PathBuf};
+
+/// Directories of the project.
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    /// The project this tool was built from.
+    pub fn of_project() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+        Paths { root: root.into() }
+    }
+
+    /// The project's top directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// All that is built, outside version control.
+    pub fn build(&self) -> PathBuf {
+        self.root.join("build")
+    }
+
+    /// Raw images and what their making leaves behind.
+    pub fn images(&self) -> PathBuf {
+        self.build().join("images")
+    }
+
+    /// The uncompressed file system of image `name`.
+    pub fn raw_image(&self, name: &str) -> PathBuf {
+        self.images().join(format!("{name}.ext2"))
+    }
+
+    /// Chunks and manifests.
+    pub fn disk(&self) -> PathBuf {
+        self.build().join("disk")
+    }
+}

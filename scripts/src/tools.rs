@@ -1,0 +1,39 @@
+//! Programs the tool needs: found, or installed.
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::Cmd;
+use crate::progress;
+
+/// Whether `program` is on the search path.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+/// Sees to it that `program` can be run, installing `package` where Debian's package manager is there and may be
+/// used; says what to do otherwise.
+pub fn ensure_debian_package(program: &str, package: &str) -> Result<()> {
+    if is_installed(program) {
+        return Ok(());
+    }
+    if !is_installed("apt-get") {
+        bail!("{program} is needed: install it with your package manager");
+    }
+    let apt = if rustix::process::geteuid().is_root() {
+        Cmd::new("apt-get")
+    } else if Cmd::new("sudo").args(["-n", "true"]).is_success() {
+        Cmd::new("sudo").args(["-n", "apt-get"])
+    } else {
+        bail!("{program} is needed: `sudo apt-get install {package}`");
+    };
+    let _spinner = progress::spinner(&format!("installing {package}"));
+    let apt = apt.env("DEBIAN_FRONTEND", "noninteractive");
+    let install = apt.clone().args(["install", "--yes", "--no-install-recommends", package]);
+    // Package lists may be missing or stale; fetching them takes a while, so only then.
+    if !install.is_success() {
+        apt.arg("update").output().context("fetching package lists")?;
+        install.output().with_context(|| format!("installing {package}"))?;
+    }
+    Ok(())
+}
