@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::dentry::Dentry;
-use super::permission::{Access, SET_GID};
+use super::permission::{Access, SET_GID, SET_UID, permitted};
 use super::walk::{Last, Walk};
 use super::{At, Context, FileKind, Location, NewFile, Vfs};
+use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
 
@@ -51,6 +52,9 @@ impl Vfs {
         let (dir, name) = self.place_for_new(context, path, false)?;
         if !Rc::ptr_eq(&file.mount, &dir.mount) {
             return Err(Errno::EXDEV.into());
+        }
+        if !file.may_be_linked_by(context.credentials)? {
+            return Err(Errno::EPERM.into());
         }
         check_may_add(context, &dir)?;
         if file.is_directory() {
@@ -142,6 +146,19 @@ impl Vfs {
 }
 
 impl Location {
+    /// Whether `who` may make a hard link to this file of somebody else's: only if it could as well be copied
+    /// (`protected_hardlinks` in `proc_sys_fs(5)`, which distributions set).
+    fn may_be_linked_by(&self, who: &Credentials) -> Outcome<bool> {
+        if who.may_override() {
+            return Ok(true);
+        }
+        let file = self.attributes()?;
+        let privileged = file.mode & SET_UID != 0 || file.mode & (SET_GID | 0o010) == SET_GID | 0o010;
+        let read_write = Access { read: true, write: true, execute: false };
+        let harmless = file.kind == FileKind::Regular && !privileged && permitted(who, &file, read_write);
+        Ok(who.fsuid == file.uid || harmless)
+    }
+
     /// Completes a file to be created in this directory: owner, group (`mount(8)`: a directory with the setgid bit
     /// hands its group down), umask.
     pub(super) fn owned_by<'n>(&self, context: &Context<'_>, new: NewFile<'n>) -> Outcome<NewFile<'n>> {
