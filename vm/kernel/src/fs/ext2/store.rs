@@ -15,8 +15,10 @@ use abi::Errno;
 
 /// Metadata kept in memory: the directories, inodes and indirect blocks of a compiler run or a shell session.
 const CACHE_BYTES_MAX: usize = 16 << 20;
-/// Committed blocks that the device hasn't taken; beyond it, whoever writes waits.
+/// Committed blocks that the device hasn't taken yet; beyond it, whoever writes waits.
 const UNWRITTEN_BYTES_MAX: usize = 64 << 20;
+/// The same if the device has no memory left; what is written then still includes making room by removing files.
+const UNWRITTEN_BYTES_FULL_MAX: usize = 1 << 20;
 
 /// A block's new contents.
 struct Change {
@@ -122,10 +124,10 @@ impl Store {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        match self.flush() {
-            Err(stop) if self.unwritten.len() * self.block_size > UNWRITTEN_BYTES_MAX => Err(stop),
-            _ => Ok(()),
-        }
+        let Err(stop) = self.flush() else { return Ok(()) };
+        let full = stop == Stop::Errno(Errno::ENOSPC);
+        let bytes_max = if full { UNWRITTEN_BYTES_FULL_MAX } else { UNWRITTEN_BYTES_MAX };
+        if self.unwritten.len() * self.block_size > bytes_max { Err(stop) } else { Ok(()) }
     }
 
     /// Makes the transaction count.
