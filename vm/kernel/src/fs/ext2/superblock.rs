@@ -57,7 +57,7 @@ impl From<BlockError> for MountError {
     fn from(error: BlockError) -> Self {
         match error {
             BlockError::Pending => MountError::Pending,
-            BlockError::Failed(why) => MountError::Device(why),
+            error => MountError::Device(error.to_string()),
         }
     }
 }
