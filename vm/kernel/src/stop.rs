@@ -35,7 +35,6 @@ impl From<BlockError> for Stop {
             BlockError::Pending => Stop::Wait(Wait::Disk),
             BlockError::Failed(_) => Stop::Errno(Errno::EIO),
             BlockError::Full => Stop::Errno(Errno::ENOSPC),
-            BlockError::Full => Stop::Errno(Errno::ENOSPC),
         }
     }
 }

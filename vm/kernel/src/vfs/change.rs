@@ -28,7 +28,7 @@ impl Attributes {
     fn mode_without_set_ids(&self) -> Option<u16> {
         let group = if self.mode & 0o010 != 0 { SET_GID } else { 0 };
         let mode = self.mode & !(SET_UID | group);
-        (self.kind == FileKind::Regular && mode != self.mode).then_some(mode)
+        (self.kind != FileKind::Directory && mode != self.mode).then_some(mode)
     }
 }
 

@@ -4,7 +4,7 @@
 //! ones alive. A negative dentry remembers that there is no such file.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use super::{FileKind, Ino, Volume};
@@ -27,6 +27,8 @@ pub(super) struct Dentry {
     /// How many mounts sit on it.
     pub(super) mounts_here: Cell<u32>,
     recently_used: Cell<bool>,
+    /// Where in the cache it is, if it is.
+    slot: Cell<usize>,
 }
 
 impl Dentry {
@@ -44,6 +46,7 @@ impl Dentry {
             linkable: Cell::new(false),
             mounts_here: Cell::new(0),
             recently_used: Cell::new(false),
+            slot: Cell::new(usize::MAX),
         })
     }
 
@@ -78,6 +81,11 @@ impl Dentry {
         let child = self.children.borrow().get(name)?.upgrade()?;
         child.recently_used.set(true);
         Some(child)
+    }
+
+    /// All children in memory.
+    pub(super) fn cached_children(&self) -> Vec<Rc<Self>> {
+        self.children.borrow().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Inode and kind; `None` if there is no such file.
@@ -155,33 +163,50 @@ impl Drop for Dentry {
     }
 }
 
-/// Keeps recently used entries alive: first in, first out, with a second chance for those used meanwhile.
+/// Keeps recently used entries alive: a clock, whose hand spares those used since it last came by.
 #[derive(Default)]
 pub(super) struct DentryCache {
-    queue: RefCell<VecDeque<Rc<Dentry>>>,
+    slots: RefCell<Vec<Option<Rc<Dentry>>>>,
+    hand: Cell<usize>,
 }
 
 impl DentryCache {
     /// Keeps `dentry` until enough others have come.
     pub(super) fn keep(&self, dentry: Rc<Dentry>) {
-        let mut queue = self.queue.borrow_mut();
-        queue.push_back(dentry);
-        for _ in 0..8 {
-            if queue.len() <= CACHED_MAX {
-                return;
-            }
-            match queue.pop_front() {
-                Some(oldest) if oldest.recently_used.take() => queue.push_back(oldest),
-                _ => {}
-            }
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() < CACHED_MAX {
+            dentry.slot.set(slots.len());
+            slots.push(Some(dentry));
+            return;
         }
-        if queue.len() > CACHED_MAX {
-            queue.pop_front();
+        let mut at = self.hand.get();
+        // Two rounds at most: the first takes away all marks.
+        while slots[at].as_ref().is_some_and(|dentry| dentry.recently_used.take()) {
+            at = (at + 1) % CACHED_MAX;
+        }
+        self.hand.set((at + 1) % CACHED_MAX);
+        dentry.slot.set(at);
+        let evicted = slots[at].replace(dentry);
+        drop(slots);
+        drop(evicted);
+    }
+
+    /// Lets go of an entry that is of no more use.
+    pub(super) fn forget(&self, dentry: &Rc<Dentry>) {
+        let mut slots = self.slots.borrow_mut();
+        if let Some(slot) = slots.get_mut(dentry.slot.get())
+            && slot.as_ref().is_some_and(|kept| Rc::ptr_eq(kept, dentry))
+        {
+            *slot = None;
         }
     }
 
     /// Lets go of everything in `volume`.
-    pub(super) fn forget(&self, volume: &Rc<Volume>) {
-        self.queue.borrow_mut().retain(|dentry| !Rc::ptr_eq(&dentry.volume, volume));
+    pub(super) fn forget_volume(&self, volume: &Rc<Volume>) {
+        for slot in self.slots.borrow_mut().iter_mut() {
+            if slot.as_ref().is_some_and(|dentry| Rc::ptr_eq(&dentry.volume, volume)) {
+                *slot = None;
+            }
+        }
     }
 }

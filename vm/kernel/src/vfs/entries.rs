@@ -32,10 +32,10 @@ impl Vfs {
         match kind {
             FileKind::Directory => Err(Errno::EPERM.into()),
             FileKind::Symlink => Err(Errno::EINVAL.into()),
-            FileKind::CharDevice | FileKind::BlockDevice if !context.credentials.is_privileged() => {
-                Err(Errno::EPERM.into())
+            FileKind::CharDevice | FileKind::BlockDevice => {
+                self.create(context, path, NewFile { rdev, ..new_file(kind, mode) })
             }
-            _ => self.create(context, path, NewFile { rdev, ..new_file(kind, mode) }),
+            _ => self.create(context, path, new_file(kind, mode)),
         }
     }
 
@@ -79,7 +79,7 @@ impl Vfs {
         }
         check_may_remove(context, &dir, &victim, false)?;
         dir.change(|file_system, dir| file_system.unlink(dir, &name))?;
-        victim.dentry.set_deleted();
+        self.forget(&victim);
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Vfs {
         let victim = self.entry(&dir, &name)?;
         check_may_remove(context, &dir, &victim, true)?;
         dir.change(|file_system, dir| file_system.remove_dir(dir, &name))?;
-        victim.dentry.set_deleted();
+        self.forget(&victim);
         Ok(())
     }
 
@@ -115,6 +115,10 @@ impl Vfs {
         new: NewFile<'_>,
     ) -> Outcome<Location> {
         check_may_add(context, dir)?;
+        let is_device = matches!(new.kind, FileKind::CharDevice | FileKind::BlockDevice);
+        if is_device && !context.credentials.is_privileged() {
+            return Err(Errno::EPERM.into());
+        }
         let new = dir.owned_by(context, new)?;
         let ino = dir.change(|file_system, dir| file_system.create(dir, name, &new))?;
         let dentry = dir.dentry.add_child(name, Some((ino, new.kind)));
@@ -133,6 +137,15 @@ impl Vfs {
             return Err(Errno::ENOENT.into());
         }
         Ok((walk.at, name))
+    }
+
+    /// The file has lost this name. What is remembered not to be in it, if it is a directory, would keep it alive.
+    pub(super) fn forget(&self, file: &Location) {
+        file.dentry.set_deleted();
+        self.cache.forget(&file.dentry);
+        for child in file.dentry.cached_children() {
+            self.cache.forget(&child);
+        }
     }
 
     /// The entry itself, even if something is mounted on it.

@@ -201,7 +201,7 @@ impl Vfs {
             self.unmount(inner.root(), true)?;
         }
         self.mounts.borrow_mut().detach(&mount);
-        self.cache.forget(&volume);
+        self.cache.forget_volume(&volume);
         Ok(())
     }
 

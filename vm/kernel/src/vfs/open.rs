@@ -62,7 +62,8 @@ impl Vfs {
         loop {
             let name = match walk.advance()? {
                 Last::Name(name, false) => name,
-                _ => return Err(Errno::EISDIR.into()),
+                Last::Name(_, true) => return Err(Errno::EISDIR.into()),
+                _ => return Err(if how.exclusive { Errno::EEXIST } else { Errno::EISDIR }.into()),
             };
             let dentry = self.child(&walk.at, &name)?;
             let Some(found) = self.positive(&walk.at, dentry) else {

@@ -10,7 +10,7 @@ pub(super) const SET_UID: u16 = 0o4000;
 /// Set-group-ID bit.
 pub(super) const SET_GID: u16 = 0o2000;
 /// Sticky bit: in such a directory only owners remove entries.
-const STICKY: u16 = 0o1000;
+pub(super) const STICKY: u16 = 0o1000;
 
 /// Kinds of access, as the three bits of a mode.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]

@@ -30,12 +30,12 @@ struct End {
 impl Vfs {
     /// Gives the file at `from` the name `to`.
     pub fn rename(&self, context: &Context<'_>, from: At<'_>, to: At<'_>, mode: RenameMode) -> Outcome<()> {
-        let from = self.rename_end(context, from, Errno::EBUSY)?;
-        let replaced = if mode == RenameMode::NoReplace { Errno::EEXIST } else { Errno::EBUSY };
-        let to = self.rename_end(context, to, replaced)?;
-        if !Rc::ptr_eq(&from.dir.mount, &to.dir.mount) {
+        let (from, to) = (self.rename_end(context, from)?, self.rename_end(context, to)?);
+        if !Rc::ptr_eq(&from.0.mount, &to.0.mount) {
             return Err(Errno::EXDEV.into());
         }
+        let from = End::named(from, Errno::EBUSY)?;
+        let to = End::named(to, if mode == RenameMode::NoReplace { Errno::EEXIST } else { Errno::EBUSY })?;
         let moved = self.entry(&from.dir, &from.name)?;
         let there = self.child(&to.dir, &to.name)?;
         let there = there.inode().map(|_| Location::new(to.dir.mount.clone(), there));
@@ -44,27 +44,34 @@ impl Vfs {
             return Ok(());
         }
         check_rights(context, &from, &to, &moved, there.as_ref(), mode)?;
-        let ends = |dir: &Location| (dir.ino(), to.dir.ino());
-        from.dir.change(|file_system, _| {
-            let (from_dir, to_dir) = ends(&from.dir);
+        from.dir.change(|file_system, from_dir| {
+            let (old, new) = ((from_dir, &*from.name), (to.dir.ino(), &*to.name));
             match mode {
-                RenameMode::Exchange => file_system.exchange((from_dir, &from.name), (to_dir, &to.name)),
-                _ => file_system.rename((from_dir, &from.name), (to_dir, &to.name)),
+                RenameMode::Exchange => file_system.exchange(old, new),
+                _ => file_system.rename(old, new),
             }
         })?;
         match (&there, mode) {
             (Some(there), RenameMode::Exchange) => there.dentry.moved(&from.dir.dentry, &from.name),
-            (Some(there), _) => there.dentry.set_deleted(),
+            (Some(there), _) => self.forget(there),
             (None, _) => {}
         }
         moved.dentry.moved(&to.dir.dentry, &to.name);
         Ok(())
     }
 
-    fn rename_end(&self, context: &Context<'_>, path: At<'_>, otherwise: Errno) -> Outcome<End> {
+    fn rename_end(&self, context: &Context<'_>, path: At<'_>) -> Outcome<(Location, Last)> {
         let mut walk = Walk::new(self, context, path)?;
-        match walk.advance()? {
-            Last::Name(name, slashes) => Ok(End { dir: walk.at, name, slashes }),
+        let last = walk.advance()?;
+        Ok((walk.at, last))
+    }
+}
+
+impl End {
+    /// An end that has a name; `.` and `..` can't be renamed.
+    fn named((dir, last): (Location, Last), otherwise: Errno) -> Outcome<Self> {
+        match last {
+            Last::Name(name, slashes) => Ok(Self { dir, name, slashes }),
             _ => Err(otherwise.into()),
         }
     }

@@ -69,7 +69,6 @@ impl<'a> Walk<'a> {
                 b"." => {}
                 b".." if is_last => return Ok(Last::DotDot),
                 b".." => self.up(),
-                name if name.len() > NAME_LEN_MAX => return Err(Errno::ENAMETOOLONG.into()),
                 name if is_last => return Ok(Last::Name(name.to_vec(), more)),
                 name => {
                     let found = self.vfs.existing_child(&self.at, name)?;
@@ -165,6 +164,9 @@ impl<'a> Walk<'a> {
 impl Vfs {
     /// The entry `name` in `dir`, which may be negative.
     pub(super) fn child(&self, dir: &Location, name: &[u8]) -> Outcome<Rc<Dentry>> {
+        if name.len() > NAME_LEN_MAX {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
         let cached = dir.dentry.cached_child(name);
         let volume = &dir.dentry.volume;
         if let Some(dentry) = &cached

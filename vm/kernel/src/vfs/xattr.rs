@@ -1,6 +1,6 @@
 //! Extended attributes (`xattr(7)`): who may use which.
 
-use super::permission::Access;
+use super::permission::{Access, STICKY};
 use super::{FileKind, Location};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
@@ -59,6 +59,12 @@ impl Location {
         if name.starts_with(b"user.") {
             if !matches!(self.kind(), FileKind::Regular | FileKind::Directory) {
                 return Err(missing.into());
+            }
+            if access.write && self.is_directory() {
+                let dir = self.attributes()?;
+                if dir.mode & STICKY != 0 && !who.owns(dir.uid) {
+                    return Err(Errno::EPERM.into());
+                }
             }
             return self.check_bits(who, access);
         }

@@ -1,6 +1,7 @@
 //! Disks made by mke2fs, and what several tests do with them.
 #![allow(dead_code)] // Each test uses its part.
 
+pub mod operations;
 pub mod tree;
 
 use std::cell::{Cell, RefCell};

@@ -62,7 +62,8 @@ impl Ext2 {
             self.list_orphans()?;
         }
         while let Some(ino) = self.unheld_orphans.pop() {
-            if self.holders.contains_key(&ino) {
+            // It may be listed twice, or held again since.
+            if self.holders.contains_key(&ino) || !self.orphans.contains(&ino) {
                 continue;
             }
             match self.free_orphan(ino) {
@@ -100,6 +101,7 @@ impl Ext2 {
         }
         // The head of the list last: it is the quickest to take off, and popped first.
         found.reverse();
+        self.orphans.extend(&found);
         self.unheld_orphans.append(&mut found);
         self.orphans_listed = true;
         Ok(())

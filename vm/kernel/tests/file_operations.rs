@@ -1,0 +1,119 @@
+//! Random file operations by several users, on the host's kernel and on ours: every result must be the same, and so
+//! must be the trees in the end. With ext2 below, e2fsck must find nothing, and debugfs must read what we wrote.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::operations::{Host, Maker, Operation, Ours};
+use common::{Disk, Random, context, e2fsck, mke2fs, mount, run, tree};
+use kernel::credentials::Credentials;
+use kernel::fs::tmpfs::Tmpfs;
+use kernel::vfs::{At, MountFlags, Timestamp, Vfs};
+
+/// Makes `count` operations on both sides.
+fn compare(
+    vfs: Vfs,
+    seed: u64,
+    count: usize,
+    names: u64,
+    size_max: u64,
+    xattr_len_max: usize,
+) -> (Vfs, tempfile::TempDir) {
+    let host_dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(host_dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let root = vfs.root();
+    let user = Credentials::root();
+    let top = vfs.resolve(&context(&root, &user), At::cwd(b"/"), true).unwrap();
+    common::retry(|| top.chmod(&user, 0o777)).unwrap();
+    let mut host = Host::new(host_dir.path());
+    let mut ours = Ours::new(vfs);
+    let mut maker = Maker { random: Random(seed), size_max, names, xattr_len_max };
+    for step in 0..count {
+        ours.vfs.set_time(Timestamp { seconds: 1_700_000_000 + step as i64, nanoseconds: 5 });
+        let operation = maker.next();
+        let (expected, seen) = (host.apply(&operation), ours.apply(&operation));
+        assert_eq!(seen, expected, "seed {seed}, step {step}: {}", text(&operation));
+    }
+    let (Ok(_), Ok(_)) = (host.apply(&Operation::Become(0)), ours.apply(&Operation::Become(0))) else { panic!() };
+    let (mut seen, mut expected) = (tree::of_vfs(&ours.vfs), tree::of_host(host_dir.path()));
+    for file in seen.iter_mut().chain(&mut expected) {
+        file.modified = (0, 0);
+    }
+    tree::assert_same(&seen, &expected, &format!("seed {seed}"));
+    (ours.vfs, host_dir)
+}
+
+/// An operation, without long contents.
+fn text(operation: &Operation) -> String {
+    let text = format!("{operation:?}");
+    let paths = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let named = match operation {
+        Operation::Rename(from, to, _) | Operation::Link(from, to, _) | Operation::Symlink(from, to) => {
+            format!("{} -> {}", paths(from), paths(to))
+        }
+        Operation::Write { path, .. } | Operation::Stat(path, _) | Operation::Mkdir(path, _) => paths(path),
+        _ => String::new(),
+    };
+    format!("{} {named}", text.chars().take(600).collect::<String>())
+}
+
+#[test]
+fn tmpfs_does_as_linux() {
+    for seed in 0..12 {
+        let vfs = Vfs::new(Box::new(Tmpfs::new(1 << 30, 0o777)), "tmpfs", MountFlags::default());
+        compare(vfs, seed, 3000, 2 + seed % 5, 10 << 20, 800);
+    }
+}
+
+/// Runs on ext2, and judges the result with e2fsck.
+fn on_ext2(options: &[&str], seed: u64, count: usize, names: u64) {
+    let disk = Disk::new(mke2fs(options, None, "192M"));
+    disk.slow.set(seed % 2 == 1);
+    let vfs = mount(&disk);
+    {
+        let (root, user) = (vfs.root(), Credentials::root());
+        common::retry(|| vfs.rmdir(&context(&root, &user), At::cwd(b"lost+found"))).unwrap();
+    }
+    let (vfs, host) = compare(vfs, seed, count, names, 9 << 20, if options[1] == "4096" { 800 } else { 50 });
+    common::retry(|| vfs.sync()).unwrap();
+    drop(vfs);
+    e2fsck(&disk.image.borrow());
+    debugfs_agrees(&disk.image.borrow(), host.path());
+}
+
+/// Contents and links, as another implementation reads them.
+fn debugfs_agrees(image: &[u8], host: &std::path::Path) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), image).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    run("debugfs", &["-R", &format!("rdump / {}", copy.path().display()), file.path().to_str().unwrap()]);
+    let simple = |path: &std::path::Path| -> Vec<_> {
+        let files = tree::of_host(path).into_iter().filter(|file| matches!(file.kind, 'f' | 'l' | 'd'));
+        files.map(|file| (file.path, file.kind, file.size_bytes, file.target, file.contents)).collect()
+    };
+    for (ours, theirs) in simple(copy.path()).iter().zip(&simple(host)) {
+        assert_eq!(ours, theirs, "rdump: {}", String::from_utf8_lossy(&ours.0));
+    }
+}
+
+#[test]
+fn ext2_1k_does_as_linux() {
+    for seed in 100..105 {
+        on_ext2(&["-b", "1024", "-I", "256", "-N", "20000"], seed, 3000, 2 + seed % 5);
+    }
+}
+
+#[test]
+fn ext2_4k_does_as_linux() {
+    for seed in 200..205 {
+        on_ext2(&["-b", "4096", "-I", "256"], seed, 3000, 2 + seed % 5);
+    }
+}
+
+#[test]
+fn ext2_odd_does_as_linux() {
+    on_ext2(&["-b", "1024", "-I", "256", "-O", "^filetype,^resize_inode", "-g", "512"], 300, 2500, 3);
+    on_ext2(&["-b", "2048", "-I", "512", "-O", "^sparse_super,^resize_inode", "-g", "1024"], 301, 2500, 40);
+}
