@@ -8,6 +8,8 @@
 //! | [`image`] | from a Dockerfile to a root file system |
 //! | [`ext2`] | from a root file system to a raw image |
 //! | [`pack`] | from a raw image to chunks |
+//! | [`wasm`], [`site`] | engine, Worker and site, built |
+//! | [`server`], [`node`] | all of it served by wrangler |
 //! | [`tools`], [`command`] | other programs, installed and run |
 //! | [`paths`], [`progress`] | where things go, and what is shown meanwhile |
 
@@ -17,10 +19,14 @@ mod command;
 mod commands;
 mod ext2;
 mod image;
+mod node;
 mod pack;
 mod paths;
 mod progress;
+mod server;
+mod site;
 mod tools;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -37,6 +43,7 @@ struct Cli {
 enum Command {
     Image(commands::image::ImageArgs),
     Pack(commands::pack::PackArgs),
+    Dev(commands::dev::DevArgs),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),
+        Command::Dev(args) => commands::dev::run(&paths, args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -38,4 +38,21 @@ impl Paths {
     pub fn disk(&self) -> PathBuf {
         self.build().join("disk")
     }
+
+    /// What is served without running the Worker.
+    pub fn site(&self) -> PathBuf {
+        self.build().join("site")
+    }
+
+    /// The Worker.
+    pub fn edge(&self) -> PathBuf {
+        self.build().join("edge")
+    }
+
+    /// The file that notes what `what` was last built from.
+    pub fn stamp(&self, what: &str) -> std::io::Result<PathBuf> {
+        let directory = self.build().join("stamps");
+        std::fs::create_dir_all(&directory)?;
+        Ok(directory.join(what))
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use disk::ImageConfig;
 use disk::directory::manifest_path;
 use disk::manifest::is_image_name;
@@ -44,6 +45,20 @@ pub struct ImageArgs {
     pub pack: PackOptions,
 }
 
+impl ImageArgs {
+    /// `edgebox image` without arguments, wherever it is run.
+    pub fn of_default(paths: &Paths) -> Self {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            args: ImageArgs,
+        }
+        let input = paths.root().join("scripts/images/default.Dockerfile");
+        let args = Defaults::parse_from(["image"]).args;
+        ImageArgs { input, ..args }
+    }
+}
+
 /// What an input is.
 enum Input {
     Dockerfile,
@@ -61,7 +76,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     };
     let fingerprint = fingerprint(args, &context)?;
     fs::create_dir_all(paths.images())?;
-    let stamp = paths.images().join(format!("{name}.stamp"));
+    let stamp = paths.stamp(&format!("image-{name}"))?;
     let is_done = fingerprint.is_at(&stamp) && paths.disk().join(manifest_path(&name)).exists();
     if is_done && !args.force {
         println!("image {name} is up to date");

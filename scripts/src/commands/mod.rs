@@ -1,4 +1,5 @@
 //! The tool's subcommands, one module each.
 
+pub mod dev;
 pub mod image;
 pub mod pack;

@@ -26,7 +26,8 @@ impl Fingerprint {
     /// Adds the names, sizes and times of all files at and below `path`; not their contents, which may be large.
     pub fn add_files(&mut self, path: &Path) -> Result<()> {
         let status = fs::symlink_metadata(path).with_context(|| path.display().to_string())?;
-        self.add(path.as_os_str().as_encoded_bytes());
+        // The name alone: where the project lies makes no difference.
+        self.add(path.file_name().unwrap_or_default().as_encoded_bytes());
         if status.is_dir() {
             let mut children: Vec<_> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
             children.sort();
