@@ -11,8 +11,9 @@ pub trait Engine {
     /// `budget` instructions have run. `cpu` is exact whenever this returns.
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit;
 
-    /// `child` has just become a copy of `parent` (fork): translations valid there are valid here.
-    fn forked(&mut self, parent: SpaceId, child: SpaceId);
+    /// `child` has just become a copy of `parent` (fork), each page present or still inherited: translations valid
+    /// there are valid here, until one of their pages changes.
+    fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace);
 
     /// `space` is gone for good.
     fn forget(&mut self, space: SpaceId);

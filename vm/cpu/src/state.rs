@@ -1,6 +1,8 @@
 //! `CpuState`: everything the processor remembers of one task between two instructions.
 
-use crate::fpu::Fpu;
+use crate::flags::{self, FlagKind};
+use crate::fpu::{F80, Fpu};
+use crate::ir::slot;
 
 /// Indices of the general registers in [`CpuState::slots`], in the processor's encoding order.
 #[allow(missing_docs)]
@@ -75,7 +77,7 @@ pub struct CpuState {
     /// Address of the next instruction.
     pub rip: u64,
     /// How the flags are to be computed from the lazy-flag slots.
-    pub(crate) flag_kind: crate::flags::FlagKind,
+    pub(crate) flag_kind: FlagKind,
     /// 64-bit or 32-bit code.
     pub mode: Mode,
     /// SSE control and status.
@@ -95,7 +97,7 @@ impl Default for CpuState {
             slots: [0; SLOT_COUNT],
             vectors: [0; VECTOR_COUNT],
             rip: 0,
-            flag_kind: crate::flags::FlagKind::default(),
+            flag_kind: FlagKind::default(),
             mode: Mode::Long,
             mxcsr: MXCSR_DEFAULT,
             other_flags: 0,
@@ -117,43 +119,88 @@ impl CpuState {
 
     /// Base of the FS segment (thread-local storage on x86-64).
     pub fn fs_base(&self) -> u64 {
-        self.slots[crate::ir::slot::FS_BASE as usize]
+        self.slots[slot::FS_BASE.0 as usize]
     }
 
     /// Sets the base of the FS segment.
     pub fn set_fs_base(&mut self, base: u64) {
-        self.slots[crate::ir::slot::FS_BASE as usize] = base;
+        self.slots[slot::FS_BASE.0 as usize] = base;
     }
 
     /// Base of the GS segment (thread-local storage on i386).
     pub fn gs_base(&self) -> u64 {
-        self.slots[crate::ir::slot::GS_BASE as usize]
+        self.slots[slot::GS_BASE.0 as usize]
     }
 
     /// Sets the base of the GS segment.
     pub fn set_gs_base(&mut self, base: u64) {
-        self.slots[crate::ir::slot::GS_BASE as usize] = base;
+        self.slots[slot::GS_BASE.0 as usize] = base;
     }
 }
 
 impl CpuState {
+    /// The six status flags in RFLAGS' places.
+    pub fn status_flags(&self) -> u64 {
+        flags::status(self.flag_kind, self.slots[slot::FLAG_A.0 as usize], self.slots[slot::FLAG_B.0 as usize])
+    }
+
     /// RFLAGS as a program would push them.
     pub fn rflags(&self) -> u64 {
-        todo!("being built")
+        let direction = if self.slots[slot::DIRECTION.0 as usize] != 0 { rflags::DF } else { 0 };
+        self.status_flags() | direction | self.other_flags | rflags::FIXED | rflags::IF
     }
 
     /// Sets the flags a user program may set; the others stay.
-    pub fn set_rflags(&mut self, _value: u64) {
-        todo!("being built")
+    pub fn set_rflags(&mut self, value: u64) {
+        self.set_system_flags(value);
+        self.flag_kind = FlagKind::BITS;
+        self.slots[slot::FLAG_A.0 as usize] = value & rflags::STATUS;
+    }
+
+    /// Sets DF, TF, AC and ID alone.
+    pub(crate) fn set_system_flags(&mut self, value: u64) {
+        self.slots[slot::DIRECTION.0 as usize] = u64::from(value & rflags::DF != 0);
+        self.other_flags = value & (rflags::TF | rflags::AC | rflags::ID);
     }
 
     /// Writes the 512-byte FXSAVE image: x87, MXCSR, XMM (Intel SDM vol. 1, 10.5.1).
-    pub fn fxsave(&self, _image: &mut [u8; 512]) {
-        todo!("being built")
+    pub fn fxsave(&self, image: &mut [u8; 512]) {
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &self.fpu.control.to_le_bytes());
+        put(2, &self.fpu.status_word().to_le_bytes());
+        put(4, &[self.fpu.valid, 0]);
+        put(24, &self.mxcsr.to_le_bytes());
+        put(28, &crate::helper::system::MXCSR_MASK.to_le_bytes());
+        for i in 0..8 {
+            let register = self.fpu.registers[self.fpu.physical(i)];
+            let at = 32 + 16 * usize::from(i);
+            put(at, &register.mantissa.to_le_bytes());
+            put(at + 8, &register.sign_exponent.to_le_bytes());
+            put(at + 10, &[0; 6]);
+        }
+        for (i, xmm) in self.vectors[..16].iter().enumerate() {
+            put(160 + 16 * i, &xmm.to_le_bytes());
+        }
     }
 
     /// Reads an FXSAVE image back.
-    pub fn fxrstor(&mut self, _image: &[u8; 512]) {
-        todo!("being built")
+    pub fn fxrstor(&mut self, image: &[u8; 512]) {
+        fn take<const N: usize>(image: &[u8; 512], at: usize) -> [u8; N] {
+            std::array::from_fn(|i| image[at + i])
+        }
+        self.fpu.control = u16::from_le_bytes(take(image, 0));
+        self.fpu.set_status_word(u16::from_le_bytes(take(image, 2)));
+        self.fpu.valid = image[4];
+        self.mxcsr = u32::from_le_bytes(take(image, 24)) & crate::helper::system::MXCSR_MASK;
+        for i in 0..8 {
+            let at = 32 + 16 * usize::from(i);
+            self.fpu.registers[self.fpu.physical(i)] = F80 {
+                mantissa: u64::from_le_bytes(take(image, at)),
+                sign_exponent: u16::from_le_bytes(take(image, at + 8)),
+            };
+        }
+        for (i, xmm) in self.vectors[..16].iter_mut().enumerate() {
+            *xmm = u128::from_le_bytes(take(image, 160 + 16 * i));
+        }
     }
 }

@@ -1,0 +1,223 @@
+//! Helpers: Rust functions that carry out what is too rare or too long for IR operations. Interpreter and JIT call the
+//! same ones.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`arith`] | carries, rotates, division |
+//! | [`string`] | MOVS, STOS, LODS, SCAS, CMPS and their repetition |
+//! | [`system`] | CPUID, time stamp, flags, FXSAVE |
+//! | [`vector`] | vector operations that touch flags or memory |
+
+pub mod arith;
+pub mod string;
+pub mod system;
+pub mod vector;
+
+use memory::{AddressSpace, Fault};
+
+use crate::exit::Exception;
+use crate::flags::Width;
+use crate::ir::operands::Operands;
+use crate::ir::{Slot, slot};
+use crate::state::{CpuState, reg};
+
+/// Which helper; the comment gives its operands `a`, `b`, `c`, `imm`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Helper {
+    /// dst, a, b; width. dst = a + b + CF, flags to `NEW_FLAGS`.
+    AddCarry,
+    /// dst, a, b; width. dst = a - b - CF, flags to `NEW_FLAGS`.
+    SubBorrow,
+    /// dst, value, count; width | [`LEFT`]. Rotates; flags to `NEW_FLAGS`.
+    Rotate,
+    /// dst, value, count; width | [`LEFT`]. Rotates through CF; flags to `NEW_FLAGS`.
+    RotateCarry,
+    /// dst, value, filler; width | [`LEFT`] | count slot << 8. SHLD, SHRD; flags to `NEW_FLAGS`.
+    DoubleShift,
+    /// divisor; width. RDX:RAX (AX for bytes) divided.
+    DivideU,
+    /// The same, signed.
+    DivideS,
+    /// source segment base; see [`string::Spec`]. Flags to `NEW_FLAGS` where the instruction sets them.
+    String,
+    /// address slot; 8 or 16 bytes. CMPXCHG8B, CMPXCHG16B; flags to `NEW_FLAGS`.
+    CompareExchangeWide,
+    /// Leaf in EAX, ECX; result in EAX to EDX.
+    Cpuid,
+    /// Time stamp to EDX:EAX; imm 1: processor number to ECX too (RDTSCP).
+    TimeStamp,
+    /// dst. RFLAGS as PUSHF has them.
+    ReadFlags,
+    /// src. DF and the other system flags from it; the status flags by a `SetFlags` that follows.
+    WriteFlags,
+    /// address slot.
+    FxSave,
+    /// address slot.
+    FxRestore,
+    /// dst.
+    ReadMxcsr,
+    /// src; #GP for reserved bits.
+    WriteMxcsr,
+    /// vector a, vector b; 4 or 8 bytes. COMISS and the like: flags to `NEW_FLAGS`.
+    CompareFloat,
+    /// vector a, vector b. PTEST: flags to `NEW_FLAGS`.
+    TestVector,
+    /// vector mask, vector data, address slot; bytes. MASKMOVDQU, MASKMOVQ.
+    MaskedStore,
+    /// dst, crc, data; width. CRC32.
+    Crc32,
+    /// operand slot; see [`crate::x87::spec`]. FCOMI's flags to `NEW_FLAGS`.
+    X87,
+}
+
+/// Bit of `imm`: towards the top.
+pub const LEFT: u32 = 4;
+
+/// Why a helper did not finish. Nothing of the instruction has taken effect, or whole iterations of a repeated one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trap {
+    /// A memory access faulted.
+    Fault(Fault),
+    /// The processor raises an exception.
+    Exception(Exception),
+    /// A long repetition makes a pause: run the same instruction again.
+    Again,
+}
+
+impl From<Fault> for Trap {
+    fn from(fault: Fault) -> Self {
+        Trap::Fault(fault)
+    }
+}
+
+impl From<Exception> for Trap {
+    fn from(exception: Exception) -> Self {
+        Trap::Exception(exception)
+    }
+}
+
+/// What a helper works on.
+pub struct Context<'a> {
+    /// The registers.
+    pub cpu: &'a mut CpuState,
+    /// The memory.
+    pub space: &'a mut AddressSpace,
+    /// Time stamp counter.
+    pub time_stamp: &'a dyn Fn() -> u64,
+}
+
+impl Context<'_> {
+    fn get(&self, slot: u8) -> u64 {
+        self.cpu.slots[usize::from(slot) % crate::state::SLOT_COUNT]
+    }
+
+    fn set(&mut self, slot: u8, value: u64) {
+        self.cpu.slots[usize::from(slot) % crate::state::SLOT_COUNT] = value;
+    }
+
+    /// Value of an operand slot.
+    pub(crate) fn operand(&self, slot: u8) -> u64 {
+        self.get(slot)
+    }
+
+    /// Sets a slot.
+    pub(crate) fn set_slot(&mut self, slot: Slot, value: u64) {
+        self.set(slot.0, value);
+    }
+
+    fn set_new_flags(&mut self, flags: u64) {
+        self.set(slot::NEW_FLAGS.0, flags);
+    }
+
+    fn vector(&self, vslot: u8) -> u128 {
+        self.cpu.vectors[usize::from(vslot) % crate::state::VECTOR_COUNT]
+    }
+}
+
+/// Width from the low two bits of `imm`.
+fn width(imm: u32) -> Width {
+    Width::from_bytes(1 << (imm & 3))
+}
+
+const Z: Slot = slot::ZERO;
+
+impl Helper {
+    /// Whether it looks at the lazy flags.
+    pub fn reads_flags(self) -> bool {
+        use Helper::*;
+        matches!(
+            self,
+            AddCarry | SubBorrow | Rotate | RotateCarry | DoubleShift | String | ReadFlags | CompareExchangeWide
+        )
+    }
+
+    /// The integer slots it touches.
+    pub fn operands(self, a: u8, b: u8, c: u8, imm: u32) -> Operands {
+        use Helper::*;
+        let (a, b, c) = (Slot(a), Slot(b), Slot(c));
+        let (rax, rcx, rdx) = (Slot(reg::RAX as u8), Slot(reg::RCX as u8), Slot(reg::RDX as u8));
+        let new_flags = slot::NEW_FLAGS;
+        let effect = |reads, writes| Operands { reads, writes, pure_value: false };
+        let value = |reads, writes| Operands { reads, writes, pure_value: true };
+        match self {
+            AddCarry | SubBorrow | Rotate | RotateCarry => value([b, c, Z], [a, new_flags, Z]),
+            DoubleShift => value([b, c, Slot((imm >> 8) as u8)], [a, new_flags, Z]),
+            DivideU | DivideS => effect([a, rax, rdx], [rax, rdx, Z]),
+            String => effect([a, rax, rcx], [rax, rcx, new_flags]),
+            CompareExchangeWide => effect([a, rax, rdx], [rax, rdx, new_flags]),
+            Cpuid => effect([rax, rcx, Z], [rax, rcx, rdx]),
+            TimeStamp => effect([Z; 3], [rax, rcx, rdx]),
+            ReadFlags => value([slot::DIRECTION, Z, Z], [a, Z, Z]),
+            WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
+            ReadMxcsr => effect([Z; 3], [a, Z, Z]),
+            FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
+            CompareFloat | TestVector => value([Z; 3], [new_flags, Z, Z]),
+            MaskedStore => effect([c, Z, Z], [Z; 3]),
+            Crc32 => value([b, c, Z], [a, Z, Z]),
+            X87 => effect([a, rax, Z], [rax, new_flags, Z]),
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The fault or exception it ran into.
+    pub fn call(self, cx: &mut Context<'_>, a: u8, b: u8, c: u8, imm: u32) -> Result<(), Trap> {
+        use Helper::*;
+        match self {
+            AddCarry => arith::add_carry(cx, a, b, c, imm),
+            SubBorrow => arith::sub_borrow(cx, a, b, c, imm),
+            Rotate => arith::rotate(cx, a, b, c, imm),
+            RotateCarry => arith::rotate_carry(cx, a, b, c, imm),
+            DoubleShift => arith::double_shift(cx, a, b, c, imm),
+            DivideU => arith::divide_unsigned(cx, a, imm)?,
+            DivideS => arith::divide_signed(cx, a, imm)?,
+            CompareExchangeWide => arith::compare_exchange_wide(cx, a, imm)?,
+            String => string::run(cx, a, string::Spec::decode(imm))?,
+            Cpuid => system::cpuid(cx),
+            TimeStamp => system::time_stamp(cx, imm != 0),
+            ReadFlags => {
+                let flags = cx.cpu.rflags();
+                cx.set(a, flags);
+            }
+            WriteFlags => {
+                let flags = cx.get(a);
+                cx.cpu.set_system_flags(flags);
+            }
+            FxSave => system::fxsave(cx, a)?,
+            FxRestore => system::fxrestore(cx, a)?,
+            ReadMxcsr => {
+                let mxcsr = cx.cpu.mxcsr;
+                cx.set(a, mxcsr.into());
+            }
+            WriteMxcsr => system::write_mxcsr(cx, a)?,
+            CompareFloat => vector::compare_float(cx, a, b, imm),
+            TestVector => vector::test(cx, a, b),
+            MaskedStore => vector::masked_store(cx, a, b, c, imm)?,
+            Crc32 => vector::crc32(cx, a, b, c, imm),
+            X87 => crate::x87::run(cx, a, imm)?,
+        }
+        Ok(())
+    }
+}

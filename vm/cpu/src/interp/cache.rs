@@ -1,0 +1,262 @@
+//! Lifted blocks. A block is kept once however many address spaces run it: whoever comes to an address looks for a
+//! block lifted from the same bytes before lifting its own, so libc is lifted once for all processes.
+//!
+//! Which blocks are valid in a space is a bit per block, cleared when a page loses its code
+//! ([`AddressSpace::take_stale_code`]); links between blocks are global and look at that bit.
+
+use std::collections::HashMap;
+
+use memory::{Access, AddressSpace, Fault, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
+
+use crate::exit::Exit;
+use crate::ir::{Block, Mark, Op};
+use crate::lift::{WINDOW_BYTES, lift};
+use crate::state::Mode;
+
+/// Index of a block.
+pub(super) type BlockId = u32;
+
+/// No block.
+const NONE: BlockId = BlockId::MAX;
+
+/// Operations kept before everything is dropped and lifted afresh: 12 bytes each, so about 48 MB.
+const OPS_MAX: usize = 4 << 20;
+
+/// Operations at the start of the store set aside for the rest of an instruction that overwrote its own block.
+pub(super) const TAIL_OPS: usize = 256;
+
+/// The link that leaves them.
+pub(super) const TAIL_LINK: u32 = 0;
+
+/// Entries of the cache for indirect jumps, a power of two; each is 16 bytes.
+const JUMPS: usize = 4096;
+
+/// A block in the store.
+pub(super) struct Stored {
+    rip: u64,
+    mode: Mode,
+    /// Index of its first operation.
+    pub start: u32,
+    pub instructions: u32,
+    pub marks: Box<[Mark]>,
+    /// The bytes its translation depends on.
+    bytes: Box<[u8]>,
+}
+
+/// A way from a block to an address known in advance.
+#[derive(Clone, Copy)]
+pub(super) struct Link {
+    pub rip: u64,
+    pub block: BlockId,
+    pub start: u32,
+    pub instructions: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Jump {
+    rip: u64,
+    space: SpaceId,
+    block: BlockId,
+}
+
+/// Which blocks are valid in one address space.
+#[derive(Clone, Default)]
+struct SpaceCode {
+    valid: Vec<u64>,
+    by_rip: HashMap<(u64, Mode), BlockId>,
+    by_page: HashMap<PageIndex, Vec<BlockId>>,
+}
+
+/// All blocks.
+pub(super) struct BlockCache {
+    pub ops: Vec<Op>,
+    pub blocks: Vec<Stored>,
+    pub links: Vec<Link>,
+    by_rip: HashMap<(u64, Mode), Vec<BlockId>>,
+    jumps: Box<[Jump]>,
+    current: SpaceId,
+    code: SpaceCode,
+    others: HashMap<SpaceId, SpaceCode>,
+}
+
+impl Default for BlockCache {
+    fn default() -> Self {
+        let mut cache = Self {
+            ops: Vec::new(),
+            blocks: Vec::new(),
+            links: Vec::new(),
+            by_rip: HashMap::new(),
+            jumps: vec![Jump { rip: 0, space: SpaceId(0), block: NONE }; JUMPS].into(),
+            current: SpaceId(0),
+            code: SpaceCode::default(),
+            others: HashMap::new(),
+        };
+        cache.clear();
+        cache
+    }
+}
+
+impl BlockCache {
+    /// Drops every block.
+    fn clear(&mut self) {
+        self.ops.clear();
+        self.ops.resize(TAIL_OPS, Op::Syscall);
+        self.blocks.clear();
+        self.links = vec![Link { rip: 0, block: NONE, start: 0, instructions: 0 }];
+        self.by_rip.clear();
+        self.jumps.fill(Jump { rip: 0, space: SpaceId(0), block: NONE });
+        self.code = SpaceCode::default();
+        self.others.clear();
+    }
+
+    /// Makes `space` the one whose code runs.
+    pub fn enter(&mut self, space: &mut AddressSpace) {
+        if self.current != space.id() {
+            let entered = self.others.remove(&space.id()).unwrap_or_default();
+            let left = std::mem::replace(&mut self.code, entered);
+            self.others.insert(self.current, left);
+            self.current = space.id();
+        }
+        self.drop_stale(space);
+    }
+
+    /// Forgets the code of pages that have changed.
+    pub fn drop_stale(&mut self, space: &mut AddressSpace) {
+        if !space.has_stale_code() {
+            return;
+        }
+        for page in space.take_stale_code() {
+            for block in self.code.by_page.remove(&page).unwrap_or_default() {
+                let Some(stored) = self.blocks.get(block as usize) else { continue };
+                if let Some(word) = self.code.valid.get_mut(block as usize / 64) {
+                    *word &= !(1 << (block % 64));
+                }
+                self.code.by_rip.remove(&(stored.rip, stored.mode));
+            }
+        }
+    }
+
+    /// See [`crate::Engine::forked`].
+    pub fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
+        let code = if parent == self.current { Some(&self.code) } else { self.others.get(&parent) };
+        let Some(code) = code.cloned() else { return };
+        for page in code.by_page.keys() {
+            child.mark_code(*page);
+        }
+        self.others.insert(child.id(), code);
+    }
+
+    /// See [`crate::Engine::forget`].
+    pub fn forget(&mut self, space: SpaceId) {
+        self.others.remove(&space);
+        if self.current == space {
+            self.code = SpaceCode::default();
+            self.current = SpaceId(0);
+        }
+    }
+
+    /// Whether a block may run in the current space.
+    #[inline(always)]
+    pub fn is_valid(&self, block: BlockId) -> bool {
+        self.code.valid.get(block as usize / 64).is_some_and(|word| word >> (block % 64) & 1 != 0)
+    }
+
+    /// The block at an address, if it was jumped to recently.
+    #[inline(always)]
+    pub fn recent(&self, rip: u64) -> Option<BlockId> {
+        let entry = &self.jumps[jump_index(rip)];
+        (entry.rip == rip && entry.space == self.current && self.is_valid(entry.block)).then_some(entry.block)
+    }
+
+    /// The block at an address, lifted if need be.
+    pub fn find(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Result<BlockId, Exit> {
+        self.drop_stale(space);
+        let block = match self.code.by_rip.get(&(rip, mode)) {
+            Some(block) => *block,
+            None => self.adopt(rip, mode, space)?,
+        };
+        self.jumps[jump_index(rip)] = Jump { rip, space: self.current, block };
+        Ok(block)
+    }
+
+    /// Finds a block lifted elsewhere from the same bytes, or lifts one, and makes it valid here.
+    fn adopt(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Result<BlockId, Exit> {
+        let mut window = [0; WINDOW_BYTES];
+        let length = space.fetch(GuestAddr(rip), &mut window).map_err(Exit::Fault)?;
+        let window = &window[..length];
+        let candidates = self.by_rip.get(&(rip, mode)).map_or(&[][..], Vec::as_slice);
+        let same = |block: &&BlockId| window.starts_with(&self.blocks[**block as usize].bytes);
+        let block = match candidates.iter().find(same) {
+            Some(block) => *block,
+            None => {
+                let lifted = lift(window, rip, mode)
+                    .ok_or(Exit::Fault(Fault { addr: GuestAddr(rip) + length as u64, access: Access::Execute }))?;
+                self.store(lifted, mode, window)
+            }
+        };
+        self.validate(block, space);
+        Ok(block)
+    }
+
+    fn store(&mut self, lifted: Block, mode: Mode, window: &[u8]) -> BlockId {
+        if self.ops.len() + lifted.ops.len() > OPS_MAX {
+            self.clear();
+        }
+        let first_link = self.links.len() as u32;
+        let start = self.ops.len() as u32;
+        let unlinked = |rip: &u64| Link { rip: *rip, block: NONE, start: 0, instructions: 0 };
+        self.links.extend(lifted.exits.iter().map(unlinked));
+        self.ops.extend(lifted.ops.iter().map(|op| op.with_exits_from(first_link)));
+        let id = self.blocks.len() as BlockId;
+        self.blocks.push(Stored {
+            rip: lifted.rip,
+            mode,
+            start,
+            instructions: lifted.marks.len() as u32,
+            marks: lifted.marks.into(),
+            bytes: window[..usize::from(lifted.depends_on)].into(),
+        });
+        self.by_rip.entry((lifted.rip, mode)).or_default().push(id);
+        id
+    }
+
+    fn validate(&mut self, block: BlockId, space: &mut AddressSpace) {
+        let stored = &self.blocks[block as usize];
+        let word = block as usize / 64;
+        if self.code.valid.len() <= word {
+            self.code.valid.resize(word + 1, 0);
+        }
+        self.code.valid[word] |= 1 << (block % 64);
+        self.code.by_rip.insert((stored.rip, stored.mode), block);
+        let last = stored.rip + stored.bytes.len().max(1) as u64 - 1;
+        for page in stored.rip / PAGE_SIZE..=last / PAGE_SIZE {
+            let page = PageIndex(page as u32);
+            space.mark_code(page);
+            self.code.by_page.entry(page).or_default().push(block);
+        }
+    }
+
+    /// Lets an exit lead straight to a block from now on.
+    pub fn link(&mut self, link: u32, block: BlockId) {
+        let stored = &self.blocks[block as usize];
+        // After `clear` the number may mean another exit.
+        if let Some(link) = self.links.get_mut(link as usize).filter(|link| link.rip == stored.rip) {
+            *link = Link { rip: link.rip, block, start: stored.start, instructions: stored.instructions };
+        }
+    }
+
+    /// Address of the instruction that an operation of `block` belongs to, and of the next one with the index of its
+    /// first operation (none if it is the last).
+    pub fn locate(&self, block: BlockId, op: usize) -> (u64, Option<(u64, usize)>) {
+        let stored = &self.blocks[block as usize];
+        let at = op.saturating_sub(stored.start as usize);
+        let next = stored.marks.partition_point(|mark| usize::from(mark.op) <= at);
+        let rip = |mark: &Mark| stored.rip + u64::from(mark.offset);
+        let following = stored.marks.get(next).map(|mark| (rip(mark), stored.start as usize + usize::from(mark.op)));
+        (stored.marks.get(next.saturating_sub(1)).map_or(stored.rip, rip), following)
+    }
+}
+
+fn jump_index(rip: u64) -> usize {
+    (rip ^ rip >> 12) as usize % JUMPS
+}

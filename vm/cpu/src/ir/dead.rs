@@ -1,0 +1,70 @@
+//! Drops what nobody reads: notes of flags that are overwritten first (most arithmetic's), and scratch values.
+
+use super::{Mark, Op, Slot, slot};
+
+/// A set of slots.
+#[derive(Clone, Copy)]
+struct Live(u64);
+
+impl Live {
+    fn has(self, slot: Slot) -> bool {
+        self.0 >> (slot.0 & 63) & 1 != 0
+    }
+
+    fn add(&mut self, slot: Slot) {
+        self.0 |= 1 << (slot.0 & 63);
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        self.0 &= !(1 << (slot.0 & 63));
+    }
+}
+
+/// Removes dead operations of a block and moves its marks along. `flags_live_out` says whether whatever runs next may
+/// look at the flags.
+pub fn remove(ops: &mut Vec<Op>, marks: &mut [Mark], flags_live_out: bool) {
+    let alive = find(ops, flags_live_out);
+    let mut new_index = Vec::with_capacity(ops.len());
+    let mut count = 0;
+    for keep in &alive {
+        new_index.push(count);
+        count += u16::from(*keep);
+    }
+    for mark in marks.iter_mut() {
+        mark.op = new_index.get(usize::from(mark.op)).copied().unwrap_or(count);
+    }
+    let mut index = 0;
+    ops.retain(|_| {
+        index += 1;
+        alive[index - 1]
+    });
+}
+
+/// For each operation, whether it is needed.
+fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
+    let mut alive = vec![true; ops.len()];
+    let mut flags_live = flags_live_out;
+    // Guest registers, segment bases and the direction flag outlive the block; scratch does not.
+    let mut live = Live((1 << slot::NEW_FLAGS.0) - 1);
+    for (index, op) in ops.iter().enumerate().rev() {
+        let operands = op.operands();
+        let written = || operands.writes.iter().filter(|slot| **slot != slot::ZERO);
+        alive[index] = match op {
+            Op::SetFlags { .. } | Op::SetShiftFlags { .. } => flags_live,
+            _ => !operands.pure_value || written().any(|slot| live.has(*slot)),
+        };
+        if !alive[index] {
+            continue;
+        }
+        match op {
+            Op::SetFlags { .. } => flags_live = false,
+            Op::GetFlags { .. } | Op::Condition { .. } | Op::BranchFlags { .. } => flags_live = true,
+            Op::Syscall | Op::Interrupt { .. } | Op::Raise { .. } => flags_live = true,
+            Op::Helper { helper, .. } if helper.reads_flags() => flags_live = true,
+            _ => {}
+        }
+        written().for_each(|slot| live.remove(*slot));
+        operands.reads.iter().for_each(|slot| live.add(*slot));
+    }
+    alive
+}

@@ -1,0 +1,123 @@
+//! An x87 instruction in a helper's immediate.
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What to do.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs)]
+        pub enum Operation { $($(#[$doc])* $name,)* }
+
+        impl Operation {
+            const ALL: &'static [Operation] = &[$(Operation::$name,)*];
+        }
+    };
+}
+
+operations! {
+    Load, Store, StoreTruncated,
+    Add, Sub, SubReversed, Mul, Div, DivReversed,
+    Compare, CompareUnordered,
+    /// FCOMI and FUCOMI: to RFLAGS.
+    CompareToFlags,
+    Exchange,
+    /// `st` is the [`Constant`].
+    Constant,
+    ChangeSign, Absolute, Test, Examine, SquareRoot, RoundToInt,
+    Free, IncrementTop, DecrementTop, Init, ClearExceptions,
+    /// EMMS.
+    Empty,
+    LoadControl, StoreControl, StoreStatus, StoreStatusAx,
+    StoreEnvironment, LoadEnvironment, Save, Restore,
+    /// FCMOVcc: the operand slot holds the condition.
+    MoveIf,
+    Scale, Remainder, RemainderNearest, Extract,
+    Sine, Cosine, SineCosine, Tangent, ArcTangent, PowerMinusOne, YLog2X, YLog2XPlusOne,
+}
+
+impl Operation {
+    /// Whether it checks for pending exceptions first (the FN… forms don't).
+    pub fn waits(self) -> bool {
+        use Operation::*;
+        !matches!(self, Init | ClearExceptions | StoreControl | StoreStatus | StoreStatusAx | StoreEnvironment | Save)
+    }
+}
+
+/// Where the other operand is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Operand {
+    Register,
+    F32,
+    F64,
+    F80,
+    I16,
+    I32,
+    I64,
+}
+
+/// FLD1 and its siblings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Constant {
+    One,
+    Log2Of10,
+    Log2OfE,
+    Pi,
+    Log10Of2,
+    LnOf2,
+    Zero,
+}
+
+impl Constant {
+    const ALL: [Constant; 7] = {
+        use Constant::*;
+        [One, Log2Of10, Log2OfE, Pi, Log10Of2, LnOf2, Zero]
+    };
+
+    pub(super) fn from_index(index: u8) -> Constant {
+        Self::ALL[usize::from(index) % 7]
+    }
+}
+
+/// An instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spec {
+    /// What to do.
+    pub operation: Operation,
+    /// With what.
+    pub operand: Operand,
+    /// i of ST(i).
+    pub st: u8,
+    /// Whether ST(i) is the destination.
+    pub to_register: bool,
+    /// Registers to pop afterwards.
+    pub pops: u8,
+}
+
+impl Spec {
+    /// An operation on ST(0) alone.
+    pub fn new(operation: Operation) -> Self {
+        Self { operation, operand: Operand::Register, st: 0, to_register: false, pops: 0 }
+    }
+
+    /// To an immediate.
+    pub fn encode(self) -> u32 {
+        self.operation as u32
+            | (self.operand as u32) << 8
+            | u32::from(self.st) << 12
+            | u32::from(self.to_register) << 15
+            | u32::from(self.pops) << 16
+    }
+
+    /// Back from one.
+    pub fn decode(imm: u32) -> Spec {
+        use Operand::*;
+        Spec {
+            operation: Operation::ALL[(imm & 0xff) as usize % Operation::ALL.len()],
+            operand: [Register, F32, F64, F80, I16, I32, I64][(imm >> 8 & 15) as usize % 7],
+            st: (imm >> 12 & 7) as u8,
+            to_register: imm >> 15 & 1 != 0,
+            pops: (imm >> 16 & 3) as u8,
+        }
+    }
+}

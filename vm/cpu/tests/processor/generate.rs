@@ -1,0 +1,542 @@
+//! Random instructions of a given form, and states to run them from.
+
+use cpu::fpu::F80;
+use iced_x86::{Code, CodeSize, CpuidFeature, Encoder, Instruction, Mnemonic, OpCodeOperandKind as K, Register};
+
+use super::host::{CODE, CODE_BYTES, DATA, DATA_BYTES};
+use super::state::State;
+
+/// A small generator (xorshift64*); tests need speed and repeatability, not quality.
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// Numbers that tend to find mistakes.
+    pub fn value(&mut self) -> u64 {
+        match self.below(8) {
+            0 => self.below(4),
+            1 => u64::MAX - self.below(4),
+            2 => 1 << self.below(64),
+            3 => (1u64 << self.below(64)).wrapping_sub(1),
+            4 => self.next() & 0xffff_ffff,
+            5 => (self.next() as i32) as u64,
+            _ => self.next(),
+        }
+    }
+
+    /// Likewise for floating point: special values among ordinary ones.
+    fn float(&mut self) -> u64 {
+        const SPECIAL: [f64; 12] = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+            0.5,
+            2.5,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+            3.5,
+        ];
+        match self.below(4) {
+            0 => SPECIAL[self.below(12) as usize].to_bits(),
+            1 => ((self.next() as i32) as f64 / 256.0).to_bits(),
+            2 => self.next(),
+            _ => f64::from_bits(self.next() & 0x800f_ffff_ffff_ffff | (1000 + self.below(50)) << 52).to_bits(),
+        }
+    }
+
+    fn single(&mut self) -> u32 {
+        match self.below(3) {
+            0 => (f64::from_bits(self.float()) as f32).to_bits(),
+            1 => ((self.next() as i16) as f32 / 16.0).to_bits(),
+            _ => self.next() as u32,
+        }
+    }
+
+    fn vector(&mut self) -> u128 {
+        match self.below(3) {
+            0 => u128::from(self.value()) << 64 | u128::from(self.value()),
+            1 => u128::from(self.float()) << 64 | u128::from(self.float()),
+            _ => (0..4).fold(0, |sum, _| sum << 32 | u128::from(self.single())),
+        }
+    }
+
+    fn extended(&mut self) -> F80 {
+        let sign = (self.next() as u16) & 0x8000;
+        match self.below(10) {
+            0 => F80 { mantissa: 0, sign_exponent: sign },
+            1 => F80 { mantissa: 1 << 63, sign_exponent: sign | 0x7fff },
+            2 => F80 { mantissa: 3 << 62 | self.next() >> 2, sign_exponent: sign | 0x7fff },
+            3 => F80 { mantissa: 1 << 63, sign_exponent: sign | 0x3fff },
+            4..=6 => {
+                F80 { mantissa: 1 << 63 | self.next() << 40, sign_exponent: sign | (0x3ff0 + self.below(32) as u16) }
+            }
+            _ => F80 { mantissa: 1 << 63 | self.next(), sign_exponent: sign | (0x3fc0 + self.below(128) as u16) },
+        }
+    }
+}
+
+/// An instruction and everything it starts from.
+pub struct Case {
+    pub instruction: Instruction,
+    pub bytes: Vec<u8>,
+    pub rip: u64,
+    pub state: State,
+    pub data: Vec<u8>,
+    /// A repeated string instruction: steps and pauses stay at its address.
+    pub may_pause: bool,
+}
+
+impl Case {
+    pub fn undefined_flags(&self) -> u64 {
+        let mut inst = self.instruction;
+        inst.set_code_size(CodeSize::Code64);
+        let mut undefined = 0;
+        let bits = inst.rflags_undefined();
+        for (bit, flag) in [
+            (iced_x86::RflagsBits::CF, 0),
+            (iced_x86::RflagsBits::PF, 2),
+            (iced_x86::RflagsBits::AF, 4),
+            (iced_x86::RflagsBits::ZF, 6),
+            (iced_x86::RflagsBits::SF, 7),
+            (iced_x86::RflagsBits::OF, 11),
+        ] {
+            undefined |= u64::from(bits & bit != 0) << flag;
+        }
+        use Mnemonic::*;
+        match inst.mnemonic() {
+            // Undefined when the count (which may come from CL) makes it so.
+            Shl | Sal | Shr | Sar | Shld | Shrd => undefined | 1 << 11 | 1 << 4 | self.wide_shift_flags(),
+            Rol | Ror | Rcl | Rcr => undefined | 1 << 11,
+            _ => undefined,
+        }
+    }
+
+    /// CF is undefined for shifts by more than the operand's width; so is everything for SHLD.
+    fn wide_shift_flags(&self) -> u64 {
+        let double = matches!(self.instruction.mnemonic(), Mnemonic::Shld | Mnemonic::Shrd);
+        let last = self.instruction.op_count() - 1;
+        let count = match self.instruction.op_kind(last) {
+            iced_x86::OpKind::Register => self.state.gpr[1],
+            _ => u64::from(self.instruction.immediate8()),
+        };
+        let width = match self.instruction.op0_kind() {
+            iced_x86::OpKind::Memory => self.instruction.memory_size().size(),
+            _ => self.instruction.op0_register().size(),
+        } as u64
+            * 8;
+        let count = count & if width == 64 { 63 } else { 31 };
+        match (double, count > width, count == width) {
+            (true, true, _) => 0xffff,
+            (false, true, _) | (false, _, true) if width < 32 => 1,
+            _ => 0,
+        }
+    }
+
+    pub fn uses_fpu(&self) -> bool {
+        let registers = (0..self.instruction.op_count()).map(|i| self.instruction.op_register(i));
+        is_x87(self.instruction.code()) || registers.into_iter().any(Register::is_mm)
+    }
+
+    /// Bits of the x87 status word to compare: the stack top, and the condition codes of comparisons.
+    pub fn status_mask(&self) -> u16 {
+        use Mnemonic::*;
+        let conditions = matches!(
+            self.instruction.mnemonic(),
+            Fcom | Fcomp | Fcompp | Fucom | Fucomp | Fucompp | Ficom | Ficomp | Ftst | Fxam | Fstsw | Fnstsw
+        );
+        if conditions { 0x7d00 } else { 0x3800 }
+    }
+
+    /// What it started from, for a message.
+    pub fn inputs(&self) -> String {
+        format!(
+            "from {:x?} flags {:#x} xmm {:x?} st {:x?}",
+            self.state.gpr,
+            self.state.flags,
+            &self.state.xmm[..8],
+            &self.state.st[..2]
+        )
+    }
+}
+
+fn is_x87(code: Code) -> bool {
+    code.cpuid_features().iter().any(|feature| {
+        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::FPU287XL_ONLY)
+    })
+}
+
+/// Whether a form belongs to the instruction set we implement.
+pub fn applies(code: Code) -> bool {
+    use CpuidFeature::*;
+    let info = code.op_code();
+    let features = code.cpuid_features();
+    let known = |feature: &CpuidFeature| {
+        matches!(
+            feature,
+            INTEL8086
+                | INTEL186
+                | INTEL286
+                | INTEL386
+                | INTEL486
+                | X64
+                | CMOV
+                | FPU
+                | FPU387
+                | FPU287
+                | MMX
+                | SSE
+                | SSE2
+                | SSE3
+                | SSSE3
+                | SSE4_1
+                | SSE4_2
+                | POPCNT
+                | CX8
+                | CMPXCHG16B
+                | BMI1
+                | LZCNT
+                | MOVBE
+                | CLFSH
+                | FXSR
+                | MULTIBYTENOP
+                | PAUSE
+                | INTEL8086_ONLY
+                | PREFETCHW
+        )
+    };
+    code != Code::INVALID
+        && info.is_instruction()
+        && info.mode64()
+        && info.cpl3()
+        && features.iter().all(known)
+        && info.encoding() == iced_x86::EncodingKind::Legacy
+}
+
+/// Near control flow with a 16-bit operand size, which Intel's and AMD's processors treat differently.
+trait Near16 {
+    fn is_near_16(self) -> bool;
+}
+
+impl Near16 for Code {
+    fn is_near_16(self) -> bool {
+        matches!(self, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16)
+    }
+}
+
+/// Forms that are not compared, with the reason.
+pub fn left_out(code: Code) -> Option<&'static str> {
+    use Mnemonic::*;
+    let info = code.op_code();
+    let segment = |kind: &K| matches!(kind, K::seg_reg | K::fs | K::gs);
+    match code.mnemonic() {
+        Syscall | Sysenter | Sysexit | Sysret | Sysexitq | Sysretq | Int | Int1 | Int3 | Into | Iret | Iretd
+        | Iretq | Ud0 | Ud1 | Ud2 => Some("enters the kernel"),
+        Cpuid | Rdtsc | Rdtscp | Rdpmc => Some("differs from processor to processor"),
+        In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd | Hlt | Cli | Sti => Some("privileged"),
+        Rcpps | Rcpss | Rsqrtps | Rsqrtss => Some("approximations differ from processor to processor"),
+        Lar | Lsl | Verr | Verw | Sgdt | Sidt | Sldt | Smsw | Str | Lfs | Lgs | Lss => Some("descriptor tables"),
+        Retf => Some("far control flow"),
+        Jmp | Call if info.op_kinds().iter().any(|kind| matches!(kind, K::farbr2_2 | K::farbr4_2)) => {
+            Some("far control flow")
+        }
+        _ if code.is_jmp_far_indirect() || code.is_call_far_indirect() => Some("far control flow"),
+        Mov | Push | Pop if info.op_kinds().iter().any(segment) => Some("segment registers"),
+        Enter => Some("nested frames"),
+        Feni | Fdisi | Fclex | Finit | Fstcw | Fstsw | Fstenv | Fsave | Fsetpm => Some("WAIT and another instruction"),
+        Fneni | Fndisi | Fnsetpm | Fstpnce | Frstpm => Some("8087 and 80287 leftovers"),
+        Fxsave | Fxsave64 | Fxrstor | Fxrstor64 => Some("reserved fields differ"),
+        Fnsave | Frstor | Fnstenv | Fldenv | Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1
+        | Fxtract | Fprem | Fprem1 | Fbld | Fbstp | Fstdw | Fstsg => Some("x87 beyond the basics: issue 3"),
+        _ if matches!(code.mnemonic(), Bound | Arpl) => Some("not in 64-bit mode"),
+        _ if info.op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2)) => Some("16-bit near branches"),
+        Pushf | Pushfq | Popf | Popfq => Some("single-stepping shows in the trap flag"),
+        Jmp | Call | Ret if code.is_near_16() => Some("16-bit near branches"),
+        _ => unimplemented_form(code),
+    }
+}
+
+/// What the lifter does not know yet: it raises #UD there, and CPUID does not claim it.
+fn unimplemented_form(code: Code) -> Option<&'static str> {
+    use Mnemonic::*;
+    match code.mnemonic() {
+        Andn | Bextr | Blsi | Blsmsk | Blsr => Some("VEX-coded"),
+        Blendvpd | Blendvps | Pblendvb | Dppd | Dpps | Extractps | Insertps | Mpsadbw | Pextrb | Pextrd | Pextrq
+        | Phminposuw | Pcmpestri64 | Pcmpestrm64 | Pcmpestri | Pcmpestrm | Pcmpistri | Pcmpistrm | Pmovsxbd
+        | Pmovsxbq | Pmovsxbw | Pmovsxdq | Pmovsxwd | Pmovsxwq | Pmovzxbd | Pmovzxbq | Pmovzxbw | Pmovzxdq
+        | Pmovzxwd | Pmovzxwq => Some("SSE4, not claimed: issue 3"),
+        _ => None,
+    }
+}
+
+const GPRS: [Register; 16] = [
+    Register::RAX,
+    Register::RCX,
+    Register::RDX,
+    Register::RBX,
+    Register::RSP,
+    Register::RBP,
+    Register::RSI,
+    Register::RDI,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
+
+/// A register of a class, by the number of its first one.
+fn register(first: Register, count: u64, rng: &mut Rng) -> Register {
+    Register::try_from(first as usize + rng.below(count) as usize).expect("a register")
+}
+
+/// Middle of the data: room on both sides for displacements.
+const MIDDLE: u64 = DATA + 0x800;
+/// Where the stack pointer is.
+const STACK: u64 = DATA + 0x1400;
+
+/// A random case of a form; `None` if this choice of operands can't be encoded.
+pub fn case(code: Code, rng: &mut Rng) -> Option<Case> {
+    let rip = CODE + rng.below(CODE_BYTES as u64 / 2) + 0x800;
+    let mut state = random_state(rng);
+    let mut data: Vec<u8> = Vec::with_capacity(DATA_BYTES);
+    while data.len() < DATA_BYTES {
+        let value = if rng.below(2) == 0 { rng.value() } else { rng.float() };
+        data.extend(value.to_le_bytes());
+    }
+    let mut inst = Instruction::default();
+    inst.set_code(code);
+    for (i, kind) in code.op_code().op_kinds().iter().enumerate() {
+        operand(&mut inst, i as u32, *kind, rip, &mut state, rng)?;
+    }
+    prefixes(&mut inst, rng);
+    adjust(&mut inst, &mut state, &mut data, rng);
+    let mut encoder = Encoder::new(64);
+    encoder.encode(&inst, rip).ok()?;
+    let bytes = encoder.take_buffer();
+    // What the bytes really say: a prefix may mean another instruction.
+    let decoded = iced_x86::Decoder::with_ip(64, &bytes, rip, iced_x86::DecoderOptions::NONE).decode();
+    let may_pause = inst.has_rep_prefix() || inst.has_repne_prefix();
+    (decoded.code() == code).then_some(Case { instruction: decoded, bytes, rip, state, data, may_pause })
+}
+
+fn random_state(rng: &mut Rng) -> State {
+    let mut gpr: [u64; 16] = std::array::from_fn(|_| rng.value());
+    gpr[4] = STACK + 16 * rng.below(4);
+    State {
+        gpr,
+        flags: rng.next() & cpu::rflags::STATUS,
+        xmm: std::array::from_fn(|_| rng.vector()),
+        st: std::array::from_fn(|_| rng.extended()),
+        control: 0x037f | (rng.below(8).saturating_sub(4) as u16) << 10,
+        status: (rng.below(8) as u16) << 11,
+        valid: if rng.below(4) == 0 { rng.next() as u8 } else { 0xff },
+        mxcsr: 0x1f80 | (rng.below(8).saturating_sub(4) as u32) << 13,
+    }
+}
+
+fn operand(inst: &mut Instruction, i: u32, kind: K, rip: u64, state: &mut State, rng: &mut Rng) -> Option<()> {
+    use iced_x86::OpKind as O;
+    let set = |inst: &mut Instruction, register: Register| {
+        inst.set_op_kind(i, O::Register);
+        inst.set_op_register(i, register);
+    };
+    let either = rng.below(2) == 0;
+    match kind {
+        K::mem | K::r8_or_mem | K::r16_or_mem | K::r32_or_mem | K::r64_or_mem | K::mm_or_mem | K::xmm_or_mem
+            if kind == K::mem || either =>
+        {
+            memory(inst, i, state, rng);
+        }
+        K::mem_offs => {
+            inst.set_op_kind(i, O::Memory);
+            inst.set_memory_displ_size(8);
+            inst.set_memory_displacement64(MIDDLE + 16 * rng.below(8));
+        }
+        K::r8_or_mem | K::r8_reg | K::r8_opcode => {
+            // AL to BH, then SPL to R15L.
+            set(inst, register(Register::AL, 20, rng));
+        }
+        K::r16_or_mem | K::r16_reg | K::r16_reg_mem | K::r16_rm | K::r16_opcode => {
+            set(inst, register(Register::AX, 16, rng))
+        }
+        K::r32_or_mem | K::r32_reg | K::r32_reg_mem | K::r32_rm | K::r32_opcode => {
+            set(inst, register(Register::EAX, 16, rng))
+        }
+        K::r64_or_mem | K::r64_reg | K::r64_reg_mem | K::r64_rm | K::r64_opcode => {
+            set(inst, register(Register::RAX, 16, rng))
+        }
+        K::mm_or_mem | K::mm_reg | K::mm_rm => set(inst, register(Register::MM0, 8, rng)),
+        K::xmm_or_mem | K::xmm_reg | K::xmm_rm => set(inst, register(Register::XMM0, 16, rng)),
+        K::st0 => set(inst, Register::ST0),
+        K::sti_opcode => set(inst, register(Register::ST0, 8, rng)),
+        K::al => set(inst, Register::AL),
+        K::cl => set(inst, Register::CL),
+        K::ax => set(inst, Register::AX),
+        K::dx => set(inst, Register::DX),
+        K::eax => set(inst, Register::EAX),
+        K::rax => set(inst, Register::RAX),
+        K::imm8_const_1 => {
+            inst.set_op_kind(i, O::Immediate8);
+            inst.set_immediate8(1);
+        }
+        K::imm8 => {
+            inst.set_op_kind(
+                i,
+                if i > 0 && inst.op_kind(i - 1) == O::Immediate8 { O::Immediate8_2nd } else { O::Immediate8 },
+            );
+            inst.set_immediate8(rng.value() as u8);
+        }
+        K::imm8sex16 => {
+            inst.set_op_kind(i, O::Immediate8to16);
+            inst.set_immediate8to16((rng.value() as i8).into());
+        }
+        K::imm8sex32 => {
+            inst.set_op_kind(i, O::Immediate8to32);
+            inst.set_immediate8to32((rng.value() as i8).into());
+        }
+        K::imm8sex64 => {
+            inst.set_op_kind(i, O::Immediate8to64);
+            inst.set_immediate8to64((rng.value() as i8).into());
+        }
+        K::imm16 => {
+            inst.set_op_kind(i, O::Immediate16);
+            inst.set_immediate16(rng.value() as u16);
+        }
+        K::imm32 => {
+            inst.set_op_kind(i, O::Immediate32);
+            inst.set_immediate32(rng.value() as u32);
+        }
+        K::imm32sex64 => {
+            inst.set_op_kind(i, O::Immediate32to64);
+            inst.set_immediate32to64((rng.value() as i32).into());
+        }
+        K::imm64 => {
+            inst.set_op_kind(i, O::Immediate64);
+            inst.set_immediate64(rng.value());
+        }
+        K::br64_1 | K::br64_4 | K::br32_1 | K::br32_4 => {
+            inst.set_op_kind(i, O::NearBranch64);
+            inst.set_near_branch64(rip + rng.below(100));
+        }
+        K::seg_rSI => inst.set_op_kind(i, if rng.below(4) == 0 { O::MemorySegESI } else { O::MemorySegRSI }),
+        K::es_rDI => inst
+            .set_op_kind(i, if i > 0 && inst.op0_kind() == O::MemorySegESI { O::MemoryESEDI } else { O::MemoryESRDI }),
+        K::seg_rDI => inst.set_op_kind(i, O::MemorySegRDI),
+        K::seg_rBX_al => {
+            inst.set_op_kind(i, O::Memory);
+            inst.set_memory_base(Register::RBX);
+            inst.set_memory_index(Register::AL);
+            state.gpr[3] = MIDDLE;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A memory operand whose registers are set so that it lies in the middle of the data.
+fn memory(inst: &mut Instruction, i: u32, state: &mut State, rng: &mut Rng) {
+    inst.set_op_kind(i, iced_x86::OpKind::Memory);
+    let jumps = matches!(inst.mnemonic(), Mnemonic::Jmp | Mnemonic::Call);
+    let unaligned = if rng.below(8) == 0 && !jumps { rng.below(16) } else { 0 };
+    let at = MIDDLE + 16 * rng.below(16) + unaligned;
+    let base = rng.below(16) as usize;
+    let index = rng.below(16) as usize;
+    let scale = 1u32 << rng.below(4);
+    let disp = (rng.next() as i8) as i64;
+    let with_index = rng.below(2) == 0 && index != 4 && index != base && base != 4;
+    inst.set_memory_base(GPRS[base]);
+    inst.set_memory_displ_size(8);
+    let mut offset = disp;
+    if base == 4 {
+        offset = at.wrapping_sub(state.gpr[4]) as i64;
+    } else if with_index {
+        inst.set_memory_index(GPRS[index]);
+        inst.set_memory_index_scale(scale);
+        state.gpr[index] = rng.below(16).wrapping_sub(8);
+        let scaled = state.gpr[index].wrapping_mul(scale.into());
+        state.gpr[base] = at.wrapping_sub(disp as u64).wrapping_sub(scaled);
+    } else {
+        state.gpr[base] = at.wrapping_sub(disp as u64);
+    }
+    inst.set_memory_displacement64(offset as u64);
+}
+
+fn prefixes(inst: &mut Instruction, rng: &mut Rng) {
+    let info = inst.code().op_code();
+    if inst.op0_kind() == iced_x86::OpKind::Memory && info.can_use_lock_prefix() && rng.below(4) == 0 {
+        inst.set_has_lock_prefix(true);
+    }
+    let pick = rng.below(3);
+    if inst.code().is_string_instruction() {
+        inst.set_has_rep_prefix(pick == 1);
+        inst.set_has_repne_prefix(pick == 2 && info.can_use_repne_prefix());
+    }
+}
+
+/// Sets what an instruction uses without naming it, and keeps addresses it makes within the data.
+fn adjust(inst: &mut Instruction, state: &mut State, data: &mut [u8], rng: &mut Rng) {
+    use Mnemonic::*;
+    let in_code = CODE + rng.below(CODE_BYTES as u64);
+    if inst.code().is_string_instruction() {
+        state.gpr[6] = MIDDLE + rng.below(64);
+        state.gpr[7] = MIDDLE + rng.below(128);
+        state.gpr[1] = rng.below(20);
+        state.flags |= rng.next() & cpu::rflags::DF;
+        if matches!(inst.mnemonic(), Cmpsb | Scasb | Cmpsw | Scasw) && rng.below(2) == 0 {
+            data[0x780..0x900].fill(state.gpr[0] as u8);
+        }
+    }
+    match inst.mnemonic() {
+        Jmp | Call => match inst.op0_kind() {
+            iced_x86::OpKind::Register => state.gpr[inst.op0_register().number()] = in_code,
+            iced_x86::OpKind::Memory => {
+                for slot in data[0x700..0xb00].chunks_exact_mut(8) {
+                    slot.copy_from_slice(&in_code.to_le_bytes());
+                }
+            }
+            _ => {}
+        },
+        Ret => {
+            let at = (state.gpr[4] - DATA) as usize;
+            data[at..at + 8].copy_from_slice(&in_code.to_le_bytes());
+        }
+        Leave => state.gpr[5] = MIDDLE,
+        Maskmovdqu | Maskmovq => state.gpr[7] = MIDDLE,
+        Bt | Btc | Btr | Bts if inst.op1_kind() == iced_x86::OpKind::Register => {
+            let number = inst.op1_register().number();
+            if inst.op0_kind() == iced_x86::OpKind::Memory
+                && inst.memory_base().number() != number
+                && inst.memory_index() == Register::None
+                && number != 4
+            {
+                state.gpr[number] = rng.below(4000).wrapping_sub(2000);
+            }
+        }
+        Div | Idiv if rng.below(4) != 0 => {
+            // A quotient that fits, most of the time.
+            state.gpr[2] = if rng.below(2) == 0 { 0 } else { rng.below(3).wrapping_sub(1) };
+        }
+        _ => {}
+    }
+}

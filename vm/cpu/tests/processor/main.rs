@@ -1,0 +1,123 @@
+//! Instructions run on this machine's own processor and on the interpreter, results compared.
+//!
+//! Every form the decoder's tables know (a `Code` of iced-x86) that a 64-bit user program can execute and whose
+//! feature we claim, or implement unclaimed, is encoded with random operands and run from random registers, flags,
+//! vectors and memory, by single-stepping a child process on the one side. Flags the manual leaves undefined are not
+//! compared. The seed is fixed; `PROCESSOR_CASES` sets the cases per form, `PROCESSOR_SEED` another seed,
+//! `PROCESSOR_FORM` a part of a form's name.
+
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code)] // Shared memory with a traced child.
+
+mod generate;
+mod host;
+mod state;
+
+use cpu::{CpuState, Engine, Exception, Exit, Interpreter};
+use generate::{Case, Rng};
+use host::Host;
+use iced_x86::{Code, Formatter, NasmFormatter};
+use memory::{AddressSpace, GuestAddr, HostMemory, PAGE_SIZE, PageState};
+use state::{Outcome, State};
+use std::collections::BTreeMap;
+
+/// Forms that are not compared, each group with its reason.
+fn left_out(code: Code) -> Option<&'static str> {
+    generate::left_out(code)
+}
+
+/// The interpreter with one address space laid out like the child's.
+struct Guest {
+    engine: Interpreter,
+    space: AddressSpace,
+}
+
+impl Guest {
+    fn new() -> Self {
+        let mut space = AddressSpace::new(HostMemory::new().expect("4 GiB of addresses"));
+        let open = PageState::READ | PageState::WRITE | PageState::PRESENT;
+        for page in 0..host::CODE_BYTES as u64 / PAGE_SIZE {
+            space.set_state(GuestAddr(host::CODE + page * PAGE_SIZE).page().unwrap(), open | PageState::EXEC);
+        }
+        for page in 0..host::DATA_BYTES as u64 / PAGE_SIZE {
+            space.set_state(GuestAddr(host::DATA + page * PAGE_SIZE).page().unwrap(), open);
+        }
+        Self { engine: Interpreter::new(Box::new(|| 0)), space }
+    }
+
+    fn run(&mut self, case: &Case) -> Outcome {
+        let mut code = case.bytes.clone();
+        code.push(0xcc);
+        self.space.write(GuestAddr(case.rip), &code).unwrap();
+        self.space.write(GuestAddr(host::DATA), &case.data).unwrap();
+        let mut cpu = CpuState::default();
+        case.state.to_cpu(&mut cpu);
+        cpu.rip = case.rip;
+        let mut budget = 1;
+        let signal = loop {
+            match self.engine.run(&mut cpu, &mut self.space, budget) {
+                Exit::Exception(Exception::Breakpoint) => {
+                    cpu.rip -= 1;
+                    break None;
+                }
+                Exit::Interrupted if cpu.rip == case.rip && case.may_pause => budget = 1,
+                Exit::Interrupted => break None,
+                Exit::Fault(_) | Exit::Exception(Exception::GeneralProtection) => break Some("SIGSEGV"),
+                Exit::Exception(Exception::Divide) => break Some("SIGFPE"),
+                Exit::Exception(Exception::InvalidOpcode) => break Some("SIGILL"),
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut data = vec![0; host::DATA_BYTES];
+        self.space.read(GuestAddr(host::DATA), &mut data).unwrap();
+        Outcome { state: State::from_cpu(&cpu), rip: cpu.rip, data, signal }
+    }
+}
+
+fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn instructions_do_what_the_processor_does() {
+    let cases: usize = setting("PROCESSOR_CASES", 40);
+    let seed: u64 = setting("PROCESSOR_SEED", 1);
+    let wanted: String = setting("PROCESSOR_FORM", String::new());
+    let (mut host, mut guest) = (Host::start(), Guest::new());
+    let mut forms = 0;
+    let mut total = 0;
+    let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut failures: Vec<String> = Vec::new();
+    for code in Code::values().filter(|code| generate::applies(*code)) {
+        if !format!("{code:?}").contains(&wanted) {
+            continue;
+        }
+        if let Some(reason) = left_out(code) {
+            *skipped.entry(reason).or_default() += 1;
+            continue;
+        }
+        let mut rng = Rng::new(seed ^ (code as u64) << 32);
+        let mut encoded = 0;
+        let mut failed = 0;
+        for _ in 0..cases {
+            let Some(case) = generate::case(code, &mut rng) else { continue };
+            encoded += 1;
+            let (ours, real) = (guest.run(&case), host.run(&case));
+            if let Some(difference) = real.difference(&ours, &case) {
+                failed += 1;
+                if failed == 1 {
+                    let mut text = String::new();
+                    NasmFormatter::new().format(&case.instruction, &mut text);
+                    failures.push(format!("{code:?}: {text} ({:02x?}): {difference}", case.bytes));
+                }
+            }
+        }
+        forms += usize::from(encoded > 0);
+        total += encoded;
+        if encoded == 0 {
+            failures.push(format!("{code:?}: could not be encoded"));
+        }
+    }
+    println!("{forms} forms, {total} cases; left out: {skipped:?}");
+    assert!(failures.is_empty(), "{} forms differ:\n{}", failures.len(), failures.join("\n"));
+}
