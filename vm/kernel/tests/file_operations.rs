@@ -12,14 +12,7 @@ use kernel::fs::tmpfs::Tmpfs;
 use kernel::vfs::{At, MountFlags, Timestamp, Vfs};
 
 /// Makes `count` operations on both sides.
-fn compare(
-    vfs: Vfs,
-    seed: u64,
-    count: usize,
-    names: u64,
-    size_max: u64,
-    xattr_len_max: usize,
-) -> (Vfs, tempfile::TempDir) {
+fn compare(vfs: Vfs, count: usize, mut maker: Maker) -> (Vfs, tempfile::TempDir) {
     let host_dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(host_dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     rustix::process::umask(rustix::fs::Mode::empty());
@@ -29,7 +22,7 @@ fn compare(
     common::retry(|| top.chmod(&user, 0o777)).unwrap();
     let mut host = Host::new(host_dir.path());
     let mut ours = Ours::new(vfs);
-    let mut maker = Maker { random: Random(seed), size_max, names, xattr_len_max };
+    let seed = maker.random.0;
     for step in 0..count {
         ours.vfs.set_time(Timestamp { seconds: 1_700_000_000 + step as i64, nanoseconds: 5 });
         let operation = maker.next();
@@ -63,7 +56,12 @@ fn text(operation: &Operation) -> String {
 fn tmpfs_does_as_linux() {
     for seed in 0..12 {
         let vfs = Vfs::new(Box::new(Tmpfs::new(1 << 30, 0o777)), "tmpfs", MountFlags::default());
-        compare(vfs, seed, 3000, 2 + seed % 5, 10 << 20, 800);
+        let names = 2 + seed % 5;
+        compare(
+            vfs,
+            3000,
+            Maker { random: Random(seed), size_max: 10 << 20, names, xattr_len_max: 800, short_times: false },
+        );
     }
 }
 
@@ -76,7 +74,10 @@ fn on_ext2(options: &[&str], seed: u64, count: usize, names: u64) {
         let (root, user) = (vfs.root(), Credentials::root());
         common::retry(|| vfs.rmdir(&context(&root, &user), At::cwd(b"lost+found"))).unwrap();
     }
-    let (vfs, host) = compare(vfs, seed, count, names, 9 << 20, if options[1] == "4096" { 800 } else { 50 });
+    let xattr_len_max = if options[1] == "4096" { 800 } else { 50 };
+    let short_times = options[3] == "128";
+    let maker = Maker { random: Random(seed), size_max: 9 << 20, names, xattr_len_max, short_times };
+    let (vfs, host) = compare(vfs, count, maker);
     common::retry(|| vfs.sync()).unwrap();
     drop(vfs);
     e2fsck(&disk.image.borrow());
@@ -110,6 +111,13 @@ fn ext2_4k_does_as_linux() {
     for seed in 200..205 {
         on_ext2(&["-b", "4096", "-I", "256"], seed, 3000, 2 + seed % 5);
     }
+}
+
+#[test]
+fn ext2_with_small_inodes_does_as_linux() {
+    // Without room for nanoseconds, and seconds up to 2038.
+    on_ext2(&["-b", "1024", "-I", "128"], 400, 3000, 4);
+    on_ext2(&["-b", "4096", "-I", "128"], 401, 3000, 4);
 }
 
 #[test]

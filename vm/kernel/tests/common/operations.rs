@@ -75,6 +75,8 @@ pub struct Maker {
     pub names: u64,
     /// Extended attributes grow to this: there is not much room for them in small blocks.
     pub xattr_len_max: usize,
+    /// Times up to 2038 only, in whole seconds.
+    pub short_times: bool,
 }
 
 impl Maker {
@@ -196,6 +198,7 @@ impl Maker {
             27 => Truncate(self.path(), self.offset()),
             28 => Chmod(self.path(), self.mode()),
             29 => Chown(self.path(), self.owner(), self.owner(), self.random.one_in(2)),
+            30 if self.short_times => SetTimes(self.path(), self.random.below(2_000_000_000) as i64, 0),
             30 => {
                 SetTimes(self.path(), self.random.below(3_000_000_000) as i64, self.random.below(1_000_000_000) as u32)
             }
@@ -510,7 +513,7 @@ impl Ours {
             List(path) => {
                 let how = OpenHow { access: kernel::vfs::Access::READ, directory: true, ..OpenHow::default() };
                 let dir = retry(|| vfs.open(context, At::cwd(path), &how))?.location;
-                let mut names = tree::names(&dir);
+                let mut names = tree::names(&dir)?;
                 names.extend([b".".to_vec(), b"..".to_vec()]);
                 let mut names: Vec<_> = names.into_iter().map(|name| std::ffi::CString::new(name).unwrap()).collect();
                 names.sort();

@@ -115,7 +115,7 @@ pub fn of_vfs(vfs: &Vfs) -> Vec<File> {
         let at = [b"/", &*path].concat();
         let credentials = Credentials::root();
         let location = retry(|| vfs.resolve(&context(&root, &credentials), At::cwd(&at), false)).unwrap();
-        for name in if location.is_directory() { names(&location) } else { vec![] } {
+        for name in if location.is_directory() { names(&location).unwrap() } else { vec![] } {
             rest.push(if path.is_empty() { name } else { [&*path, b"/", &name].concat() });
         }
         files.push(file(&root, &location, path));
@@ -125,7 +125,7 @@ pub fn of_vfs(vfs: &Vfs) -> Vec<File> {
 }
 
 /// Names in a directory, without the dots, read in small pieces.
-pub fn names(dir: &Location) -> Vec<Vec<u8>> {
+pub fn names(dir: &Location) -> Result<Vec<Vec<u8>>, abi::Errno> {
     let mut names = Vec::new();
     let mut cookie = 0;
     loop {
@@ -140,12 +140,12 @@ pub fn names(dir: &Location) -> Vec<Vec<u8>> {
                 more
             })
         });
-        read.unwrap();
+        read?;
         let Some(last) = piece.last() else { break };
         cookie = last.next_cookie;
         names.extend(piece.into_iter().map(|entry| entry.name).filter(|name| name != b"." && name != b".."));
     }
-    names
+    Ok(names)
 }
 
 fn file(root: &Location, location: &Location, path: Vec<u8>) -> File {

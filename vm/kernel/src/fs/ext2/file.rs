@@ -159,7 +159,8 @@ impl Ext2 {
         let pointers = self.layout.pointers_per_block();
         let reached = 12 + pointers + pointers.pow(2) + pointers.pow(3);
         let counted = u64::from(u32::MAX) / u64::from(self.sectors_per_block());
-        let tables = counted.div_ceil(pointers) + counted.div_ceil(pointers.pow(2)) + 2;
+        let triple = counted - 12 - pointers - pointers.pow(2);
+        let tables = 3 + pointers + triple.div_ceil(pointers) + triple.div_ceil(pointers.pow(2));
         reached.min(counted - tables) * self.layout.block_size as u64
     }
 

@@ -169,8 +169,9 @@ impl Inode {
         set_time(raw, 8, 140, self.extra_len, self.accessed);
         set_time(raw, 12, 132, self.extra_len, self.changed);
         set_time(raw, 16, 136, self.extra_len, self.modified);
-        if self.is_new {
-            set_time(raw, 144, 148, if self.extra_len >= EXTRA_LEN { self.extra_len } else { 0 }, self.changed);
+        if self.is_new && self.extra_len >= EXTRA_LEN {
+            // When it was created.
+            set_time(raw, 144, 148, self.extra_len, self.changed);
         }
         set_u32(raw, 20, self.deleted);
         for (index, pointer) in self.pointers.iter().enumerate() {
