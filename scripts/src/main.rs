@@ -44,6 +44,7 @@ enum Command {
     Image(commands::image::ImageArgs),
     Pack(commands::pack::PackArgs),
     Dev(commands::dev::DevArgs),
+    Test(commands::test::TestArgs),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),
         Command::Dev(args) => commands::dev::run(&paths, args),
+        Command::Test(args) => commands::test::run(&paths, args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -154,3 +154,66 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use disk::layout::CHUNK_BYTES;
+    use disk::{BlockDevice, BlockError, DirectorySource, Disk};
+
+    fn pack(store: &Path, image: &[u8]) -> Packed {
+        let path = store.join("image");
+        fs::write(&path, image).expect("written");
+        let config = ImageConfig::default();
+        Store::new(store).pack(&path, "x", config, CHUNK_BYTES, Quality::QUICK, &Progress::new()).expect("packed")
+    }
+
+    fn open(store: &Path) -> Disk<DirectorySource> {
+        let source = DirectorySource::new(store);
+        Disk::new(&source.manifest("x").expect("manifest"), source)
+    }
+
+    fn image() -> Vec<u8> {
+        let mut image: Vec<u8> = (0..1_000_000u32).flat_map(|number| (number / 3).to_le_bytes()).collect();
+        image.extend(vec![0; 1_000_000]);
+        image.extend(b"the end");
+        image
+    }
+
+    #[test]
+    fn what_is_packed_is_read_back() {
+        let store = tempfile::tempdir().expect("directory");
+        let image = image();
+        let packed = pack(store.path(), &image);
+        assert!(packed.chunks < image.len() as u64 / u64::from(CHUNK_BYTES), "zero chunks are not stored");
+        let mut bytes = vec![0; image.len()];
+        open(store.path()).read(0, &mut bytes).expect("read");
+        assert!(bytes == image);
+    }
+
+    #[test]
+    fn only_what_changed_is_packed_again() {
+        let store = tempfile::tempdir().expect("directory");
+        let mut image = image();
+        pack(store.path(), &image);
+        assert_eq!(pack(store.path(), &image).new_chunks, 0);
+        image[500_000] ^= 1;
+        assert_eq!(pack(store.path(), &image).new_chunks, 3, "the chunk, its leaf page, the root page");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let store = tempfile::tempdir().expect("directory");
+        let image = image();
+        pack(store.path(), &image);
+        let digest = ChunkDigest::of(&image[..CHUNK_BYTES as usize]);
+        let path = store.path().join(chunk_path(&digest));
+        let bytes = fs::read(&path).expect("chunk");
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+        let outcome = open(store.path()).read(0, &mut [0; 10]);
+        assert!(matches!(&outcome, Err(BlockError::Failed(why)) if why.contains(&digest.to_string())), "{outcome:?}");
+        fs::remove_file(path).expect("removed");
+        assert!(matches!(open(store.path()).read(0, &mut [0; 10]), Err(BlockError::Failed(_))));
+        open(store.path()).read(u64::from(CHUNK_BYTES), &mut [0; 10]).expect("the others are fine");
+    }
+}

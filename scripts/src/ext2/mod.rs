@@ -24,6 +24,8 @@ mod directory;
 mod geometry;
 mod plan;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod xattr;
 

@@ -22,4 +22,6 @@ pub mod directory;
 pub mod fingerprint;
 pub mod layers;
 pub mod runtime_files;
+#[cfg(test)]
+mod tests;
 pub mod tree;

@@ -1,0 +1,184 @@
+//! `edgebox test`: everything that can fail, in one run.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Result, bail};
+
+use crate::command::Cmd;
+use crate::paths::Paths;
+use crate::server::{self, Server};
+use crate::tools;
+
+/// Install what tests need and run all of them.
+#[derive(clap::Args, Debug)]
+pub struct TestArgs {
+    /// Run only these stages.
+    #[arg(value_enum)]
+    pub stages: Vec<Stage>,
+}
+
+/// A part of the tests.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// rustfmt finds nothing to do.
+    Format,
+    /// Clippy; its warnings are errors if CI=true.
+    Lint,
+    /// The crates' own tests.
+    Rust,
+    /// The Worker and the page, served by wrangler: over HTTP and in Chromium.
+    Web,
+}
+
+const STAGES: [Stage; 4] = [Stage::Format, Stage::Lint, Stage::Rust, Stage::Web];
+
+/// Where tests for Node.js's test runner lie; their names end in this.
+const NODE_TEST_DIRECTORIES: [&str; 2] = ["scripts/tests", "site/tests"];
+const NODE_TEST_SUFFIX: &str = ".test.mjs";
+
+/// Tests counted over all runners.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+pub fn run(paths: &Paths, args: &TestArgs) -> Result<()> {
+    let mut tally = Tally::default();
+    for stage in STAGES.into_iter().filter(|stage| args.stages.is_empty() || args.stages.contains(stage)) {
+        println!("\n=== {stage:?}");
+        let outcome = match stage {
+            Stage::Format => checked(&cargo(paths, "fmt").args(["--all", "--check"])),
+            Stage::Lint => checked(&lint(paths)),
+            Stage::Rust => rust(paths),
+            Stage::Web => web(paths),
+        };
+        tally.add(outcome.unwrap_or_else(|error| {
+            eprintln!("{error:#}");
+            Tally { passed: 0, failed: 1 }
+        }));
+    }
+    let Tally { passed, failed } = tally;
+    println!("\n{passed} passed, {failed} failed");
+    if failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn cargo(paths: &Paths, subcommand: &str) -> Cmd {
+    Cmd::new("cargo").arg(subcommand).dir(paths.root())
+}
+
+fn lint(paths: &Paths) -> Cmd {
+    let clippy = cargo(paths, "clippy").args(["--locked", "--workspace", "--all-targets"]);
+    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    if is_ci { clippy.args(["--", "--deny", "warnings"]) } else { clippy }
+}
+
+/// A check that passes or fails as a whole.
+fn checked(command: &Cmd) -> Result<Tally> {
+    let is_success = command.to_command().status()?.success();
+    Ok(Tally { passed: u64::from(is_success), failed: u64::from(!is_success) })
+}
+
+fn rust(paths: &Paths) -> Result<Tally> {
+    tools::ensure_debian_package("e2fsck", "e2fsprogs")?;
+    // A failure in one crate must not hide those in others.
+    counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
+}
+
+fn web(paths: &Paths) -> Result<Tally> {
+    tools::ensure_debian_package("chromium", "chromium")?;
+    let node = server::build(paths)?;
+    let server = Server::start(&node, free_port()?, true)?;
+    let mut tests = Vec::new();
+    for directory in NODE_TEST_DIRECTORIES {
+        collect_node_tests(&paths.root().join(directory), &mut tests)?;
+    }
+    let mut command = node.command().args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
+    for test in &tests {
+        command = command.path(test);
+    }
+    let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
+    counted(&command)
+}
+
+/// A port nobody uses, so that a running `edgebox dev` is left alone.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn collect_node_tests(directory: &Path, tests: &mut Vec<PathBuf>) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(()) };
+    let first_new = tests.len();
+    for entry in entries {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(NODE_TEST_SUFFIX) {
+            tests.push(path);
+        }
+    }
+    tests[first_new..].sort();
+    Ok(())
+}
+
+/// Runs a test runner, showing what it prints and adding up its summaries.
+fn counted(command: &Cmd) -> Result<Tally> {
+    let mut child = command.to_command().stdout(Stdio::piped()).spawn()?;
+    let mut tally = Tally::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            println!("{line}");
+            tally.add(summary(&line));
+        }
+    }
+    let is_success = child.wait()?.success();
+    if !is_success && tally.failed == 0 {
+        tally.failed = 1; // It did not get as far as a summary.
+    }
+    Ok(tally)
+}
+
+/// The counts in a summary line: `test result: ok. 3 passed; 0 failed; …` of cargo, `ℹ pass 3` of Node.js.
+fn summary(line: &str) -> Tally {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let count_before = |what: &str| {
+        let position = words.iter().position(|word| word.trim_end_matches(';') == what)?;
+        words.get(position.checked_sub(1)?)?.parse().ok()
+    };
+    match words.as_slice() {
+        ["test", "result:", ..] => Tally {
+            passed: count_before("passed").unwrap_or_default(),
+            failed: count_before("failed").unwrap_or_default(),
+        },
+        ["ℹ", "pass", count] => Tally { passed: count.parse().unwrap_or_default(), failed: 0 },
+        ["ℹ", "fail" | "cancelled", count] => Tally { passed: 0, failed: count.parse().unwrap_or_default() },
+        _ => Tally::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries() {
+        let counts = |line| (summary(line).passed, summary(line).failed);
+        assert_eq!(counts("test result: FAILED. 9 passed; 2 failed; 0 ignored; finished in 1.2s"), (9, 2));
+        assert_eq!(counts("ℹ pass 12"), (12, 0));
+        assert_eq!(counts("ℹ fail 3"), (0, 3));
+        assert_eq!(counts("ℹ duration_ms 3"), (0, 0));
+        assert_eq!(counts("test result_of ... ok"), (0, 0));
+    }
+}

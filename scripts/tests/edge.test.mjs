@@ -1,0 +1,117 @@
+// The Worker over HTTP, seen as a client sees it that decodes nothing.
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import http from "node:http";
+import { join } from "node:path";
+import { test } from "node:test";
+import { brotliDecompressSync } from "node:zlib";
+
+const url = process.env.EDGEBOX_URL;
+const disk = process.env.EDGEBOX_DISK;
+
+/** One request; the body as it came over the wire. */
+function request(path, { method = "GET", headers = {} } = {}) {
+  return new Promise((resolve, reject) => {
+    const sent = http.request(url + path, { method, headers }, (response) => {
+      const parts = [];
+      response.on("data", (part) => parts.push(part));
+      response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }));
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+function assertIsolated({ headers }) {
+  assert.equal(headers["cross-origin-opener-policy"], "same-origin");
+  assert.equal(headers["cross-origin-embedder-policy"], "require-corp");
+  assert.equal(headers["cross-origin-resource-policy"], "cross-origin");
+}
+
+async function someChunk() {
+  const [prefix] = await readdir(join(disk, "chunks"));
+  const [digest] = await readdir(join(disk, "chunks", prefix));
+  return { digest, bytes: await readFile(join(disk, "chunks", prefix, digest)) };
+}
+
+test("a chunk arrives byte for byte as it is stored, as brotli, cacheable forever", async () => {
+  const { digest, bytes } = await someChunk();
+  const response = await request(`/disk/chunks/${digest}`, { headers: { "accept-encoding": "br" } });
+  assert.equal(response.status, 200);
+  assertIsolated(response);
+  assert.equal(response.headers["content-encoding"], "br");
+  assert.equal(response.headers["content-type"], "application/octet-stream");
+  assert.match(response.headers["cache-control"], /immutable/);
+  assert.equal(response.headers.etag, `"${digest}"`);
+  assert.ok(response.body.equals(bytes));
+  assert.equal(brotliDecompressSync(response.body).length, 128 * 1024);
+});
+
+test("the same chunk decoded by a client that knows brotli", async () => {
+  const { digest, bytes } = await someChunk();
+  const response = await fetch(`${url}/disk/chunks/${digest}`);
+  assert.ok(Buffer.from(await response.arrayBuffer()).equals(brotliDecompressSync(bytes)));
+});
+
+test("HEAD has the headers and no body", async () => {
+  const { digest } = await someChunk();
+  const response = await request(`/disk/chunks/${digest}`, { method: "HEAD" });
+  assert.equal(response.status, 200);
+  assertIsolated(response);
+  assert.equal(response.body.length, 0);
+});
+
+test("whoever has a chunk is told so", async () => {
+  const { digest } = await someChunk();
+  const response = await request(`/disk/chunks/${digest}`, { headers: { "if-none-match": `"${digest}"` } });
+  assert.equal(response.status, 304);
+  assertIsolated(response);
+  assert.equal(response.body.length, 0);
+});
+
+test("a manifest is JSON and asked for again every time", async () => {
+  const response = await request("/disk/manifests/default.json");
+  assert.equal(response.status, 200);
+  assertIsolated(response);
+  assert.equal(response.headers["content-type"], "application/json");
+  assert.match(response.headers["cache-control"], /no-cache/);
+  assert.ok(response.body.equals(await readFile(join(disk, "manifests", "default.json"))));
+  const again = await request("/disk/manifests/default.json", { headers: { "if-none-match": response.headers.etag } });
+  assert.equal(again.status, 304);
+});
+
+for (const [status, method, path] of [
+  [404, "GET", `/disk/chunks/${"1".repeat(64)}`],
+  [404, "GET", "/disk/manifests/nothing.json"],
+  [404, "GET", "/disk/"],
+  [404, "GET", "/no/such/page"],
+  [400, "GET", "/disk/chunks/xyz"],
+  [400, "GET", `/disk/chunks/${"0".repeat(64)}`],
+  [400, "GET", "/disk/manifests/..%2f..%2fsecret.json"],
+  [405, "POST", `/disk/chunks/${"1".repeat(64)}`],
+  [405, "DELETE", "/disk/manifests/default.json"],
+]) {
+  test(`${method} ${path.slice(0, 40)} is ${status}`, async () => {
+    const response = await request(path, { method });
+    assert.equal(response.status, status);
+    assertIsolated(response);
+    assert.equal(response.headers["cache-control"], "no-store");
+    assert.match(response.body.toString(), /\.\n$/, "a sentence says why");
+    if (status === 405) assert.equal(response.headers.allow, "GET, HEAD");
+  });
+}
+
+for (const [path, type] of [
+  ["/", /^text\/html/],
+  ["/engine/vm.js", /javascript/],
+  ["/engine/vm_bg.wasm", /^application\/wasm$/],
+  ["/vendor/xterm.mjs", /javascript/],
+  ["/vendor/xterm.css", /^text\/css/],
+]) {
+  test(`${path} is served isolated and with its type`, async () => {
+    const response = await request(path);
+    assert.equal(response.status, 200);
+    assertIsolated(response);
+    assert.match(response.headers["content-type"], type);
+  });
+}
