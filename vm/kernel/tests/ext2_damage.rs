@@ -60,7 +60,14 @@ fn damage_is_survived() {
             let vfs = Vfs::new(Box::new(ext2), "disk", MountFlags::default());
             vfs.set_time(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 });
             let mut ours = Ours::new(vfs);
-            let mut maker = Maker { random, size_max: 500_000, names: 5, xattr_len_max: 800, short_times: false };
+            let mut maker = Maker {
+                random,
+                size_max: 500_000,
+                names: 5,
+                xattr_len_max: 800,
+                short_times: false,
+                single_user: false,
+            };
             for _ in 0..150 {
                 let _ = ours.apply(&maker.next());
             }

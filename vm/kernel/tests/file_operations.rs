@@ -60,7 +60,14 @@ fn tmpfs_does_as_linux() {
         compare(
             vfs,
             3000,
-            Maker { random: Random(seed), size_max: 10 << 20, names, xattr_len_max: 800, short_times: false },
+            Maker {
+                random: Random(seed),
+                size_max: 10 << 20,
+                names,
+                xattr_len_max: 800,
+                short_times: false,
+                single_user: false,
+            },
         );
     }
 }
@@ -76,7 +83,8 @@ fn on_ext2(options: &[&str], seed: u64, count: usize, names: u64) {
     }
     let xattr_len_max = if options[1] == "4096" { 800 } else { 50 };
     let short_times = options[3] == "128";
-    let maker = Maker { random: Random(seed), size_max: 9 << 20, names, xattr_len_max, short_times };
+    let maker =
+        Maker { random: Random(seed), size_max: 9 << 20, names, xattr_len_max, short_times, single_user: false };
     let (vfs, host) = compare(vfs, count, maker);
     common::retry(|| vfs.sync()).unwrap();
     drop(vfs);

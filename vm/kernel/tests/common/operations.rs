@@ -77,6 +77,8 @@ pub struct Maker {
     pub xattr_len_max: usize,
     /// Times up to 2038 only, in whole seconds.
     pub short_times: bool,
+    /// Only the superuser acts.
+    pub single_user: bool,
 }
 
 impl Maker {
@@ -220,6 +222,7 @@ impl Maker {
             42 => ReadOpen(self.slot(), self.offset(), 5000),
             43 => StatOpen(self.slot()),
             44 => Close(self.slot()),
+            _ if self.single_user => Become(0),
             _ => Become(*self.random.pick(&USERS)),
         }
     }
