@@ -28,6 +28,7 @@ mod site;
 mod tools;
 mod wasm;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,9 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "edgebox", version, about = "A Linux box from a Dockerfile, in a browser tab")]
 struct Cli {
+    /// Where everything built goes, instead of the project's build/.
+    #[arg(long, global = true, value_name = "DIR")]
+    build_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,7 +53,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let paths = paths::Paths::of_project();
+    let paths = paths::Paths::of_project(cli.build_dir.as_deref());
     let outcome = match &cli.command {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),

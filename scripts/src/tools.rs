@@ -1,14 +1,34 @@
 //! Programs the tool needs: found, or installed.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::command::Cmd;
 use crate::progress;
 
-/// Whether `program` is on the search path.
-pub fn is_installed(program: &str) -> bool {
+/// Where `program` is on the search path.
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// Whether `program` is on the search path.
+fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Names the browser goes by.
+const CHROMIUM_NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// A Chromium, installed if there is none.
+pub fn ensure_chromium() -> Result<PathBuf> {
+    let found = || CHROMIUM_NAMES.iter().find_map(|name| find(name));
+    if let Some(path) = found() {
+        return Ok(path);
+    }
+    ensure_debian_package("chromium", "chromium")?;
+    found().context("chromium was installed but can't be found")
 }
 
 /// Sees to it that `program` can be run, installing `package` where Debian's package manager is there and may be

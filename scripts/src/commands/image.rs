@@ -71,10 +71,11 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let name = name_of(args)?;
     let context = match (&args.context, &input) {
         (Some(context), _) => context.clone(),
-        (None, Input::Dockerfile) => args.input.parent().unwrap_or(Path::new(".")).into(),
+        (None, Input::Dockerfile) => absolute(&args.input)?.parent().unwrap_or(Path::new("/")).into(),
         (None, _) => args.input.clone(),
     };
-    let fingerprint = fingerprint(args, &context)?;
+    let context = absolute(&context)?;
+    let fingerprint = fingerprint(paths, args, &context)?;
     fs::create_dir_all(paths.images())?;
     let stamp = paths.stamp(&format!("image-{name}"))?;
     let is_done = fingerprint.is_at(&stamp) && paths.disk().join(manifest_path(&name)).exists();
@@ -86,7 +87,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let (mut tree, mut config) = match input {
         Input::Directory => (directory::read(&args.input)?, ImageConfig::default()),
         Input::Archive => read_archive(&args.input, scratch.path())?,
-        Input::Dockerfile => build(args, &name, absolute_context(&context), scratch.path())?,
+        Input::Dockerfile => build(args, &name, &context, scratch.path())?,
     };
     runtime_files::add(&mut tree, &mut config)?;
     let raw_image = paths.raw_image(&name);
@@ -119,7 +120,7 @@ fn name_of(args: &ImageArgs) -> Result<String> {
     let stem = args.input.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name = match &args.name {
         Some(name) => name.clone(),
-        None if stem == "Dockerfile" || stem.is_empty() => "default".into(),
+        None if stem == "Dockerfile" || stem.is_empty() => bail!("give the image a name: -t NAME"),
         None => stem.to_ascii_lowercase(),
     };
     if !is_image_name(&name) {
@@ -128,10 +129,10 @@ fn name_of(args: &ImageArgs) -> Result<String> {
     Ok(name)
 }
 
-fn fingerprint(args: &ImageArgs, context: &Path) -> Result<Fingerprint> {
+fn fingerprint(paths: &Paths, args: &ImageArgs, context: &Path) -> Result<Fingerprint> {
     let mut fingerprint = Fingerprint::new();
     fingerprint.add_files(&args.input)?;
-    fingerprint.add_files(context)?;
+    fingerprint.add_files_except(context, &[paths.build(), &context.join(".git")])?;
     for base in &args.bases {
         fingerprint.add(base.name.as_bytes());
         fingerprint.add_files(&base.tar)?;
@@ -140,18 +141,17 @@ fn fingerprint(args: &ImageArgs, context: &Path) -> Result<Fingerprint> {
     Ok(fingerprint)
 }
 
-/// Builders resolve a relative context against directories of their own.
-fn absolute_context(context: &Path) -> PathBuf {
-    let context = if context.as_os_str().is_empty() { Path::new(".") } else { context };
-    context.canonicalize().unwrap_or_else(|_| context.into())
+/// Builders resolve relative paths against directories of their own.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| path.display().to_string())
 }
 
-fn build(args: &ImageArgs, name: &str, context: PathBuf, scratch: &Path) -> Result<(Tree, ImageConfig)> {
+fn build(args: &ImageArgs, name: &str, context: &Path, scratch: &Path) -> Result<(Tree, ImageConfig)> {
     let dockerfile = fs::read_to_string(&args.input).with_context(|| args.input.display().to_string())?;
     let builder = Builder::find()?;
     base::ensure_all(builder, &dockerfile, &args.bases, scratch)?;
     let tag = format!("edgebox/{name}:latest");
-    builder.build(&args.input, &context, &tag)?;
+    builder.build(&args.input, context, &tag)?;
     let archive = scratch.join("image.tar");
     {
         let _spinner = progress::spinner("saving the image's layers");

@@ -99,7 +99,7 @@ fn rust(paths: &Paths) -> Result<Tally> {
 }
 
 fn web(paths: &Paths) -> Result<Tally> {
-    tools::ensure_debian_package("chromium", "chromium")?;
+    let chromium = tools::ensure_chromium()?;
     let node = server::build(paths)?;
     let server = Server::start(&node, free_port()?, true)?;
     let mut tests = Vec::new();
@@ -111,7 +111,7 @@ fn web(paths: &Paths) -> Result<Tally> {
         command = command.path(test);
     }
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
-    counted(&command)
+    counted(&command.env("EDGEBOX_CHROMIUM", chromium))
 }
 
 /// A port nobody uses, so that a running `edgebox dev` is left alone.

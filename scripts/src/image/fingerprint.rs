@@ -25,13 +25,21 @@ impl Fingerprint {
 
     /// Adds the names, sizes and times of all files at and below `path`; not their contents, which may be large.
     pub fn add_files(&mut self, path: &Path) -> Result<()> {
+        self.add_files_except(path, &[])
+    }
+
+    /// [`Self::add_files`] without what lies at `excluded` paths, such as the tool's own output.
+    pub fn add_files_except(&mut self, path: &Path, excluded: &[&Path]) -> Result<()> {
+        if excluded.contains(&path) {
+            return Ok(());
+        }
         let status = fs::symlink_metadata(path).with_context(|| path.display().to_string())?;
         // The name alone: where the project lies makes no difference.
         self.add(path.file_name().unwrap_or_default().as_encoded_bytes());
         if status.is_dir() {
             let mut children: Vec<_> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
             children.sort();
-            return children.iter().try_for_each(|child| self.add_files(child));
+            return children.iter().try_for_each(|child| self.add_files_except(child, excluded));
         }
         self.add(&status.len().to_le_bytes());
         let modified = status.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -17,6 +17,11 @@ const DIRECTORIES: [(&str, u16); 6] =
 pub fn add(tree: &mut Tree, config: &mut ImageConfig) -> Result<()> {
     let mtime_s = newest_mtime(tree);
     let metadata = |mode| Metadata { mtime_s, ..Metadata::of_root(mode) };
+    // Layers need not have an entry for the root directory; then it has no time of its own.
+    let root = &mut tree.node_mut(NodeId::ROOT).metadata;
+    if root.mtime_s == 0 {
+        root.mtime_s = mtime_s;
+    }
     for (path, mode) in DIRECTORIES {
         if tree.find(path.as_bytes()).is_none() {
             tree.put(path.as_bytes(), Node::directory(metadata(mode)))?;
