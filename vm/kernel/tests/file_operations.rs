@@ -52,9 +52,15 @@ fn text(operation: &Operation) -> String {
     format!("{} {named}", text.chars().take(600).collect::<String>())
 }
 
+/// `count` seeds from `first` on; more of them if `SEEDS_TIMES` says how many times as many.
+fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
+    let times = std::env::var("SEEDS_TIMES").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    first..first + count * times
+}
+
 #[test]
 fn tmpfs_does_as_linux() {
-    for seed in 0..12 {
+    for seed in seeds(0, 12) {
         let vfs = Vfs::new(Box::new(Tmpfs::new(1 << 30, 0o777)), "tmpfs", MountFlags::default());
         let names = 2 + seed % 5;
         compare(
@@ -109,14 +115,14 @@ fn debugfs_agrees(image: &[u8], host: &std::path::Path) {
 
 #[test]
 fn ext2_1k_does_as_linux() {
-    for seed in 100..105 {
+    for seed in seeds(1000, 5) {
         on_ext2(&["-b", "1024", "-I", "256", "-N", "20000"], seed, 3000, 2 + seed % 5);
     }
 }
 
 #[test]
 fn ext2_4k_does_as_linux() {
-    for seed in 200..205 {
+    for seed in seeds(2000, 5) {
         on_ext2(&["-b", "4096", "-I", "256"], seed, 3000, 2 + seed % 5);
     }
 }

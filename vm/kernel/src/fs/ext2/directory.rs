@@ -4,14 +4,18 @@
 //! exactly. Inode 0 marks an unused one. Without the `filetype` feature the kind is the upper half of the name's
 //! length. The index of a hashed directory hides in unused entries: it is not used, and dropped when an entry is added.
 
+use std::rc::Rc;
+
 use super::bytes::{set_u16, set_u32, u16_at, u32_at};
 use super::inode::{FLAG_INDEX, Inode, inode_number};
 use super::superblock::field;
 use super::{Ext2, corrupt};
-use crate::stop::Outcome;
+use crate::stop::{Outcome, Stop};
 use crate::vfs::{DirEntry, FileKind, Ino};
 use abi::Errno;
 
+/// Blocks of a directory that are asked for at once when they aren't here: most directories whole.
+const FETCHED_TOGETHER: u64 = 64;
 /// Longest name.
 pub(super) const NAME_LEN_MAX: usize = 255;
 /// Bytes of an entry before its name.
@@ -102,19 +106,25 @@ impl Ext2 {
         if blocks <= u64::from(self.layout.blocks) { Ok(blocks) } else { corrupt() }
     }
 
-    /// The disk's block for a directory's; there are no holes.
-    fn directory_block(&mut self, dir: &Inode, index: u64) -> Outcome<u32> {
-        match self.map(dir, index, 1)?.start {
-            Some(block) => Ok(block),
-            None => corrupt(),
+    /// The disk's block for a directory's, and its contents; there are no holes. If it has to be fetched, so probably
+    /// have those that follow: they are asked for at the same time.
+    fn directory_block(&mut self, dir: &Inode, index: u64) -> Outcome<(u32, Rc<[u8]>)> {
+        let Some(block) = self.map(dir, index, 1)?.start else { return corrupt() };
+        let bytes = self.store.read(block);
+        if let Err(Stop::Wait(_)) = bytes {
+            let left = self.directory_blocks(dir)?.saturating_sub(index);
+            let run = self.map(dir, index, left.clamp(1, FETCHED_TOGETHER))?;
+            for next in 1..run.len {
+                let _ = self.store.read(block + next as u32);
+            }
         }
+        Ok((block, bytes?))
     }
 
     /// Looks an entry up.
     pub(super) fn find(&mut self, dir: &Inode, name: &[u8]) -> Outcome<Option<Found>> {
         for index in 0..self.directory_blocks(dir)? {
-            let block = self.directory_block(dir, index)?;
-            let bytes = self.store.read(block)?;
+            let (block, bytes) = self.directory_block(dir, index)?;
             for entry in entries(&bytes, self.layout.has_file_types) {
                 let entry = entry?;
                 if entry.name_len == name.len() && entry.ino != 0 && entry.name(&bytes) == name {
@@ -140,8 +150,7 @@ impl Ext2 {
         let dir = self.directory(dir)?;
         let block_size = self.layout.block_size as u64;
         for index in cookie / block_size..self.directory_blocks(&dir)? {
-            let block = self.directory_block(&dir, index)?;
-            let bytes = self.store.read(block)?;
+            let (_, bytes) = self.directory_block(&dir, index)?;
             // From the start of the block, because the entry there may have been merged into the one before it.
             for entry in entries(&bytes, self.layout.has_file_types) {
                 let entry = entry?;
@@ -165,8 +174,7 @@ impl Ext2 {
     /// Whether there is nothing but `.` and `..`.
     pub(super) fn is_empty(&mut self, dir: &Inode) -> Outcome<bool> {
         for index in 0..self.directory_blocks(dir)? {
-            let block = self.directory_block(dir, index)?;
-            let bytes = self.store.read(block)?;
+            let (_, bytes) = self.directory_block(dir, index)?;
             for entry in entries(&bytes, self.layout.has_file_types) {
                 let entry = entry?;
                 if entry.ino != 0 && !matches!(entry.name(&bytes), b"." | b"..") {
@@ -194,8 +202,7 @@ impl Ext2 {
         dir.flags &= !FLAG_INDEX;
         (dir.modified, dir.changed) = (self.now, self.now);
         for index in (start..blocks).chain(0..start) {
-            let block = self.directory_block(dir, index)?;
-            let bytes = self.store.read(block)?;
+            let (block, bytes) = self.directory_block(dir, index)?;
             for entry in entries(&bytes, self.layout.has_file_types) {
                 let entry = entry?;
                 if entry.len - entry.used() < need {

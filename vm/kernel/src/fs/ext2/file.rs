@@ -9,6 +9,8 @@ use abi::Errno;
 
 /// Longest target of a symbolic link that is kept in the inode itself, with its terminating NUL.
 const FAST_LINK_LEN: usize = POINTERS * 4;
+/// Bytes read from the device at a time, so that one read doesn't need more chunks at once than it keeps.
+const READ_BYTES_MAX: u64 = 1 << 20;
 /// Sizes from here on need the `large_file` feature.
 const LARGE_SIZE: u64 = 1 << 31;
 
@@ -33,7 +35,7 @@ impl Ext2 {
         while done < to.len() {
             let at = offset + done as u64;
             let skip = at % block_size;
-            let left = (to.len() - done) as u64;
+            let left = ((to.len() - done) as u64).min(READ_BYTES_MAX);
             let run = self.map(inode, at / block_size, (skip + left).div_ceil(block_size))?;
             let len = left.min(run.len * block_size - skip) as usize;
             let piece = &mut to[done..done + len];
