@@ -14,6 +14,8 @@ use disk::codec::{self, Quality};
 use disk::directory::{chunk_path, manifest_path};
 use disk::index::{BuiltPage, IndexBuilder};
 use disk::{ChunkDigest, ImageConfig, Layout, Manifest};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::progress::Progress;
 
@@ -86,13 +88,15 @@ impl Store {
                     return Ok(());
                 }
                 let bytes = &mut buffer[..layout.chunk_len(chunk)];
-                image.read_exact_at(bytes, chunk * u64::from(layout.chunk_bytes()))?;
+                progress.add(bytes.len() as u64);
+                let offset = chunk * u64::from(layout.chunk_bytes());
+                if is_hole(image, offset, bytes.len()) {
+                    continue;
+                }
+                image.read_exact_at(bytes, offset)?;
                 let digest = ChunkDigest::of(bytes);
                 self.put(&digest, bytes, quality, counters)?;
-                if !digest.is_zero() {
-                    digests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[chunk as usize] = digest;
-                }
-                progress.add(bytes.len() as u64);
+                digests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[chunk as usize] = digest;
             }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -135,6 +139,14 @@ impl Store {
         std::io::Write::write_all(&mut file, bytes)?;
         file.persist(path).with_context(|| format!("writing {}", path.display()))?;
         Ok(())
+    }
+}
+
+/// Whether the host's file system stores nothing there, so that zeros need not even be read.
+fn is_hole(image: &File, offset: u64, len: usize) -> bool {
+    match rustix::fs::seek(image, SeekFrom::Data(offset)) {
+        Ok(data) => data >= offset + len as u64,
+        Err(error) => error == Errno::NXIO, // No data up to the end. Anything else: a file system without holes.
     }
 }
 
@@ -199,6 +211,22 @@ mod tests {
         assert_eq!(pack(store.path(), &image).new_chunks, 0);
         image[500_000] ^= 1;
         assert_eq!(pack(store.path(), &image).new_chunks, 3, "the chunk, its leaf page, the root page");
+    }
+
+    #[test]
+    fn holes_cost_nothing() {
+        let store = tempfile::tempdir().expect("directory");
+        let path = store.path().join("image");
+        let size = 64 << 30;
+        let file = File::create(&path).expect("file");
+        file.set_len(size).expect("length");
+        file.write_all_at(b"here", size / 2).expect("written");
+        let config = ImageConfig::default();
+        let packed = Store::new(store.path()).pack(&path, "x", config, CHUNK_BYTES, Quality::QUICK, &Progress::new());
+        assert_eq!(packed.expect("packed").chunks, 3, "the chunk, its leaf page, the root page");
+        let mut bytes = [0; 6];
+        open(store.path()).read(size / 2 - 1, &mut bytes).expect("read");
+        assert_eq!(&bytes, b"\0here\0");
     }
 
     #[test]

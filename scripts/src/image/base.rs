@@ -85,6 +85,9 @@ fn bootstrap(builder: Builder, name: &str, scratch: &Path) -> Result<()> {
     if recipe.is_slim {
         command = command.args(SLIM_OPTIONS);
     }
+    if Path::new(MERGED_USR_HOOK).is_dir() {
+        command = command.arg(&format!("--hook-dir={MERGED_USR_HOOK}"));
+    }
     {
         let _spinner = progress::spinner(&format!("bootstrapping {name} (a minute or two)"));
         command.arg(&recipe.suite).path(&tar).output().context("mmdebstrap")?;
@@ -93,6 +96,10 @@ fn bootstrap(builder: Builder, name: &str, scratch: &Path) -> Result<()> {
     std::fs::remove_file(&tar)?;
     imported
 }
+
+/// Makes /bin a link to /usr/bin from the start, as Docker's images have it. Without it a package does that, and that
+/// package needs 50 MB of Perl.
+const MERGED_USR_HOOK: &str = "/usr/share/mmdebstrap/hooks/maybe-merged-usr";
 
 /// What Docker's own slim images leave out.
 const SLIM_OPTIONS: [&str; 7] = [
