@@ -14,7 +14,8 @@ use crate::image::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::progress;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// The target they are compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A crate to compile and what for.
 pub struct WasmCrate {
@@ -79,7 +80,7 @@ impl WasmCrate {
 }
 
 /// Sees to it that the compiler has the standard library for WebAssembly.
-fn ensure_target() -> Result<()> {
+pub fn ensure_target() -> Result<()> {
     let has_target = || -> Result<bool> {
         let library = Cmd::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output()?;
         Ok(Path::new(library.trim()).exists())

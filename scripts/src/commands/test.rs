@@ -11,6 +11,7 @@ use crate::command::Cmd;
 use crate::paths::Paths;
 use crate::server::{self, Server};
 use crate::tools;
+use crate::wasm;
 
 /// Install what tests need and run all of them.
 #[derive(clap::Args, Debug)]
@@ -59,7 +60,7 @@ pub fn run(paths: &Paths, args: &TestArgs) -> Result<()> {
         println!("\n=== {stage:?}");
         let outcome = match stage {
             Stage::Format => checked(&cargo(paths, "fmt").args(["--all", "--check"])),
-            Stage::Lint => checked(&lint(paths)),
+            Stage::Lint => lint(paths),
             Stage::Rust => rust(paths),
             Stage::Web => web(paths),
         };
@@ -80,10 +81,19 @@ fn cargo(paths: &Paths, subcommand: &str) -> Cmd {
     Cmd::new("cargo").arg(subcommand).dir(paths.root())
 }
 
-fn lint(paths: &Paths) -> Cmd {
-    let clippy = cargo(paths, "clippy").args(["--locked", "--workspace", "--all-targets"]);
+/// Crates that have code for wasm32 only, which a native check does not see.
+const WASM_CRATES: [&str; 4] = ["--package", "edge", "--package", "vm"];
+
+fn lint(paths: &Paths) -> Result<Tally> {
+    wasm::ensure_target()?;
+    let clippy = cargo(paths, "clippy").args(["--locked"]);
+    let native = clippy.clone().args(["--workspace", "--all-targets"]);
+    let wasm = clippy.args(WASM_CRATES).args(["--target", wasm::TARGET]);
     let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    if is_ci { clippy.args(["--", "--deny", "warnings"]) } else { clippy }
+    let strictness: &[&str] = if is_ci { &["--", "--deny", "warnings"] } else { &[] };
+    let mut tally = checked(&native.args(strictness.iter().copied()))?;
+    tally.add(checked(&wasm.args(strictness.iter().copied()))?);
+    Ok(tally)
 }
 
 /// A check that passes or fails as a whole.
