@@ -21,12 +21,13 @@ impl Attributes {
     /// The mode a file has after `who` has written to it: only the privileged keep setuid and setgid bits. `None` if
     /// it stays as it is.
     pub(super) fn mode_without_privileges(&self, who: &Credentials) -> Option<u16> {
-        if who.may_override() { None } else { self.mode_without_set_ids() }
+        if who.may_override() { None } else { self.mode_without_set_ids(who) }
     }
 
-    /// A setgid bit without group execution once meant mandatory locking, and stays.
-    fn mode_without_set_ids(&self) -> Option<u16> {
-        let group = if self.mode & 0o010 != 0 { SET_GID } else { 0 };
+    /// A setgid bit without group execution once meant mandatory locking, and members of the group don't clear it.
+    fn mode_without_set_ids(&self, who: &Credentials) -> Option<u16> {
+        let keeps_group = self.mode & 0o010 == 0 && (who.in_group(self.gid) || who.may_override());
+        let group = if keeps_group { 0 } else { SET_GID };
         let mode = self.mode & !(SET_UID | group);
         (self.kind != FileKind::Directory && mode != self.mode).then_some(mode)
     }
@@ -57,10 +58,13 @@ impl Location {
         let mine = who.fsuid == old.uid;
         let uid_allowed = uid.is_none_or(|uid| mine && uid == old.uid);
         let gid_allowed = gid.is_none_or(|gid| mine && (gid == old.gid || who.in_group(gid)));
-        if !(who.may_override() || uid_allowed && gid_allowed) {
+        // Even if neither changes, setuid and setgid bits are cleared, which only the owner may do.
+        let mode = old.mode_without_set_ids(who);
+        let mode_allowed = mode.is_none() || mine;
+        if !(who.may_override() || uid_allowed && gid_allowed && mode_allowed) {
             return Err(Errno::EPERM.into());
         }
-        self.set(&SetAttributes { uid, gid, mode: old.mode_without_set_ids(), ..SetAttributes::default() })
+        self.set(&SetAttributes { uid, gid, mode, ..SetAttributes::default() })
     }
 
     /// Sets access and modification times.

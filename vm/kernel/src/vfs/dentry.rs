@@ -69,8 +69,15 @@ impl Dentry {
         self.linkable.get()
     }
 
-    /// A new child, which replaces what was known under that name.
+    /// The child that has just been found or made: a negative one in memory becomes it, anything else is replaced.
     pub(super) fn add_child(self: &Rc<Self>, name: &[u8], inode: Option<(Ino, FileKind)>) -> Rc<Self> {
+        if let Some((ino, _)) = inode
+            && let Some(child) = self.cached_child(name).filter(|child| child.inode().is_none())
+        {
+            self.volume.enter().retain(ino);
+            child.inode.set(inode);
+            return child;
+        }
         let child = Self::new(&self.volume, inode, Some(self), name);
         self.children.borrow_mut().insert(child.name(), Rc::downgrade(&child));
         child
@@ -174,6 +181,9 @@ impl DentryCache {
     /// Keeps `dentry` until enough others have come.
     pub(super) fn keep(&self, dentry: Rc<Dentry>) {
         let mut slots = self.slots.borrow_mut();
+        if self.holds(&slots, &dentry) {
+            return;
+        }
         if slots.len() < CACHED_MAX {
             dentry.slot.set(slots.len());
             slots.push(Some(dentry));
@@ -191,13 +201,16 @@ impl DentryCache {
         drop(evicted);
     }
 
+    fn holds(&self, slots: &[Option<Rc<Dentry>>], dentry: &Rc<Dentry>) -> bool {
+        let kept = slots.get(dentry.slot.get()).and_then(Option::as_ref);
+        kept.is_some_and(|kept| Rc::ptr_eq(kept, dentry))
+    }
+
     /// Lets go of an entry that is of no more use.
     pub(super) fn forget(&self, dentry: &Rc<Dentry>) {
         let mut slots = self.slots.borrow_mut();
-        if let Some(slot) = slots.get_mut(dentry.slot.get())
-            && slot.as_ref().is_some_and(|kept| Rc::ptr_eq(kept, dentry))
-        {
-            *slot = None;
+        if self.holds(&slots, dentry) {
+            slots[dentry.slot.get()] = None;
         }
     }
 

@@ -1,7 +1,7 @@
 //! `open(2)`, as far as paths and files are concerned; descriptors are the caller's business.
 
 use super::dentry::Dentry;
-use super::permission::Access;
+use super::permission::{Access, STICKY};
 use super::walk::{Last, Walk};
 use super::{At, Context, FileKind, Location, NewFile, SetAttributes, Vfs};
 use crate::stop::Outcome;
@@ -85,6 +85,7 @@ impl Vfs {
             if location.is_directory() {
                 return Err(Errno::EISDIR.into());
             }
+            check_sticky(context, &walk.at, &location)?;
             may_open(context, &location, how)?;
             return Ok(Opened { location, created: false });
         }
@@ -105,6 +106,20 @@ impl Vfs {
         let dentry = Dentry::unnamed(&dir.dentry, ino, !how.exclusive);
         Ok(Opened { location: Location::new(dir.mount.clone(), dentry), created: true })
     }
+}
+
+/// In a sticky directory that everybody writes to, somebody else's device or socket is not what `O_CREAT` was meant to
+/// make. (The same for regular files and FIFOs is off by default, see `protected_regular` in `proc_sys_fs(5)`.)
+fn check_sticky(context: &Context<'_>, dir: &Location, found: &Location) -> Outcome<()> {
+    if matches!(found.kind(), FileKind::Regular | FileKind::Fifo) {
+        return Ok(());
+    }
+    let (dir, owner) = (dir.attributes()?, found.attributes()?.uid);
+    let shared = dir.mode & (STICKY | 0o002) == STICKY | 0o002;
+    if shared && owner != dir.uid && owner != context.credentials.fsuid {
+        return Err(Errno::EACCES.into());
+    }
+    Ok(())
 }
 
 /// Checks that an existing file may be opened, and as the last step empties it if asked to.

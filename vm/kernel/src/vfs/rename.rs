@@ -37,8 +37,8 @@ impl Vfs {
         let from = End::named(from, Errno::EBUSY)?;
         let to = End::named(to, if mode == RenameMode::NoReplace { Errno::EEXIST } else { Errno::EBUSY })?;
         let moved = self.entry(&from.dir, &from.name)?;
-        let there = self.child(&to.dir, &to.name)?;
-        let there = there.inode().map(|_| Location::new(to.dir.mount.clone(), there));
+        let in_the_way = self.child(&to.dir, &to.name)?;
+        let there = in_the_way.inode().map(|_| Location::new(to.dir.mount.clone(), in_the_way.clone()));
         check_shape(&from, &to, &moved, there.as_ref(), mode)?;
         if there.as_ref().is_some_and(|there| there.same_file(&moved)) {
             return Ok(());
@@ -54,7 +54,7 @@ impl Vfs {
         match (&there, mode) {
             (Some(there), RenameMode::Exchange) => there.dentry.moved(&from.dir.dentry, &from.name),
             (Some(there), _) => self.forget(there),
-            (None, _) => {}
+            (None, _) => self.cache.forget(&in_the_way),
         }
         moved.dentry.moved(&to.dir.dentry, &to.name);
         Ok(())
