@@ -7,7 +7,32 @@
 //! | module | subject |
 //! |---|---|
 //! | [`errno`] | error numbers, names, descriptions |
+//! | [`file`] | `open`, `fcntl`, `*at`, `stat` |
+//! | [`memory`] | `mmap` and its relatives |
+//! | [`process`] | `clone`, `wait`, `prctl`, resource limits, auxiliary vector |
+//! | [`signal`] | signals, `sigaction`, `siginfo` codes |
+//! | [`poll`] | `poll`, `epoll`, `eventfd` |
+//! | [`time`] | clocks and timers |
+//! | [`tty`] | `termios` and terminal `ioctl`s |
+//! | [`socket`] | sockets |
+//! | [`layout`] | putting structs together byte by byte |
+//! | [`x86_64`], [`i386`] | what differs between the two: call numbers |
+
+#[macro_use]
+mod constants;
 
 pub mod errno;
+pub mod file;
+pub mod i386;
+pub mod layout;
+pub mod memory;
+pub mod poll;
+pub mod process;
+pub mod signal;
+pub mod socket;
+pub mod time;
+pub mod tty;
+pub mod x86_64;
 
 pub use errno::Errno;
+pub use layout::{Reader, Writer};

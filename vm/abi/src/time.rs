@@ -1,0 +1,11 @@
+//! Clocks and timers.
+
+constants! { clocks: u32 {
+    CLOCK_REALTIME = 0; CLOCK_MONOTONIC = 1; CLOCK_PROCESS_CPUTIME_ID = 2; CLOCK_THREAD_CPUTIME_ID = 3;
+    CLOCK_MONOTONIC_RAW = 4; CLOCK_REALTIME_COARSE = 5; CLOCK_MONOTONIC_COARSE = 6; CLOCK_BOOTTIME = 7;
+    CLOCK_REALTIME_ALARM = 8; CLOCK_BOOTTIME_ALARM = 9; CLOCK_TAI = 11; TIMER_ABSTIME = 1; ITIMER_REAL = 0;
+    ITIMER_VIRTUAL = 1; ITIMER_PROF = 2;
+} }
+
+/// Clock ticks a second as `times(2)` and `/proc` count them (`USER_HZ`).
+pub const USER_HZ: u64 = 100;
