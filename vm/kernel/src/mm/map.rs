@@ -1,0 +1,259 @@
+//! Changing mappings: `mmap`, `munmap`, `mprotect`, `mremap`, `brk`, `madvise`.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::memory::{PROT_READ, PROT_WRITE};
+use memory::{GUEST_TOP, PAGE_SIZE, PageIndex, PageState};
+
+use super::vma::{VMA_COUNT_MAX, page_align_up};
+use super::{Backing, MAP_MIN, MAP_TOP, Mm, UPPER_AREA, Vma, VmaFlags, pages};
+
+/// Where a mapping is to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// Anywhere; there if it is free and not 0.
+    Hint(u64),
+    /// There, replacing what is mapped.
+    Fixed(u64),
+    /// There, or not at all.
+    FixedNoReplace(u64),
+}
+
+type Result<T> = std::result::Result<T, Errno>;
+
+/// A page-aligned, non-empty range below [`GUEST_TOP`].
+///
+/// # Errors
+/// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high.
+fn page_range(addr: u64, len: u64) -> Result<Range<u64>> {
+    let len = page_align_up(len).ok_or(Errno::ENOMEM)?;
+    if addr % PAGE_SIZE != 0 || len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+    Ok(addr..end)
+}
+
+impl Mm {
+    /// Maps `len` bytes; returns where. `limit_bytes` is `RLIMIT_AS`.
+    pub fn map(
+        self: &Rc<Self>,
+        placement: Placement,
+        len: u64,
+        prot: u32,
+        flags: VmaFlags,
+        backing: Backing,
+        limit_bytes: u64,
+    ) -> Result<u64> {
+        let len = page_align_up(len).filter(|len| *len <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+        if len == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let start = self.place(placement, len)?;
+        let over = self.maps.borrow().bytes().saturating_add(len) > limit_bytes;
+        if over || self.maps.borrow().count() >= VMA_COUNT_MAX {
+            return Err(Errno::ENOMEM);
+        }
+        if matches!(placement, Placement::Fixed(_)) {
+            self.unmap_range(start..start + len);
+        }
+        if let Backing::Shared { object, .. } = &backing {
+            object.add_mapper(self);
+        }
+        self.maps.borrow_mut().insert(Vma { start, end: start + len, prot, flags, backing });
+        Ok(start)
+    }
+
+    fn place(&self, placement: Placement, len: u64) -> Result<u64> {
+        let maps = self.maps.borrow();
+        match placement {
+            Placement::Hint(hint) => {
+                let hint = hint & !(PAGE_SIZE - 1);
+                let fits = hint >= MAP_MIN && hint.checked_add(len).is_some_and(|end| end <= UPPER_AREA.end);
+                if fits && maps.is_free(hint..hint + len) {
+                    return Ok(hint);
+                }
+                let low = MAP_MIN.max(self.heap_end.get().next_multiple_of(PAGE_SIZE))..MAP_TOP;
+                let found = maps.find_free(len, low, false);
+                found.or_else(|| maps.find_free(len, UPPER_AREA, true)).ok_or(Errno::ENOMEM)
+            }
+            Placement::Fixed(addr) | Placement::FixedNoReplace(addr) => {
+                let range = page_range(addr, len)?;
+                if addr < MAP_MIN {
+                    return Err(Errno::EPERM);
+                }
+                if matches!(placement, Placement::FixedNoReplace(_)) && !maps.is_free(range) {
+                    return Err(Errno::EEXIST);
+                }
+                Ok(addr)
+            }
+        }
+    }
+
+    /// `munmap(2)`.
+    pub fn unmap(&self, addr: u64, len: u64) -> Result<()> {
+        let range = page_range(addr, len).map_err(|_| Errno::EINVAL)?;
+        self.unmap_range(range);
+        Ok(())
+    }
+
+    fn unmap_range(&self, range: Range<u64>) {
+        self.drop_pages(range.clone());
+        self.maps.borrow_mut().remove(range);
+    }
+
+    /// Drops the pages of a range, saving what others still need of them.
+    fn drop_pages(&self, range: Range<u64>) {
+        let parts = self.maps.borrow().in_range(range);
+        for part in parts {
+            match &part.backing {
+                Backing::Shared { object, offset } => object.leave(self, &part, *offset),
+                _ => self.unmap_pages(part.start..part.end),
+            }
+        }
+    }
+
+    /// Drops all pages and mappings.
+    pub(super) fn unmap_all(&self) {
+        self.unmap_range(0..GUEST_TOP);
+    }
+
+    /// `mprotect(2)`.
+    pub fn protect(&self, addr: u64, len: u64, prot: u32) -> Result<()> {
+        if addr % PAGE_SIZE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        let range = page_range(addr, len)?;
+        let parts = self.maps.borrow().in_range(range.clone());
+        if parts.iter().any(|part| part.flags.never_write && prot & PROT_WRITE != 0) {
+            return Err(Errno::EACCES);
+        }
+        // Like Linux, what comes before a hole is changed.
+        let mut at = range.start;
+        for part in parts.iter().take_while(|part| std::mem::replace(&mut at, part.end) == part.start) {
+            self.maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
+            self.close_pages(&Vma { prot, ..part.clone() });
+        }
+        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Takes from present pages what their mapping no longer allows; what it allows anew comes with the next fault.
+    fn close_pages(&self, vma: &Vma) {
+        let mut space = self.space.borrow_mut();
+        let open = vma.page_state() | PageState::COW | PageState::CODE;
+        for page in pages(vma.start..vma.end) {
+            let state = space.state(page);
+            let mut closed = PageState(state.0 & open.0);
+            if state.has(PageState::WRITE_UNDER_CODE) && open.has(PageState::WRITE) {
+                closed |= PageState::WRITE_UNDER_CODE;
+            }
+            if state.has(PageState::PRESENT) && closed != state {
+                space.set_state(page, closed.without(PageState::CODE | PageState::WRITE_UNDER_CODE));
+            }
+        }
+    }
+
+    /// `brk(2)`: moves the end of the heap if it can, and returns where it is.
+    pub fn set_heap_end(self: &Rc<Self>, wanted: u64, limit_bytes: u64) -> u64 {
+        let (start, end) = (self.heap_start.get(), self.heap_end.get());
+        let (Some(old_top), Some(new_top)) = (page_align_up(end), page_align_up(wanted)) else { return end };
+        if wanted < start || new_top > MAP_TOP {
+            return end;
+        }
+        if new_top < old_top {
+            self.unmap_range(new_top..old_top);
+        } else if new_top > old_top {
+            let flags = VmaFlags { heap: true, ..VmaFlags::default() };
+            let (prot, placement) = (PROT_READ | PROT_WRITE, Placement::FixedNoReplace(old_top));
+            if self.map(placement, new_top - old_top, prot, flags, Backing::Anonymous, limit_bytes).is_err() {
+                return end;
+            }
+        }
+        self.heap_end.set(wanted);
+        wanted
+    }
+
+    /// `mremap(2)`: `to` is where the new mapping must be, `may_move` whether it may be elsewhere than now.
+    pub fn remap(
+        self: &Rc<Self>,
+        addr: u64,
+        old_len: u64,
+        new_len: u64,
+        may_move: bool,
+        to: Option<u64>,
+        limit_bytes: u64,
+    ) -> Result<u64> {
+        let new_len = page_align_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
+        let old = page_range(addr, old_len.max(1)).map_err(|_| Errno::EINVAL)?;
+        let vma = self.maps.borrow().find(addr).cloned().ok_or(Errno::EFAULT)?;
+        if old.end > vma.end {
+            return Err(Errno::EFAULT);
+        }
+        let old_len = if old_len == 0 { 0 } else { old.end - old.start };
+        if to.is_none() && old_len > 0 {
+            if new_len <= old_len {
+                self.unmap_range(addr + new_len..old.end);
+                return Ok(addr);
+            }
+            let more = old.end..addr + new_len;
+            if old.end == vma.end && more.end <= UPPER_AREA.end && self.maps.borrow().is_free(more.clone()) {
+                let backing = vma.backing.advanced(more.start - vma.start);
+                let (placement, len) = (Placement::FixedNoReplace(more.start), more.end - more.start);
+                return self.map(placement, len, vma.prot, vma.flags, backing, limit_bytes).map(|_| addr);
+            }
+        }
+        if !may_move {
+            return Err(Errno::ENOMEM);
+        }
+        let placement = to.map_or(Placement::Hint(0), Placement::Fixed);
+        if to.is_some_and(|to| to < old.end && to.saturating_add(new_len) > old.start) {
+            return Err(Errno::EINVAL);
+        }
+        let new = self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
+        if old_len > 0 {
+            self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new);
+            self.unmap_range(old);
+        }
+        Ok(new)
+    }
+
+    /// Moves the pages of a private mapping; those of a shared one come back by themselves.
+    fn move_pages(&self, vma: &Vma, from: Range<u64>, to: u64) {
+        if vma.is_shared() {
+            return;
+        }
+        let mut bytes = [0; PAGE_SIZE as usize];
+        for page in pages(from.clone()) {
+            if self.space.borrow().state(page).has(PageState::INHERITED) {
+                self.take_inherited(page, vma);
+            }
+            if !self.space.borrow().state(page).has(PageState::PRESENT) {
+                continue;
+            }
+            let target = PageIndex(((to + page.start().0 - from.start) / PAGE_SIZE) as u32);
+            let mut space = self.space.borrow_mut();
+            space.read_page(page, &mut bytes);
+            space.fill_page(target, &bytes);
+            space.set_state(target, vma.page_state());
+        }
+    }
+
+    /// `MADV_DONTNEED`: drops pages; they come back as zeroes or as the file has them.
+    pub fn discard(&self, addr: u64, len: u64) -> Result<()> {
+        let range = page_range(addr, len)?;
+        self.drop_pages(range.clone());
+        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Changes flags of all mappings in a range (`madvise`).
+    pub fn advise(&self, addr: u64, len: u64, change: impl Fn(&mut VmaFlags)) -> Result<()> {
+        let range = page_range(addr, len)?;
+        self.maps.borrow_mut().change(range.clone(), |vma| change(&mut vma.flags));
+        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+}

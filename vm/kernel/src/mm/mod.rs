@@ -1,0 +1,106 @@
+//! Memory maps: what each page of a process's address space stands for.
+//!
+//! An [`Mm`] couples a [`memory::AddressSpace`] (bytes and page states, all an engine sees) with the mappings that
+//! say what belongs there. Pages come in one by one when an engine or a system call faults on them.
+//!
+//! `fork` copies no bytes. The child's pages are `INHERITED` and the parent's are `COW`: a child fetches a page from
+//! its nearest ancestor on first use, and an ancestor hands a page to the children that still inherit it before it
+//! changes or drops it. Shared mappings move pages between spaces the way processor caches move lines: any number of
+//! readers, or one writer (see [`shared`]).
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`vma`] | mappings and the set of them |
+//! | [`map`] | `mmap`, `munmap`, `mprotect`, `mremap`, `brk`, `madvise` |
+//! | [`fault`] | bringing pages in |
+//! | [`fork`] | inheriting pages |
+//! | [`shared`] | memory shared between processes |
+//! | [`user`] | the kernel's own access to guest memory |
+
+pub mod fault;
+pub mod fork;
+pub mod map;
+pub mod shared;
+pub mod user;
+pub mod vma;
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::rc::{Rc, Weak};
+
+use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex};
+
+pub use fault::FaultError;
+pub use map::Placement;
+pub use shared::{SharedObject, SharedObjects};
+pub use vma::{Backing, Vma, VmaFlags, VmaSet};
+
+use crate::vfs::Location;
+
+/// Lowest address a program may map (`vm.mmap_min_addr`): NULL plus a large field offset still faults.
+pub const MAP_MIN: u64 = 0x1_0000;
+/// Where position-independent executables go. A fixed place: what an engine translated for one process fits another.
+pub const PIE_BASE: u64 = 0x1000_0000;
+/// New mappings go below this, downward; so all code lies below 2 GiB, where addresses fit a signed 32-bit field.
+pub const MAP_TOP: u64 = 0x7f00_0000;
+/// End of the initial stack.
+pub const STACK_TOP: u64 = 0xffc0_0000;
+/// When the lower area is full, mappings go here, upward, leaving the stack room to grow.
+pub const UPPER_AREA: Range<u64> = 0x8000_0000..0xf000_0000;
+
+/// One process's memory (several tasks may share it: threads, `vfork`).
+pub struct Mm {
+    /// Bytes and page states. Borrowed while an engine runs.
+    pub space: RefCell<AddressSpace>,
+    /// The mappings.
+    pub maps: RefCell<VmaSet>,
+    /// Start of the heap.
+    pub heap_start: Cell<u64>,
+    /// End of the heap, as `brk` set it.
+    pub heap_end: Cell<u64>,
+    /// Where the program's arguments are, for `/proc/PID/cmdline`.
+    pub arguments: Cell<(u64, u64)>,
+    /// Where the initial environment is, for `/proc/PID/environ`.
+    pub environment: Cell<(u64, u64)>,
+    /// The auxiliary vector, for `/proc/PID/auxv`.
+    pub auxiliary: RefCell<Vec<u8>>,
+    /// The program.
+    pub executable: RefCell<Option<Location>>,
+    /// Soft `RLIMIT_STACK` when the program started.
+    pub stack_limit_bytes: Cell<u64>,
+    /// Whom this space still inherits pages from.
+    parent: RefCell<Weak<Mm>>,
+    /// Who may still inherit pages from this space.
+    children: RefCell<Vec<Weak<Mm>>>,
+}
+
+impl Mm {
+    /// An empty address space.
+    pub fn new(host: HostMemory) -> Rc<Self> {
+        Rc::new(Self {
+            space: RefCell::new(AddressSpace::new(host)),
+            maps: RefCell::default(),
+            heap_start: Cell::new(0),
+            heap_end: Cell::new(0),
+            arguments: Cell::default(),
+            environment: Cell::default(),
+            auxiliary: RefCell::default(),
+            executable: RefCell::default(),
+            stack_limit_bytes: Cell::new(8 << 20),
+            parent: RefCell::default(),
+            children: RefCell::default(),
+        })
+    }
+
+    /// Unmaps everything and returns the memory, all zero.
+    pub fn into_host(self: Rc<Self>) -> Option<HostMemory> {
+        self.unmap_all();
+        Rc::into_inner(self).map(|mm| mm.space.into_inner().into_host())
+    }
+}
+
+/// The pages of an address range.
+pub fn pages(range: Range<u64>) -> impl Iterator<Item = PageIndex> {
+    let end = range.end.min(memory::GUEST_TOP) / PAGE_SIZE;
+    (range.start / PAGE_SIZE..end).map(|page| PageIndex(page as u32))
+}
