@@ -3,6 +3,8 @@
 use abi::Errno;
 use disk::BlockError;
 
+use crate::wait::QueueId;
+
 /// Result of anything a system call does.
 pub type Outcome<T> = Result<T, Stop>;
 
@@ -21,11 +23,31 @@ pub enum Stop {
 pub enum Wait {
     /// A chunk of the disk. Not interruptible by signals, like Linux's disk sleep.
     Disk,
+    /// An event on one queue.
+    On(QueueId),
+    /// An event on any of the queues that the call has put into [`crate::task::Call::queues`], its deadline, or a
+    /// signal.
+    Listed,
+    /// The end of `vfork`: only a deadly signal comes before it.
+    Vfork(QueueId),
+}
+
+impl Stop {
+    /// Whether it is this errno.
+    pub fn is(self, errno: Errno) -> bool {
+        self == Stop::Errno(errno)
+    }
 }
 
 impl From<Errno> for Stop {
     fn from(errno: Errno) -> Self {
         Stop::Errno(errno)
+    }
+}
+
+impl From<Wait> for Stop {
+    fn from(wait: Wait) -> Self {
+        Stop::Wait(wait)
     }
 }
 

@@ -1,0 +1,184 @@
+//! Open files: what descriptors stand for.
+//!
+//! An [`OpenFile`] is Linux's open file description: flags and position, shared by all descriptors made by `dup` and
+//! `fork`. What it does is up to its [`FileObject`].
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`table`] | descriptors of a process |
+//! | [`open`] | from a path to an open file |
+//! | [`regular`] | regular files and directories |
+//! | [`pipe`] | pipes and FIFOs |
+//! | [`device`] | `/dev/null` and its relatives |
+//! | [`proc`] | files whose text the kernel makes up |
+//! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`] | kernel objects as files |
+//! | [`unix`] | sockets between processes |
+//! | [`lock`] | `flock` and record locks |
+//! | [`anonymous`] | inodes of files without a path |
+
+pub mod anonymous;
+pub mod device;
+pub mod epoll;
+pub mod eventfd;
+pub mod lock;
+pub mod open;
+pub mod pipe;
+pub mod proc;
+pub mod regular;
+pub mod signalfd;
+pub mod table;
+pub mod timerfd;
+pub mod unix;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::file::{O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
+
+use crate::kernel::Kernel;
+use crate::stop::Outcome;
+use crate::task::Task;
+use crate::vfs::{DirEntry, Location};
+use crate::wait::{QueueId, WaitQueue};
+
+pub use table::FdTable;
+
+/// What a poller learns of a file: the events it has now, and the queues that announce others.
+#[derive(Default)]
+pub struct Readiness {
+    /// `POLL*`.
+    pub events: u32,
+    /// Where to wait for more, and how many events each has had.
+    pub queues: Vec<(QueueId, u64)>,
+}
+
+impl Readiness {
+    /// A file that never blocks.
+    pub fn always(events: u32) -> Self {
+        Self { events, queues: Vec::new() }
+    }
+
+    /// Events, and the one queue that announces them.
+    pub fn on(queue: &WaitQueue, events: u32) -> Self {
+        Self { events, queues: vec![(queue.id(), queue.events())] }
+    }
+
+    /// Adds a queue.
+    #[must_use]
+    pub fn and(mut self, queue: &WaitQueue) -> Self {
+        self.queues.push((queue.id(), queue.events()));
+        self
+    }
+}
+
+/// What an open file does. An operation that would block returns `Wait`; the caller knows about `O_NONBLOCK`.
+#[allow(unused_variables)]
+pub trait FileObject: Any {
+    /// Reads; `position` matters only to seekable files.
+    fn read(&self, kernel: &mut Kernel, file: &OpenFile, position: u64, to: &mut [u8]) -> Outcome<usize> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Writes; `position` matters only to seekable files.
+    fn write(&self, kernel: &mut Kernel, file: &OpenFile, position: u64, from: &[u8]) -> Outcome<usize> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Whether it has a position.
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    /// Whether a `read` or `write` of nothing is an error or has an effect like any other (a datagram socket's).
+    fn poll(&self, kernel: &Kernel, file: &OpenFile) -> Readiness {
+        use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+        Readiness::always(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
+    }
+
+    /// `ioctl(2)`.
+    fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
+        Err(Errno::ENOTTY.into())
+    }
+
+    /// Entries of a directory.
+    fn read_dir(&self, file: &OpenFile, cookie: u64, each: &mut dyn FnMut(DirEntry) -> bool) -> Outcome<()> {
+        Err(Errno::ENOTDIR.into())
+    }
+
+    /// The last descriptor is gone; the object is dropped next.
+    fn release(&self, kernel: &mut Kernel, file: &OpenFile) {}
+
+    /// A line or more for `/proc/PID/fdinfo`.
+    fn describe(&self) -> String {
+        String::new()
+    }
+}
+
+/// An open file description.
+pub struct OpenFile {
+    /// What it does.
+    pub object: Rc<dyn FileObject>,
+    /// The inode it stands for.
+    pub location: Location,
+    /// `O_*`: access mode and status flags.
+    pub flags: Cell<u32>,
+    /// Where the next `read` or `write` starts.
+    pub position: Cell<u64>,
+    /// Whom `SIGIO` would go to (`F_SETOWN`).
+    pub owner: Cell<i32>,
+}
+
+impl OpenFile {
+    /// A description with position 0.
+    pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
+        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::new(0) })
+    }
+
+    /// The object, if it is of that type.
+    pub fn object_as<T: FileObject>(&self) -> Option<&T> {
+        let object: &dyn Any = &*self.object;
+        object.downcast_ref()
+    }
+
+    /// Whether all flags are set.
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags.get() & flags == flags
+    }
+
+    /// Whether it only points to a file.
+    pub fn is_path_only(&self) -> bool {
+        self.has(O_PATH)
+    }
+
+    /// Whether it was opened for reading.
+    pub fn is_readable(&self) -> bool {
+        !self.is_path_only() && self.flags.get() & O_ACCMODE != O_WRONLY
+    }
+
+    /// Whether it was opened for writing.
+    pub fn is_writable(&self) -> bool {
+        !self.is_path_only() && self.flags.get() & O_ACCMODE != O_RDONLY
+    }
+
+    /// Whether operations fail rather than wait.
+    pub fn is_nonblocking(&self) -> bool {
+        self.has(O_NONBLOCK)
+    }
+
+    /// Whether every write goes to the end.
+    pub fn appends(&self) -> bool {
+        self.has(O_APPEND)
+    }
+}
+
+impl Kernel {
+    /// Drops a reference to an open file; with the last one the file is closed.
+    pub fn close_file(&mut self, file: Rc<OpenFile>) {
+        if let Some(file) = Rc::into_inner(file) {
+            self.locks.release_description(&file);
+            file.object.clone().release(self, &file);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From a path to an open file.
+
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::file::*;
+
+use super::device::{Device, number};
+use super::regular::{Directory, PathOnly, Regular};
+use super::{FileObject, OpenFile};
+use crate::kernel::Kernel;
+use crate::stop::Outcome;
+use crate::task::Task;
+use crate::tty::TtyFile;
+use crate::vfs::{Access, At, FileKind, Location, OpenHow};
+
+/// Flags that matter while opening only.
+const OPENING_FLAGS: u32 = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+/// `O_TMPFILE` without the `O_DIRECTORY` it contains.
+const TMPFILE_BIT: u32 = O_TMPFILE & !O_DIRECTORY;
+
+/// What the flags of `open(2)` ask of the file system.
+fn open_how(flags: u32, mode: u32) -> OpenHow {
+    let has = |flag: u32| flags & flag == flag;
+    let access = match flags & O_ACCMODE {
+        O_RDONLY => Access::READ,
+        O_WRONLY => Access::WRITE,
+        _ => Access { read: true, write: true, execute: false },
+    };
+    let mode = (mode & 0o7777) as u16;
+    let unnamed = has(TMPFILE_BIT);
+    OpenHow {
+        access,
+        create: has(O_CREAT).then_some(mode),
+        exclusive: has(O_EXCL),
+        truncate: has(O_TRUNC),
+        directory: has(O_DIRECTORY) && !unnamed,
+        no_follow: has(O_NOFOLLOW),
+        unnamed: unnamed.then_some(mode),
+        path_only: has(O_PATH),
+        no_atime: has(O_NOATIME),
+    }
+}
+
+impl Kernel {
+    /// `openat(2)`, except for the descriptor.
+    pub fn open(&mut self, task: &Rc<Task>, path: At<'_>, flags: u32, mode: u32) -> Outcome<Rc<OpenFile>> {
+        let flags = if flags & O_PATH != 0 { flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) } else { flags };
+        let opening = task.with_call(|call| call.opening.as_ref().map(|file| file.location.clone()));
+        if let Some(location) = opening {
+            return self.open_fifo(task, location, flags & !OPENING_FLAGS);
+        }
+        let (fs, who) = (task.fs_state(), task.credentials());
+        let opened = self.vfs.open(&fs.context(&who), path, &open_how(flags, mode))?;
+        if flags & O_TRUNC != 0
+            && let Some(object) = self.shared.get(&opened.location)
+        {
+            object.forget(0..u64::MAX);
+        }
+        self.open_location(task, opened.location, flags)
+    }
+
+    /// Opens a file that has been found, and that the caller may open.
+    pub fn open_location(&mut self, task: &Rc<Task>, location: Location, flags: u32) -> Outcome<Rc<OpenFile>> {
+        let kept = flags & !OPENING_FLAGS | if flags & O_PATH == 0 { O_LARGEFILE } else { 0 };
+        if flags & O_PATH != 0 {
+            return Ok(OpenFile::new(Rc::new(PathOnly), location, kept));
+        }
+        let object: Rc<dyn FileObject> = match location.kind() {
+            FileKind::Regular if location.mount().type_name() == "proc" => {
+                Rc::new(super::proc::ProcFile::open(self, &location)?)
+            }
+            FileKind::Regular => Rc::new(Regular),
+            FileKind::Directory => Rc::new(Directory),
+            FileKind::CharDevice => return self.open_character(task, location, flags, kept),
+            FileKind::Fifo => return self.open_fifo(task, location, kept),
+            FileKind::Symlink => return Err(Errno::ELOOP.into()),
+            FileKind::BlockDevice | FileKind::Socket => return Err(Errno::ENXIO.into()),
+        };
+        Ok(OpenFile::new(object, location, kept))
+    }
+
+    fn open_character(
+        &mut self,
+        task: &Rc<Task>,
+        location: Location,
+        flags: u32,
+        kept: u32,
+    ) -> Outcome<Rc<OpenFile>> {
+        let rdev = location.attributes()?.rdev;
+        if location.mount().flags().no_dev {
+            return Err(Errno::EACCES.into());
+        }
+        if let Some(device) = Device::of(rdev) {
+            return Ok(OpenFile::new(device, location, kept));
+        }
+        let tty = match rdev {
+            number::PTMX => return self.open_ptmx(task, location, kept),
+            number::TTY => task.process.tty.borrow().clone().ok_or(Errno::ENXIO)?,
+            number::TTY1 | number::CONSOLE => self.console.clone(),
+            _ if device_major(rdev) == number::PTS_MAJOR => self.open_pts(device_minor(rdev))?,
+            _ => return Err(Errno::ENXIO.into()),
+        };
+        if flags & O_NOCTTY == 0 && rdev != number::TTY {
+            self.take_tty_on_open(&task.process, &tty);
+        }
+        Ok(OpenFile::new(Rc::new(TtyFile::new(tty)), location, kept))
+    }
+}

@@ -1,0 +1,153 @@
+//! `Kernel`: everything the kernel layer knows.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use memory::SpaceId;
+
+use crate::files::anonymous::AnonymousFiles;
+use crate::files::lock::Locks;
+use crate::files::pipe::Fifos;
+use crate::files::unix::UnixNames;
+use crate::fs::devpts::DevPts;
+use crate::futex::Futexes;
+use crate::host::{Host, MemoryPool};
+use crate::hosted::Hosted;
+use crate::mm::SharedObjects;
+use crate::stop::Outcome;
+use crate::task::{Pid, Task, TaskTable, Tid};
+use crate::timer::Timers;
+use crate::tty::{PtyTable, Tty};
+use crate::vfs::{FileSystem, Timestamp, Vfs};
+use crate::wait::Waiters;
+
+/// Nanoseconds in a second.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// The kernel layer of one machine.
+pub struct Kernel {
+    pub(crate) host: Box<dyn Host>,
+    pub(crate) pool: Box<dyn MemoryPool>,
+    pub(crate) vfs: Rc<Vfs>,
+    pub(crate) tasks: Rc<TaskTable>,
+    /// Tasks that can run, in the order they will.
+    pub(crate) ready: VecDeque<Tid>,
+    pub(crate) waiters: Waiters,
+    /// Tasks that wait for the disk.
+    pub(crate) disk_waiters: Vec<Tid>,
+    pub(crate) timers: Timers,
+    pub(crate) futexes: Futexes,
+    pub(crate) shared: SharedObjects,
+    pub(crate) anonymous: AnonymousFiles,
+    pub(crate) fifos: Fifos,
+    pub(crate) unix_names: UnixNames,
+    pub(crate) locks: Locks,
+    pub(crate) console: Rc<Tty>,
+    pub(crate) ptys: Rc<PtyTable>,
+    pub(crate) hosted: BTreeMap<Pid, Hosted>,
+    /// What the engine has to be told at the next opportunity.
+    pub(crate) dead_spaces: Vec<SpaceId>,
+    pub(crate) forked_spaces: Vec<(SpaceId, SpaceId)>,
+    pub(crate) host_name: RefCell<Vec<u8>>,
+    pub(crate) domain_name: RefCell<Vec<u8>>,
+    pub(crate) boot_ns: u64,
+    /// Time no task could run, for `/proc/uptime`.
+    pub(crate) idle_ns: u64,
+    /// Offset that `clock_settime` has put on the host's clock.
+    pub(crate) realtime_shift_ns: i64,
+    /// Things said once.
+    pub(crate) said: BTreeSet<String>,
+    pub(crate) context_switches: u64,
+}
+
+impl Kernel {
+    /// A machine whose root file system is `root`; `source` is what `/proc/mounts` calls it.
+    pub fn new(host: Box<dyn Host>, pool: Box<dyn MemoryPool>, root: Box<dyn FileSystem>, source: &str) -> Self {
+        let vfs = Rc::new(Vfs::new(root, source, crate::vfs::MountFlags::default()));
+        let ptys = Rc::new(PtyTable::default());
+        let console = Tty::console();
+        let boot_ns = host.monotonic_ns();
+        let anonymous = AnonymousFiles::new(&vfs);
+        Self {
+            host,
+            pool,
+            tasks: Rc::default(),
+            ready: VecDeque::new(),
+            waiters: Waiters::default(),
+            disk_waiters: Vec::new(),
+            timers: Timers::default(),
+            futexes: Futexes::default(),
+            shared: SharedObjects::default(),
+            anonymous,
+            fifos: Fifos::default(),
+            unix_names: UnixNames::default(),
+            locks: Locks::default(),
+            console,
+            ptys,
+            hosted: BTreeMap::new(),
+            dead_spaces: Vec::new(),
+            forked_spaces: Vec::new(),
+            host_name: RefCell::new(b"edgebox".to_vec()),
+            domain_name: RefCell::new(b"(none)".to_vec()),
+            boot_ns,
+            idle_ns: 0,
+            realtime_shift_ns: 0,
+            said: BTreeSet::new(),
+            context_switches: 0,
+            vfs,
+        }
+    }
+
+    /// The tree of files, for the host: it sets up what the image does not have.
+    pub fn vfs(&self) -> &Vfs {
+        &self.vfs
+    }
+
+    /// Time since the machine started.
+    pub fn uptime_ns(&self) -> u64 {
+        self.host.monotonic_ns().saturating_sub(self.boot_ns)
+    }
+
+    /// Time since 1970, UTC.
+    pub fn realtime_ns(&self) -> u64 {
+        self.host.realtime_ns().saturating_add_signed(self.realtime_shift_ns)
+    }
+
+    /// Tells the file systems what time it is.
+    pub(crate) fn set_file_time(&self) {
+        let now_ns = self.realtime_ns();
+        let seconds = (now_ns / SECOND_NS) as i64;
+        self.vfs.set_time(Timestamp { seconds, nanoseconds: (now_ns % SECOND_NS) as u32 });
+    }
+
+    /// Logs a line the first time it comes up.
+    pub fn log_once(&mut self, line: String) {
+        /// Different lines that are remembered: the guest can make up any number of them.
+        const SAID_MAX: usize = 1000;
+        if self.said.len() < SAID_MAX && self.said.insert(line.clone()) {
+            self.host.log(&line);
+        }
+    }
+
+    /// Mounts what a running Linux always has: `/proc`, `/sys`, `/dev` with its nodes, `/dev/pts`, `/dev/shm`,
+    /// `/run` and `/tmp`.
+    pub fn mount_standard(&mut self) -> Outcome<()> {
+        crate::fs::mount_standard(self)
+    }
+
+    pub(crate) fn devpts(&self) -> DevPts {
+        DevPts::new(self.ptys.clone())
+    }
+
+    pub(crate) fn random_bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.host.fill_random(&mut bytes);
+        bytes
+    }
+
+    /// The task with that number.
+    pub(crate) fn task(&self, tid: Tid) -> Option<Rc<Task>> {
+        self.tasks.task(tid)
+    }
+}

@@ -1,0 +1,313 @@
+//! The scheduler: runs tasks in turn, and lets them sleep and wake.
+
+use std::rc::Rc;
+
+use abi::signal::*;
+use cpu::{Engine, Exception, Exit, reg};
+
+use crate::kernel::Kernel;
+use crate::mm::FaultError;
+use crate::signal::SigInfo;
+use crate::stop::{Stop, Wait};
+use crate::task::{Call, RunState, Task};
+use crate::timer::TimerEvent;
+use crate::wait::{QueueId, WaitQueue};
+
+/// Guest instructions a task runs before it is another's turn: a few milliseconds, so typing stays pleasant.
+const QUANTUM_INSTRUCTIONS: u64 = 400_000;
+/// What a system call counts for, so that a task that does little else has its turns cut too.
+const CALL_COST_INSTRUCTIONS: u64 = 400;
+/// First address that no 64-bit pointer of a program can hold.
+const CANONICAL_END: u64 = 1 << 47;
+
+/// What a slice of running came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slice {
+    /// The budget is used up, or there is more to do.
+    Ran,
+    /// Every task sleeps. Something must come from outside, or this time (monotonic clock).
+    Idle {
+        /// When the next timer is due.
+        wake_at_ns: Option<u64>,
+    },
+    /// There are no tasks.
+    AllExited,
+}
+
+impl Kernel {
+    /// Runs tasks for about `budget` guest instructions, or until none can run.
+    pub fn run_slice(&mut self, engine: &mut dyn Engine, budget: u64) -> Slice {
+        let mut spent = 0;
+        while spent < budget {
+            self.fire_timers();
+            let Some(tid) = self.ready.pop_front() else {
+                self.tell(engine);
+                return match self.tasks.tasks().is_empty() {
+                    true => Slice::AllExited,
+                    false => Slice::Idle { wake_at_ns: self.timers.next_ns() },
+                };
+            };
+            if let Some(task) = self.task(tid).filter(|task| task.run_state.get() == RunState::Ready) {
+                spent += self.run_task(engine, &task, QUANTUM_INSTRUCTIONS.min(budget - spent));
+            }
+        }
+        self.tell(engine);
+        Slice::Ran
+    }
+
+    /// Lets one task run until it sleeps, ends or has had its turn; returns what that cost.
+    fn run_task(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, quantum: u64) -> u64 {
+        let start_ns = self.host.monotonic_ns();
+        self.set_file_time();
+        self.context_switches += 1;
+        let mut spent = 0;
+        if task.call.borrow().is_some() {
+            self.make_call(task);
+            spent += CALL_COST_INSTRUCTIONS;
+        }
+        while self.can_return_to_program(task) && spent < quantum {
+            let before = engine.instructions();
+            let exit = self.run_program(engine, task, quantum - spent);
+            spent += engine.instructions() - before + 1;
+            if exit == Exit::Syscall {
+                spent += CALL_COST_INSTRUCTIONS;
+            }
+            self.handle_exit(task, exit);
+        }
+        self.tell(engine);
+        let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
+        task.cpu_time_ns.set(task.cpu_time_ns.get() + used_ns);
+        self.charge_cpu_time(&task.process);
+        if task.run_state.get() == RunState::Ready {
+            self.ready.push_back(task.tid());
+        }
+        spent
+    }
+
+    /// Acts on signals; returns whether the task goes on in its program now.
+    fn can_return_to_program(&mut self, task: &Rc<Task>) -> bool {
+        if task.run_state.get() != RunState::Ready {
+            return false;
+        }
+        if self.has_signal(task) || task.saved_blocked.get().is_some() {
+            if let Err(Stop::Wait(wait)) = self.deliver_signals(task) {
+                self.sleep(task, wait);
+            }
+        }
+        task.run_state.get() == RunState::Ready
+    }
+
+    fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> Exit {
+        self.tell(engine);
+        let Ok(mm) = task.mm() else { return Exit::Interrupted };
+        let mut cpu = task.cpu.borrow_mut();
+        let mut space = mm.space.borrow_mut();
+        engine.run(&mut cpu, &mut space, budget)
+    }
+
+    fn tell(&mut self, engine: &mut dyn Engine) {
+        for (parent, child) in self.forked_spaces.drain(..) {
+            engine.forked(parent, child);
+        }
+        for space in self.dead_spaces.drain(..) {
+            engine.forget(space);
+        }
+    }
+
+    fn handle_exit(&mut self, task: &Rc<Task>, exit: Exit) {
+        match exit {
+            Exit::Syscall => self.start_call(task),
+            Exit::Interrupted => {}
+            Exit::Fault(fault) => {
+                let Ok(mm) = task.mm() else { return };
+                match mm.resolve(fault.addr, fault.access) {
+                    Ok(()) => {}
+                    Err(FaultError::Wait(wait)) => self.sleep(task, wait),
+                    Err(FaultError::Signal { signal, code }) => {
+                        self.force_signal(task, fault_info(signal, code, fault.addr.0));
+                    }
+                }
+            }
+            Exit::Exception(exception) => self.handle_exception(task, exception),
+            // i386 system calls from here are the i386 personality's business; without it, Linux raises #GP.
+            Exit::Interrupt(_) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),
+        }
+    }
+
+    fn handle_exception(&mut self, task: &Rc<Task>, exception: Exception) {
+        let rip = task.cpu.borrow().rip;
+        let info = match exception {
+            Exception::Divide => SigInfo::fault(SIGFPE, FPE_INTDIV, rip),
+            Exception::X87 | Exception::Simd => SigInfo::fault(SIGFPE, FPE_FLTINV, rip),
+            Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip),
+            Exception::Breakpoint => SigInfo::kernel(SIGTRAP),
+            Exception::InvalidOpcode => {
+                self.log_unknown_instruction(task, rip);
+                SigInfo::fault(SIGILL, ILL_ILLOPN, rip)
+            }
+            Exception::Overflow | Exception::Bound | Exception::GeneralProtection => SigInfo::kernel(SIGSEGV),
+        };
+        self.force_signal(task, info);
+    }
+
+    fn log_unknown_instruction(&mut self, task: &Rc<Task>, rip: u64) {
+        let bytes = task.mm().and_then(|mm| mm.peek(rip, 15)).unwrap_or_default();
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = String::from_utf8_lossy(&task.name.borrow()).into_owned();
+        self.log_once(format!("{name}[{}]: unknown instruction at {rip:#x}: {}", task.tid(), hex.join(" ")));
+    }
+
+    // ---- system calls ----
+
+    fn start_call(&mut self, task: &Rc<Task>) {
+        let call = {
+            let cpu = task.cpu.borrow();
+            let args = [reg::RDI, reg::RSI, reg::RDX, reg::R10, reg::R8, reg::R9].map(|index| cpu.gpr(index));
+            Call { number: cpu.gpr(reg::RAX), args, ..Call::default() }
+        };
+        *task.call.borrow_mut() = Some(call);
+        self.make_call(task);
+    }
+
+    /// Makes the call that `task` is in, for the first time or again.
+    fn make_call(&mut self, task: &Rc<Task>) {
+        let Some((number, args)) = task.call.borrow().as_ref().map(|call| (call.number, call.args)) else { return };
+        task.with_call(|call| call.queues.clear());
+        let outcome = crate::syscall::dispatch(self, task, number, args);
+        let value = match outcome {
+            Ok(value) => value,
+            Err(Stop::Errno(errno)) => errno.to_result(),
+            Err(Stop::Wait(wait)) => return self.wait_in_call(task, wait),
+        };
+        // `rt_sigreturn` and `execve` have taken the call away: the registers are theirs.
+        if !task.is_dead() && task.call.take().is_some() {
+            task.cpu.borrow_mut().set_gpr(reg::RAX, value);
+        }
+    }
+
+    /// A call can't go on: a signal interrupts it, or the task sleeps.
+    fn wait_in_call(&mut self, task: &Rc<Task>, wait: Wait) {
+        if task.is_dead() || task.run_state.get() == RunState::Stopped {
+            return;
+        }
+        task.with_call(|call| call.is_retry = true);
+        let interruptible = matches!(wait, Wait::On(_) | Wait::Listed);
+        if interruptible && self.has_signal(task) {
+            let delivered = self.deliver_signals(task);
+            if let Err(Stop::Wait(wait)) = delivered {
+                return self.sleep(task, wait);
+            }
+            let interrupted = task.call.borrow().is_none();
+            if interrupted || task.run_state.get() != RunState::Ready {
+                return;
+            }
+        }
+        self.sleep(task, wait);
+    }
+
+    // ---- sleeping and waking ----
+
+    /// Puts a task to sleep.
+    pub(crate) fn sleep(&mut self, task: &Rc<Task>, wait: Wait) {
+        let (queues, state): (Vec<QueueId>, RunState) = match wait {
+            Wait::Disk => {
+                self.disk_waiters.push(task.tid());
+                (Vec::new(), RunState::SleepingOnDisk)
+            }
+            Wait::On(queue) => (vec![queue], RunState::Sleeping),
+            Wait::Vfork(queue) => (vec![queue], RunState::SleepingHard),
+            Wait::Listed => (task.with_call(|call| std::mem::take(&mut call.queues)), RunState::Sleeping),
+        };
+        for queue in &queues {
+            self.waiters.add(*queue, task.tid());
+        }
+        *task.waiting_on.borrow_mut() = queues;
+        task.run_state.set(state);
+        task.sleep_count.set(task.sleep_count.get() + 1);
+        let deadline_ns = task.call.borrow().as_ref().and_then(|call| call.deadline_ns);
+        if let Some(deadline_ns) = deadline_ns.filter(|_| state == RunState::Sleeping) {
+            let event = TimerEvent::Wake { tid: task.tid(), sleep: task.sleep_count.get() };
+            self.timers.add(deadline_ns, event);
+        }
+    }
+
+    /// Announces an event: everyone who waits for it looks again.
+    pub(crate) fn wake(&mut self, queue: &WaitQueue) {
+        queue.count_event();
+        for tid in self.waiters.take(queue.id()) {
+            if let Some(task) = self.task(tid) {
+                self.wake_task(&task);
+            }
+        }
+    }
+
+    /// Wakes a task if it sleeps.
+    pub(crate) fn wake_task(&mut self, task: &Rc<Task>) {
+        if matches!(
+            task.run_state.get(),
+            RunState::Sleeping | RunState::SleepingHard | RunState::SleepingOnDisk
+        ) {
+            self.make_ready(task);
+        }
+    }
+
+    /// Wakes a task that has got a signal, if its sleep may be ended by that.
+    pub(crate) fn wake_for_signal(&mut self, task: &Rc<Task>, deadly: bool) {
+        let state = task.run_state.get();
+        if state == RunState::Sleeping || (deadly && state == RunState::SleepingHard) {
+            self.make_ready(task);
+        }
+    }
+
+    /// Puts a task into the queue of those that can run.
+    pub(crate) fn make_ready(&mut self, task: &Rc<Task>) {
+        self.leave_queues(task);
+        task.run_state.set(RunState::Ready);
+        self.ready.push_back(task.tid());
+    }
+
+    /// Takes a task out of every queue.
+    pub(crate) fn leave_queues(&mut self, task: &Rc<Task>) {
+        let tid = task.tid();
+        match task.run_state.get() {
+            RunState::Ready => self.ready.retain(|other| *other != tid),
+            RunState::SleepingOnDisk => self.disk_waiters.retain(|other| *other != tid),
+            _ => {}
+        }
+        for queue in task.waiting_on.take() {
+            self.waiters.remove(queue, tid);
+        }
+        task.sleep_count.set(task.sleep_count.get() + 1);
+    }
+
+    /// The disk has news: tasks that wait for it look again.
+    pub fn disk_arrived(&mut self) {
+        let _ = self.shared.write_back();
+        for tid in std::mem::take(&mut self.disk_waiters) {
+            if let Some(task) = self.task(tid) {
+                self.make_ready(&task);
+            }
+        }
+    }
+
+    /// Whether the call that `task` is in has waited long enough.
+    pub(crate) fn deadline_passed(&self, task: &Rc<Task>) -> bool {
+        let deadline_ns = task.call.borrow().as_ref().and_then(|call| call.deadline_ns);
+        deadline_ns.is_some_and(|deadline_ns| self.host.monotonic_ns() >= deadline_ns)
+    }
+
+    /// Sets the deadline of the call that `task` is in, unless an earlier attempt has.
+    pub(crate) fn set_timeout(&self, task: &Rc<Task>, timeout_ns: Option<u64>) {
+        let Some(timeout_ns) = timeout_ns else { return };
+        let deadline_ns = self.host.monotonic_ns().saturating_add(timeout_ns);
+        task.with_call(|call| call.deadline_ns.get_or_insert(deadline_ns).to_owned());
+    }
+}
+
+fn fault_info(signal: u32, code: i32, addr: u64) -> SigInfo {
+    // The processor raises #GP, not #PF, for an address that is not canonical, and then nobody knows the address.
+    if (CANONICAL_END..u64::MAX - CANONICAL_END).contains(&addr) {
+        return SigInfo::kernel(SIGSEGV);
+    }
+    SigInfo::fault(signal, code, addr)
+}

@@ -1,0 +1,136 @@
+//! The stack frame of a signal handler on x86-64: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`.
+//!
+//! ```text
+//! higher   interrupted stack, and the 128 bytes below it that the ABI leaves to leaf functions
+//!          FXSAVE image, 512 bytes, 64-byte aligned
+//!          siginfo_t, 128 bytes
+//!          ucontext_t, 304 bytes
+//! lower    return address: the restorer, which calls rt_sigreturn
+//! ```
+
+use std::rc::Rc;
+
+use abi::{Reader, Writer};
+use cpu::{CpuState, reg, rflags};
+
+use super::{Action, AltStack, SigInfo, SignalSet};
+use crate::mm::Mm;
+use crate::stop::Outcome;
+
+const RED_ZONE_BYTES: u64 = 128;
+const FPSTATE_BYTES: u64 = 512;
+const FRAME_BYTES: u64 = 8 + UCONTEXT_BYTES + 128;
+const UCONTEXT_BYTES: u64 = 304;
+/// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
+const UC_FLAGS: u64 = 6;
+/// Selectors of 64-bit user code and data.
+const USER_CS: u16 = 0x33;
+const USER_SS: u16 = 0x2b;
+
+/// The general registers in the order of `struct sigcontext`.
+const ORDER: [usize; 16] = [
+    reg::R8,
+    reg::R9,
+    reg::R10,
+    reg::R11,
+    reg::R12,
+    reg::R13,
+    reg::R14,
+    reg::R15,
+    reg::RDI,
+    reg::RSI,
+    reg::RBP,
+    reg::RBX,
+    reg::RDX,
+    reg::RAX,
+    reg::RCX,
+    reg::RSP,
+];
+
+/// What a handler is to find.
+pub struct Frame<'a> {
+    /// What the process asked for.
+    pub action: &'a Action,
+    /// What came.
+    pub info: &'a SigInfo,
+    /// Signals blocked again after it.
+    pub blocked: SignalSet,
+    /// The alternate stack, as `ucontext_t` tells it.
+    pub alt_stack: AltStack,
+    /// Whether to start at the top of the alternate stack.
+    pub on_alt_stack: bool,
+}
+
+impl Frame<'_> {
+    /// Pushes the frame and makes `cpu` enter the handler.
+    pub fn push(&self, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<()> {
+        let stack = match self.on_alt_stack {
+            true => self.alt_stack.start.wrapping_add(self.alt_stack.len),
+            false => cpu.gpr(reg::RSP).wrapping_sub(RED_ZONE_BYTES),
+        };
+        let fpstate = stack.wrapping_sub(FPSTATE_BYTES) & !63;
+        let frame = (fpstate.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
+        let mut image = [0; FPSTATE_BYTES as usize];
+        cpu.fxsave(&mut image);
+        let bytes = self.encode(cpu, fpstate);
+        mm.prepare_write(frame, (fpstate + FPSTATE_BYTES - frame) as usize)?;
+        mm.write_user(fpstate, &image)?;
+        mm.write_user(frame, &bytes)?;
+        cpu.set_gpr(reg::RDI, u64::from(self.info.signal));
+        cpu.set_gpr(reg::RSI, frame + 8 + UCONTEXT_BYTES);
+        cpu.set_gpr(reg::RDX, frame + 8);
+        cpu.set_gpr(reg::RAX, 0);
+        cpu.set_gpr(reg::RSP, frame);
+        cpu.rip = self.action.handler;
+        let flags = cpu.rflags() & !(rflags::DF | rflags::TF);
+        cpu.set_rflags(flags);
+        Ok(())
+    }
+
+    fn encode(&self, cpu: &CpuState, fpstate: u64) -> Vec<u8> {
+        let fault_addr = match self.info.detail {
+            super::info::Detail::Fault { addr } => addr,
+            _ => 0,
+        };
+        let head = Writer::new().u64(self.action.restorer).u64(UC_FLAGS).u64(0);
+        let head = head.u64(self.alt_stack.start).u64(stack_flags(self.alt_stack, cpu)).u64(self.alt_stack.len);
+        let registers = ORDER.iter().fold(head, |writer, index| writer.u64(cpu.gpr(*index)));
+        let registers = registers.u64(cpu.rip).u64(cpu.rflags() | rflags::IF | rflags::FIXED);
+        let segments = registers.u16(USER_CS).u16(0).u16(0).u16(USER_SS);
+        let rest = segments.u64(0).u64(0).u64(self.blocked.0).u64(fault_addr).u64(fpstate);
+        rest.pad_to(8 + 296).u64(self.blocked.0).raw(&self.info.encode()).finish()
+    }
+}
+
+/// `ss_flags`: whether there is an alternate stack, and whether it is in use.
+pub fn stack_flags(stack: AltStack, cpu: &CpuState) -> u64 {
+    use abi::signal::{SS_DISABLE, SS_ONSTACK};
+    match stack {
+        AltStack { len: 0, .. } => u64::from(SS_DISABLE),
+        _ if stack.contains(cpu.gpr(reg::RSP)) => u64::from(SS_ONSTACK),
+        _ => 0,
+    }
+}
+
+/// Undoes [`Frame::push`] (`rt_sigreturn`): restores the registers, returns the signals to block.
+pub fn pop(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
+    let mut bytes = [0; UCONTEXT_BYTES as usize];
+    // The restorer's `ret` has taken the return address away.
+    mm.read_user(cpu.gpr(reg::RSP), &mut bytes)?;
+    let mut reader = Reader::new(&bytes[40..]);
+    let registers: Vec<u64> = ORDER.iter().map(|_| reader.u64()).collect();
+    let (rip, flags) = (reader.u64(), reader.u64());
+    let fpstate = Reader::new(&bytes[40 + 184..]).u64();
+    let blocked = Reader::new(&bytes[296..]).u64();
+    if fpstate != 0 {
+        let mut image = [0; FPSTATE_BYTES as usize];
+        mm.read_user(fpstate, &mut image)?;
+        cpu.fxrstor(&image);
+    }
+    for (index, value) in ORDER.iter().zip(registers) {
+        cpu.set_gpr(*index, value);
+    }
+    cpu.rip = rip;
+    cpu.set_rflags(flags);
+    Ok(SignalSet(blocked).without(SignalSet::UNSTOPPABLE))
+}

@@ -1,0 +1,267 @@
+//! Changing what files are: modes, owners, times, sizes, extended attributes.
+
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::file::*;
+
+use super::path::{locate, resolve};
+use crate::kernel::{Kernel, SECOND_NS};
+use crate::stop::Outcome;
+use crate::task::Task;
+use crate::vfs::{Location, SetTime, Timestamp};
+
+pub(super) fn chmod(k: &mut Kernel, t: &Rc<Task>, path: u64, mode: u16) -> Outcome<u64> {
+    fchmodat(k, t, AT_FDCWD, path, mode)
+}
+
+pub(super) fn fchmod(_k: &mut Kernel, t: &Rc<Task>, fd: i32, mode: u16) -> Outcome<u64> {
+    t.usable_file(fd)?.location.chmod(&t.credentials(), mode & 0o7777).map(|()| 0)
+}
+
+pub(super) fn fchmodat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, mode: u16) -> Outcome<u64> {
+    resolve(k, t, dirfd, path, 0)?.chmod(&t.credentials(), mode & 0o7777).map(|()| 0)
+}
+
+fn change_owner(t: &Rc<Task>, location: &Location, uid: u32, gid: u32) -> Outcome<u64> {
+    let id = |id: u32| (id != u32::MAX).then_some(id);
+    location.chown(&t.credentials(), id(uid), id(gid)).map(|()| 0)
+}
+
+pub(super) fn chown(k: &mut Kernel, t: &Rc<Task>, path: u64, uid: u32, gid: u32) -> Outcome<u64> {
+    change_owner(t, &locate(k, t, &t.path_arg(path)?, true)?, uid, gid)
+}
+
+pub(super) fn lchown(k: &mut Kernel, t: &Rc<Task>, path: u64, uid: u32, gid: u32) -> Outcome<u64> {
+    change_owner(t, &locate(k, t, &t.path_arg(path)?, false)?, uid, gid)
+}
+
+pub(super) fn fchown(_k: &mut Kernel, t: &Rc<Task>, fd: i32, uid: u32, gid: u32) -> Outcome<u64> {
+    change_owner(t, &t.usable_file(fd)?.location, uid, gid)
+}
+
+pub(super) fn fchownat(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    dirfd: i32,
+    path: u64,
+    uid: u32,
+    gid: u32,
+    flags: u32,
+) -> Outcome<u64> {
+    change_owner(t, &resolve(k, t, dirfd, path, flags)?, uid, gid)
+}
+
+// ---- times ----
+
+fn timestamp(ns: u64) -> Timestamp {
+    Timestamp { seconds: (ns / SECOND_NS) as i64, nanoseconds: (ns % SECOND_NS) as u32 }
+}
+
+pub(super) fn utimensat(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    dirfd: i32,
+    path: u64,
+    times: u64,
+    flags: u32,
+) -> Outcome<u64> {
+    let location = match path {
+        0 => t.usable_file(dirfd)?.location.clone(),
+        path => resolve(k, t, dirfd, path, flags)?,
+    };
+    let [accessed, modified] = match times {
+        0 => [SetTime::Now; 2],
+        addr => [set_time(t, addr)?, set_time(t, addr.wrapping_add(16))?],
+    };
+    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+}
+
+fn set_time(t: &Rc<Task>, addr: u64) -> Outcome<SetTime> {
+    let mm = t.mm()?;
+    let (seconds, nanos) = (mm.read_u64(addr)? as i64, mm.read_u64(addr.wrapping_add(8))?);
+    match u32::try_from(nanos) {
+        Ok(UTIME_NOW) => Ok(SetTime::Now),
+        Ok(UTIME_OMIT) => Ok(SetTime::Keep),
+        Ok(nanoseconds) if nanos < SECOND_NS => Ok(SetTime::To(Timestamp { seconds, nanoseconds })),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+pub(super) fn utime(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Outcome<u64> {
+    let location = locate(k, t, &t.path_arg(path)?, true)?;
+    let mm = t.mm()?;
+    let second = |addr: u64| -> Outcome<SetTime> {
+        Ok(SetTime::To(Timestamp { seconds: mm.read_u64(addr)? as i64, nanoseconds: 0 }))
+    };
+    let (accessed, modified) = match times {
+        0 => (SetTime::Now, SetTime::Now),
+        addr => (second(addr)?, second(addr.wrapping_add(8))?),
+    };
+    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+}
+
+pub(super) fn utimes(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Outcome<u64> {
+    futimesat(k, t, AT_FDCWD, path, times)
+}
+
+pub(super) fn futimesat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64) -> Outcome<u64> {
+    let location = resolve(k, t, dirfd, path, 0)?;
+    let mm = t.mm()?;
+    let time = |addr: u64| -> Outcome<SetTime> {
+        let (seconds, micros) = (mm.read_u64(addr)?, mm.read_u64(addr.wrapping_add(8))?);
+        if micros >= 1_000_000 {
+            return Err(Errno::EINVAL.into());
+        }
+        let ns = micros * 1000;
+        Ok(SetTime::To(Timestamp { seconds: seconds as i64, ..timestamp(ns) }))
+    };
+    let (accessed, modified) = match times {
+        0 => (SetTime::Now, SetTime::Now),
+        addr => (time(addr)?, time(addr.wrapping_add(16))?),
+    };
+    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+}
+
+// ---- sizes ----
+
+pub(super) fn truncate(k: &mut Kernel, t: &Rc<Task>, path: u64, size: i64) -> Outcome<u64> {
+    let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
+    let location = locate(k, t, &t.path_arg(path)?, true)?;
+    location.truncate(&t.credentials(), size)?;
+    forget_shared(k, &location, size);
+    Ok(0)
+}
+
+pub(super) fn ftruncate(k: &mut Kernel, t: &Rc<Task>, fd: i32, size: i64) -> Outcome<u64> {
+    let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
+    let file = t.usable_file(fd)?;
+    if !file.is_writable() {
+        return Err(Errno::EINVAL.into());
+    }
+    if let Some(object) = k.shared.get(&file.location) {
+        object.flush()?;
+    }
+    file.location.resize(&t.credentials(), size)?;
+    forget_shared(k, &file.location, size);
+    Ok(0)
+}
+
+/// What lies past the new end must not be seen through mappings any more.
+fn forget_shared(k: &Kernel, location: &Location, size: u64) {
+    if let Some(object) = k.shared.get(location) {
+        object.forget(size..u64::MAX);
+    }
+}
+
+pub(super) fn fallocate(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    mode: u32,
+    offset: i64,
+    len: i64,
+) -> Outcome<u64> {
+    let file = t.usable_file(fd)?;
+    if !file.is_writable() {
+        return Err(Errno::EBADF.into());
+    }
+    let (Ok(offset), Ok(len)) = (u64::try_from(offset), u64::try_from(len)) else { return Err(Errno::EINVAL.into()) };
+    let end = offset.checked_add(len).filter(|_| len > 0).ok_or(Errno::EINVAL)?;
+    match file.location.kind() {
+        crate::vfs::FileKind::Regular => {}
+        crate::vfs::FileKind::Fifo => return Err(Errno::ESPIPE.into()),
+        _ => return Err(Errno::ENODEV.into()),
+    }
+    let size = file.location.attributes()?.size_bytes;
+    match mode {
+        // Blocks are taken when they are written; ENOSPC may come then.
+        0 if end > size => file.location.resize(&t.credentials(), end)?,
+        0 | FALLOC_FL_KEEP_SIZE => {}
+        mode if mode == FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE => zero(k, &file, offset, end.min(size))?,
+        _ => return Err(Errno::EOPNOTSUPP.into()),
+    }
+    Ok(0)
+}
+
+fn zero(k: &mut Kernel, file: &Rc<crate::files::OpenFile>, offset: u64, end: u64) -> Outcome<()> {
+    let zeroes = [0; 4096];
+    let mut at = offset;
+    while at < end {
+        let len = (end - at).min(zeroes.len() as u64) as usize;
+        let written = file.object.clone().write(k, file, at, &zeroes[..len])?;
+        at += written.max(1) as u64;
+    }
+    Ok(())
+}
+
+// ---- extended attributes ----
+
+fn name_arg(t: &Rc<Task>, addr: u64) -> Outcome<Vec<u8>> {
+    t.mm()?.read_string(addr, NAME_MAX + 1, Errno::ERANGE)
+}
+
+fn give_value(t: &Rc<Task>, value: &[u8], buf: u64, size: usize) -> Outcome<u64> {
+    if size == 0 {
+        return Ok(value.len() as u64);
+    }
+    if value.len() > size {
+        return Err(Errno::ERANGE.into());
+    }
+    t.mm()?.write_user(buf, value)?;
+    Ok(value.len() as u64)
+}
+
+/// Generates the three forms of an extended-attribute call: by path, by path without following, by descriptor.
+macro_rules! by_path_or_fd {
+    ($path:ident, $link:ident, $fd:ident => $with:ident($($arg:ident: $ty:ty),*)) => {
+        pub(super) fn $path(k: &mut Kernel, t: &Rc<Task>, path: u64, $($arg: $ty),*) -> Outcome<u64> {
+            $with(t, &locate(k, t, &t.path_arg(path)?, true)?, $($arg),*)
+        }
+        pub(super) fn $link(k: &mut Kernel, t: &Rc<Task>, path: u64, $($arg: $ty),*) -> Outcome<u64> {
+            $with(t, &locate(k, t, &t.path_arg(path)?, false)?, $($arg),*)
+        }
+        pub(super) fn $fd(_k: &mut Kernel, t: &Rc<Task>, fd: i32, $($arg: $ty),*) -> Outcome<u64> {
+            $with(t, &t.usable_file(fd)?.location, $($arg),*)
+        }
+    };
+}
+
+by_path_or_fd!(getxattr, lgetxattr, fgetxattr => get_with(name: u64, buf: u64, size: usize));
+by_path_or_fd!(setxattr, lsetxattr, fsetxattr => set_with(name: u64, value: u64, size: usize, flags: u32));
+by_path_or_fd!(listxattr, llistxattr, flistxattr => list_with(buf: u64, size: usize));
+by_path_or_fd!(removexattr, lremovexattr, fremovexattr => remove_with(name: u64));
+
+fn get_with(t: &Rc<Task>, location: &Location, name: u64, buf: u64, size: usize) -> Outcome<u64> {
+    let value = location.get_xattr(&t.credentials(), &name_arg(t, name)?)?;
+    give_value(t, &value, buf, size)
+}
+
+fn set_with(t: &Rc<Task>, location: &Location, name: u64, value: u64, size: usize, flags: u32) -> Outcome<u64> {
+    const VALUE_BYTES_MAX: usize = 65_536;
+    if size > VALUE_BYTES_MAX {
+        return Err(Errno::E2BIG.into());
+    }
+    let exists = match flags {
+        0 => None,
+        XATTR_CREATE => Some(false),
+        XATTR_REPLACE => Some(true),
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let mut bytes = vec![0; size];
+    t.mm()?.read_user(value, &mut bytes)?;
+    location.set_xattr(&t.credentials(), &name_arg(t, name)?, &bytes, exists).map(|()| 0)
+}
+
+fn list_with(t: &Rc<Task>, location: &Location, buf: u64, size: usize) -> Outcome<u64> {
+    let mut bytes = Vec::new();
+    for name in location.list_xattrs(&t.credentials())? {
+        bytes.extend(name);
+        bytes.push(0);
+    }
+    give_value(t, &bytes, buf, size)
+}
+
+fn remove_with(t: &Rc<Task>, location: &Location, name: u64) -> Outcome<u64> {
+    location.remove_xattr(&t.credentials(), &name_arg(t, name)?).map(|()| 0)
+}

@@ -1,0 +1,204 @@
+//! Memory maps: `mmap` and its relatives.
+
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
+use abi::memory::*;
+use abi::process::{RLIMIT_AS, RLIMIT_DATA};
+use memory::{GUEST_TOP, PAGE_SIZE, PageState};
+
+use crate::files::device::Device;
+use crate::files::regular::Regular;
+use crate::kernel::Kernel;
+use crate::mm::{Backing, Placement, SharedObject, VmaFlags, pages};
+use crate::stop::Outcome;
+use crate::task::Task;
+use crate::vfs::FileKind;
+
+const PROT_MASK: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+pub(super) fn mmap(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    addr: u64,
+    len: u64,
+    prot: u32,
+    flags: u32,
+    fd: i32,
+    offset: u64,
+) -> Outcome<u64> {
+    if offset % PAGE_SIZE != 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL.into());
+    }
+    let shared = match flags & MAP_TYPE {
+        MAP_SHARED | MAP_SHARED_VALIDATE => true,
+        MAP_PRIVATE => false,
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let mut vma_flags = VmaFlags { grows_down: flags & MAP_GROWSDOWN != 0, ..VmaFlags::default() };
+    let backing = match flags & MAP_ANONYMOUS {
+        0 => file_backing(k, t, fd, offset, prot, shared, &mut vma_flags)?,
+        _ if shared => Backing::Shared { object: SharedObject::new(None), offset: 0 },
+        _ => Backing::Anonymous,
+    };
+    let placement = match addr {
+        addr if flags & MAP_FIXED_NOREPLACE == MAP_FIXED_NOREPLACE => Placement::FixedNoReplace(addr),
+        addr if flags & MAP_FIXED != 0 => Placement::Fixed(addr),
+        addr => Placement::Hint(addr),
+    };
+    let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
+    Ok(t.mm()?.map(placement, len, prot & PROT_MASK, vma_flags, backing, limit_bytes)?)
+}
+
+fn file_backing(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    offset: u64,
+    prot: u32,
+    shared: bool,
+    flags: &mut VmaFlags,
+) -> Outcome<Backing> {
+    let file = t.usable_file(fd)?;
+    if !file.is_readable() {
+        return Err(Errno::EACCES.into());
+    }
+    let writes = file.flags.get() & O_ACCMODE == O_RDWR && !file.appends();
+    if shared && prot & PROT_WRITE != 0 && !writes {
+        return Err(Errno::EACCES.into());
+    }
+    if prot & PROT_EXEC != 0 && file.location.mount().flags().no_exec {
+        return Err(Errno::EPERM.into());
+    }
+    flags.never_write = shared && !writes;
+    if file.object_as::<Device>() == Some(&Device::Zero) {
+        let object = || SharedObject::new(None);
+        return Ok(if shared { Backing::Shared { object: object(), offset: 0 } } else { Backing::Anonymous });
+    }
+    if file.object_as::<Regular>().is_none() || file.location.kind() != FileKind::Regular {
+        return Err(Errno::ENODEV.into());
+    }
+    // A shared mapping that can never be written shows the same as a private one, as long as nobody else maps the
+    // file shared; being exact about that costs little.
+    if shared && (writes || file.flags.get() & O_ACCMODE == O_RDONLY) {
+        return Ok(Backing::Shared { object: k.shared.of(&file.location), offset });
+    }
+    // Others must see what has been written through shared mappings.
+    if let Some(object) = k.shared.get(&file.location) {
+        object.flush()?;
+    }
+    Ok(Backing::File { file: file.location.clone(), offset })
+}
+
+pub(super) fn munmap(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64) -> Outcome<u64> {
+    t.mm()?.unmap(addr, len)?;
+    // What can't be written now is tried again when the disk has news.
+    let _ = k.shared.write_back();
+    Ok(0)
+}
+
+pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot: u32) -> Outcome<u64> {
+    if prot & !(PROT_MASK | PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    t.mm()?.protect(addr, len, prot & PROT_MASK)?;
+    Ok(0)
+}
+
+pub(super) fn mremap(
+    _k: &mut Kernel,
+    t: &Rc<Task>,
+    addr: u64,
+    old_len: u64,
+    new_len: u64,
+    flags: u32,
+    new_addr: u64,
+) -> Outcome<u64> {
+    let may_move = flags & MREMAP_MAYMOVE != 0;
+    let fixed = flags & MREMAP_FIXED != 0;
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 || (fixed && !may_move) {
+        return Err(Errno::EINVAL.into());
+    }
+    let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
+    Ok(t.mm()?.remap(addr, old_len, new_len, may_move, fixed.then_some(new_addr), limit_bytes)?)
+}
+
+pub(super) fn brk(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
+    let limits = t.process.limits.borrow();
+    let (data, space) = (limits.soft(RLIMIT_DATA), limits.soft(RLIMIT_AS));
+    drop(limits);
+    let mm = t.mm()?;
+    if addr.saturating_sub(mm.heap_start.get()) > data && addr > mm.heap_end.get() {
+        return Ok(mm.heap_end.get());
+    }
+    Ok(mm.set_heap_end(addr, space))
+}
+
+pub(super) fn madvise(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, advice: u32) -> Outcome<u64> {
+    if addr % PAGE_SIZE != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if len == 0 {
+        return Ok(0);
+    }
+    let mm = t.mm()?;
+    match advice {
+        MADV_DONTNEED | MADV_FREE => mm.discard(addr, len)?,
+        MADV_DONTFORK | MADV_DOFORK => {
+            mm.advise(addr, len, |flags| flags.dont_fork = advice == MADV_DONTFORK)?;
+        }
+        MADV_WIPEONFORK | MADV_KEEPONFORK => {
+            mm.advise(addr, len, |flags| flags.wipe_on_fork = advice == MADV_WIPEONFORK)?;
+        }
+        MADV_NORMAL..=MADV_WILLNEED
+        | MADV_HUGEPAGE
+        | MADV_NOHUGEPAGE
+        | MADV_DONTDUMP
+        | MADV_DODUMP
+        | MADV_COLD
+        | MADV_PAGEOUT => {}
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    Ok(0)
+}
+
+pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u32) -> Outcome<u64> {
+    let both = MS_SYNC | MS_ASYNC;
+    if addr % PAGE_SIZE != 0 || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
+        return Err(Errno::EINVAL.into());
+    }
+    let end = addr.saturating_add(len).next_multiple_of(PAGE_SIZE).min(GUEST_TOP);
+    if !t.mm()?.maps.borrow().covers(addr..end.max(addr)) {
+        return Err(Errno::ENOMEM.into());
+    }
+    k.shared.write_back().map(|()| 0)
+}
+
+pub(super) fn mincore(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, vector: u64) -> Outcome<u64> {
+    if addr % PAGE_SIZE != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+    let range = addr..end.next_multiple_of(PAGE_SIZE);
+    let mm = t.mm()?;
+    if !mm.maps.borrow().covers(range.clone()) {
+        return Err(Errno::ENOMEM.into());
+    }
+    let in_memory = PageState::PRESENT | PageState::INHERITED;
+    let space = mm.space.borrow();
+    let bytes: Vec<u8> = pages(range).map(|page| u8::from(space.state(page).0 & in_memory.0 != 0)).collect();
+    drop(space);
+    mm.write_user(vector, &bytes).map(|()| 0)
+}
+
+/// `mlock` and its relatives: nothing is ever paged out.
+pub(super) fn mlock(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64) -> Outcome<u64> {
+    let start = addr & !(PAGE_SIZE - 1);
+    let end = addr.checked_add(len).and_then(crate::mm::vma::page_align_up).ok_or(Errno::EINVAL)?;
+    if t.mm()?.maps.borrow().covers(start..end) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+}
+
+pub(super) fn mlockall(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    Ok(0)
+}

@@ -1,0 +1,78 @@
+//! `prctl`, `arch_prctl`, `personality`.
+
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::process::arch_prctl::*;
+use abi::process::*;
+
+use crate::exec::NAME_BYTES_MAX;
+use crate::kernel::Kernel;
+use crate::stop::Outcome;
+use crate::task::Task;
+
+pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
+    let mm = t.mm()?;
+    let process = &t.process;
+    match option {
+        PR_SET_NAME => {
+            let mut bytes = mm.peek(arg, NAME_BYTES_MAX)?;
+            bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+            *t.name.borrow_mut() = bytes;
+        }
+        PR_GET_NAME => {
+            let mut bytes = t.name.borrow().clone();
+            bytes.resize(NAME_BYTES_MAX + 1, 0);
+            mm.write_user(arg, &bytes)?;
+        }
+        PR_SET_PDEATHSIG => {
+            let signal = u32::try_from(arg).ok().filter(|signal| *signal <= 64).ok_or(Errno::EINVAL)?;
+            t.parent_death_signal.set(signal);
+        }
+        PR_GET_PDEATHSIG => mm.write_u32(arg, t.parent_death_signal.get())?,
+        PR_GET_DUMPABLE => return Ok(u64::from(process.dumpable.get())),
+        PR_SET_DUMPABLE if arg <= 1 => process.dumpable.set(arg == 1),
+        PR_SET_CHILD_SUBREAPER => process.is_subreaper.set(arg != 0),
+        PR_GET_CHILD_SUBREAPER => mm.write_u32(arg, u32::from(process.is_subreaper.get()))?,
+        PR_SET_NO_NEW_PRIVS if arg == 1 => t.no_new_privileges.set(true),
+        PR_GET_NO_NEW_PRIVS => return Ok(u64::from(t.no_new_privileges.get())),
+        // Capabilities follow from the user id: all are in the bounding set, none is ambient.
+        PR_CAPBSET_READ if arg <= 40 => return Ok(1),
+        PR_CAP_AMBIENT if arg == 1 && arg3 <= 40 => return Ok(0),
+        PR_CAP_AMBIENT if arg == 4 => return Ok(0),
+        PR_GET_SECCOMP | PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
+        PR_GET_TIMERSLACK => return Ok(50_000),
+        PR_SET_KEEPCAPS if arg <= 1 => {}
+        PR_SET_TIMERSLACK | PR_SET_VMA => {}
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    Ok(0)
+}
+
+pub(super) fn arch_prctl(_k: &mut Kernel, t: &Rc<Task>, code: u32, addr: u64) -> Outcome<u64> {
+    const USER_END: u64 = 1 << 47;
+    match code {
+        ARCH_SET_FS | ARCH_SET_GS if addr >= USER_END => return Err(Errno::EPERM.into()),
+        ARCH_SET_FS => t.cpu.borrow_mut().set_fs_base(addr),
+        ARCH_SET_GS => t.cpu.borrow_mut().set_gs_base(addr),
+        ARCH_GET_FS => {
+            let base = t.cpu.borrow().fs_base();
+            t.mm()?.write_u64(addr, base)?;
+        }
+        ARCH_GET_GS => {
+            let base = t.cpu.borrow().gs_base();
+            t.mm()?.write_u64(addr, base)?;
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    Ok(0)
+}
+
+pub(super) fn personality(_k: &mut Kernel, t: &Rc<Task>, persona: u32) -> Outcome<u64> {
+    const QUERY: u32 = u32::MAX;
+    let old = t.process.personality.get();
+    if persona != QUERY {
+        t.process.personality.set(persona);
+    }
+    Ok(u64::from(old))
+}

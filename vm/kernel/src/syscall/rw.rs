@@ -1,0 +1,359 @@
+//! Reading and writing: `read`, `write` and their relatives.
+
+use std::rc::Rc;
+
+use abi::Errno;
+use abi::file::{O_APPEND, RW_COUNT_MAX, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use abi::process::RLIMIT_FSIZE;
+use abi::signal::{SIGPIPE, SIGXFSZ};
+
+use crate::files::OpenFile;
+use crate::kernel::Kernel;
+use crate::signal::SigInfo;
+use crate::stop::{Outcome, Stop, Wait};
+use crate::task::Task;
+use crate::vfs::FileKind;
+
+/// Bytes moved in one go: bounds our own buffers.
+const PIECE_BYTES: usize = 256 * 1024;
+/// `RWF_APPEND`, `RWF_NOWAIT`; the other flags of `preadv2(2)` are only advice here.
+const RWF_NOWAIT: u32 = 8;
+const RWF_APPEND: u32 = 16;
+
+/// Where in the file an operation takes place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At its position, which moves on.
+    Position,
+    /// There, and the position stays.
+    At(u64),
+}
+
+pub(super) fn read(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize) -> Outcome<u64> {
+    let file = readable(t, fd)?;
+    read_vector(k, t, &file, &[(buf, len.min(RW_COUNT_MAX))], Place::Position)
+}
+
+pub(super) fn write(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize) -> Outcome<u64> {
+    let file = writable(t, fd)?;
+    write_vector(k, t, &file, &[(buf, len.min(RW_COUNT_MAX))], Place::Position)
+}
+
+pub(super) fn pread64(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize, offset: i64) -> Outcome<u64> {
+    let file = readable(t, fd)?;
+    let place = place_at(&file, offset)?;
+    read_vector(k, t, &file, &[(buf, len.min(RW_COUNT_MAX))], place)
+}
+
+pub(super) fn pwrite64(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize, offset: i64) -> Outcome<u64> {
+    let file = writable(t, fd)?;
+    let place = place_at(&file, offset)?;
+    write_vector(k, t, &file, &[(buf, len.min(RW_COUNT_MAX))], place)
+}
+
+pub(super) fn readv(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: usize) -> Outcome<u64> {
+    let file = readable(t, fd)?;
+    let vector = t.vector_arg(iov, count)?;
+    read_vector(k, t, &file, &vector, Place::Position)
+}
+
+pub(super) fn writev(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: usize) -> Outcome<u64> {
+    let file = writable(t, fd)?;
+    let vector = t.vector_arg(iov, count)?;
+    write_vector(k, t, &file, &vector, Place::Position)
+}
+
+pub(super) fn preadv(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: usize, offset: i64) -> Outcome<u64> {
+    let file = readable(t, fd)?;
+    let place = place_at(&file, offset)?;
+    let vector = t.vector_arg(iov, count)?;
+    read_vector(k, t, &file, &vector, place)
+}
+
+pub(super) fn pwritev(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: usize, offset: i64) -> Outcome<u64> {
+    let file = writable(t, fd)?;
+    let place = place_at(&file, offset)?;
+    let vector = t.vector_arg(iov, count)?;
+    write_vector(k, t, &file, &vector, place)
+}
+
+pub(super) fn preadv2(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    iov: u64,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> Outcome<u64> {
+    if flags & RWF_NOWAIT != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    match offset {
+        -1 => readv(k, t, fd, iov, count),
+        _ => preadv(k, t, fd, iov, count, offset),
+    }
+}
+
+pub(super) fn pwritev2(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    iov: u64,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> Outcome<u64> {
+    if flags & (RWF_NOWAIT | RWF_APPEND) != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    match offset {
+        -1 => writev(k, t, fd, iov, count),
+        _ => pwritev(k, t, fd, iov, count, offset),
+    }
+}
+
+pub(super) fn readable(t: &Rc<Task>, fd: i32) -> Outcome<Rc<OpenFile>> {
+    let file = t.file(fd)?;
+    if file.is_readable() { Ok(file) } else { Err(Errno::EBADF.into()) }
+}
+
+pub(super) fn writable(t: &Rc<Task>, fd: i32) -> Outcome<Rc<OpenFile>> {
+    let file = t.file(fd)?;
+    if file.is_writable() { Ok(file) } else { Err(Errno::EBADF.into()) }
+}
+
+pub(super) fn place_at(file: &OpenFile, offset: i64) -> Outcome<Place> {
+    let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+    if file.object.is_seekable() { Ok(Place::At(offset)) } else { Err(Errno::ESPIPE.into()) }
+}
+
+/// A wait becomes `EAGAIN` for a file that must not wait.
+pub(super) fn unless_nonblocking<T>(file: &OpenFile, outcome: Outcome<T>) -> Outcome<T> {
+    match outcome {
+        Err(Stop::Wait(Wait::On(_) | Wait::Listed)) if file.is_nonblocking() => Err(Errno::EAGAIN.into()),
+        outcome => outcome,
+    }
+}
+
+/// Reads into the program's buffers. From a file as much as there is; from a stream what comes first.
+pub(super) fn read_vector(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+) -> Outcome<u64> {
+    let total: usize = vector.iter().map(|(_, len)| len).sum();
+    let stash = t.with_call(|call| std::mem::take(&mut call.stash));
+    if !stash.is_empty() {
+        return give(t, vector, 0, stash);
+    }
+    let is_stream = !file.object.is_seekable();
+    let start = if let Place::At(offset) = place { offset } else { file.position.get() };
+    let mut done = 0;
+    let mut buffer = vec![0; total.min(PIECE_BYTES)];
+    loop {
+        let len = buffer.len().min(total - done);
+        let read = file.object.read(k, file, start.saturating_add(done as u64), &mut buffer[..len]);
+        let read = match unless_nonblocking(file, read) {
+            Ok(read) => read,
+            Err(_) if done > 0 => break,
+            Err(stop) => return Err(stop),
+        };
+        if is_stream {
+            buffer.truncate(read);
+            return give(t, vector, 0, buffer);
+        }
+        if let Err(stop) = scatter(t, vector, done, &buffer[..read]) {
+            if done > 0 && !matches!(stop, Stop::Wait(_)) {
+                break;
+            }
+            return Err(stop);
+        }
+        done += read;
+        if read < len || done == total || read == 0 {
+            break;
+        }
+    }
+    if place == Place::Position {
+        file.position.set(start.saturating_add(done as u64));
+    }
+    Ok(done as u64)
+}
+
+/// Gives bytes taken from a stream to the program; if its memory has to come from the disk first, they are kept for
+/// the next attempt.
+fn give(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, bytes: Vec<u8>) -> Outcome<u64> {
+    match scatter(t, vector, skip, &bytes) {
+        Ok(()) => Ok(bytes.len() as u64),
+        Err(wait @ Stop::Wait(_)) => {
+            t.with_call(|call| call.stash = bytes);
+            Err(wait)
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Copies bytes into the program's buffers, from `skip` bytes into them on.
+pub(super) fn scatter(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, bytes: &[u8]) -> Outcome<()> {
+    let mm = t.mm()?;
+    let (mut skip, mut bytes) = (skip, bytes);
+    for (addr, len) in vector {
+        let skipped = skip.min(*len);
+        skip -= skipped;
+        let part = bytes.len().min(len - skipped);
+        mm.write_user(addr.wrapping_add(skipped as u64), &bytes[..part])?;
+        bytes = &bytes[part..];
+    }
+    Ok(())
+}
+
+/// Copies bytes out of the program's buffers, from `skip` bytes into them on.
+pub(super) fn gather(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, to: &mut [u8]) -> Outcome<()> {
+    let mm = t.mm()?;
+    let (mut skip, mut at) = (skip, 0);
+    for (addr, len) in vector {
+        let skipped = skip.min(*len);
+        skip -= skipped;
+        let part = (to.len() - at).min(len - skipped);
+        mm.read_user(addr.wrapping_add(skipped as u64), &mut to[at..at + part])?;
+        at += part;
+    }
+    Ok(())
+}
+
+/// Writes the program's buffers. All of them, waiting as often as it takes, unless the file must not wait.
+pub(super) fn write_vector(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+) -> Outcome<u64> {
+    let total: usize = vector.iter().map(|(_, len)| len).sum();
+    let mut done = t.with_call(|call| call.done as usize).min(total);
+    if done == 0 && file.object.is_seekable() && file.location.kind() == FileKind::Regular {
+        file.location.drop_privileges(&t.credentials())?;
+    }
+    loop {
+        let written = write_piece(k, t, file, vector, place, done);
+        match unless_nonblocking(file, written) {
+            Ok(written) => {
+                done += written;
+                if done == total || written == 0 {
+                    return Ok(done as u64);
+                }
+            }
+            Err(wait @ Stop::Wait(_)) => {
+                t.with_call(|call| call.done = done as u64);
+                return Err(wait);
+            }
+            Err(_) if done > 0 => return Ok(done as u64),
+            Err(stop) => {
+                if stop.is(Errno::EPIPE) {
+                    k.signal_task(t, SigInfo::user(SIGPIPE, 0, t.process.pid, t.credentials().uid));
+                }
+                return Err(stop);
+            }
+        }
+    }
+}
+
+/// Writes the next piece, `done` bytes into the buffers.
+fn write_piece(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+    done: usize,
+) -> Outcome<usize> {
+    let total: usize = vector.iter().map(|(_, len)| len).sum();
+    let mut buffer = vec![0; (total - done).min(PIECE_BYTES)];
+    gather(t, vector, done, &mut buffer)?;
+    let position = write_position(file, place, done)?;
+    let len = within_limit(k, t, file, position, buffer.len())?;
+    let written = file.object.write(k, file, position, &buffer[..len])?;
+    if place == Place::Position && file.object.is_seekable() {
+        file.position.set(position + written as u64);
+    }
+    Ok(written)
+}
+
+/// Where a write goes.
+fn write_position(file: &Rc<OpenFile>, place: Place, done: usize) -> Outcome<u64> {
+    let is_regular = file.location.kind() == FileKind::Regular;
+    match place {
+        _ if file.has(O_APPEND) && is_regular && file.object.is_seekable() => {
+            Ok(file.location.attributes()?.size_bytes)
+        }
+        Place::At(offset) => Ok(offset.saturating_add(done as u64)),
+        Place::Position => Ok(file.position.get()),
+    }
+}
+
+/// Cuts a write at `RLIMIT_FSIZE`.
+fn within_limit(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, position: u64, len: usize) -> Outcome<usize> {
+    let limit = t.process.limits.borrow().soft(RLIMIT_FSIZE);
+    if limit == u64::MAX || file.location.kind() != FileKind::Regular || len == 0 {
+        return Ok(len);
+    }
+    let room = limit.saturating_sub(position).min(len as u64) as usize;
+    if room == 0 {
+        k.signal_task(t, SigInfo::kernel(SIGXFSZ));
+        return Err(Errno::EFBIG.into());
+    }
+    Ok(room)
+}
+
+pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence: u32) -> Outcome<u64> {
+    let file = t.usable_file(fd)?;
+    if !file.object.is_seekable() {
+        return Err(Errno::ESPIPE.into());
+    }
+    let size = || -> Outcome<u64> { Ok(file.location.attributes()?.size_bytes) };
+    let base = match whence {
+        SEEK_SET => 0,
+        SEEK_CUR => file.position.get(),
+        SEEK_END => size()?,
+        SEEK_DATA | SEEK_HOLE => {
+            // Everything counts as data, and the end as a hole: what a file system may say that keeps no account.
+            let size = size()?;
+            let offset = u64::try_from(offset).ok().filter(|offset| *offset < size).ok_or(Errno::ENXIO)?;
+            let found = if whence == SEEK_DATA { offset } else { size };
+            file.position.set(found);
+            return Ok(found);
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let position = base.checked_add_signed(offset).filter(|position| i64::try_from(*position).is_ok());
+    let position = position.ok_or(Errno::EINVAL)?;
+    file.position.set(position);
+    Ok(position)
+}
+
+pub(super) fn fsync(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
+    let file = t.usable_file(fd)?;
+    match file.location.kind() {
+        FileKind::Regular | FileKind::Directory => file.location.sync().map(|()| 0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+pub(super) fn sync(k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    k.shared.write_back()?;
+    k.vfs.sync().map(|()| 0)
+}
+
+pub(super) fn syncfs(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
+    t.usable_file(fd)?.location.sync().map(|()| 0)
+}
+
+/// Advice that has no effect here.
+pub(super) fn fadvise64(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
+    let file = t.usable_file(fd)?;
+    if file.object.is_seekable() { Ok(0) } else { Err(Errno::ESPIPE.into()) }
+}

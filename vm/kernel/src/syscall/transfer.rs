@@ -1,0 +1,159 @@
+//! From file to file without a detour through the program: `sendfile`, `copy_file_range`, `splice`.
+
+use std::rc::Rc;
+
+use abi::Errno;
+
+use super::rw::{Place, readable, unless_nonblocking, writable};
+use crate::files::OpenFile;
+use crate::files::pipe::PipeEnd;
+use crate::kernel::Kernel;
+use crate::stop::{Outcome, Stop};
+use crate::task::Task;
+use crate::vfs::FileKind;
+
+/// Bytes moved in one go.
+const PIECE_BYTES: usize = 64 * 1024;
+const SPLICE_F_NONBLOCK: u32 = 2;
+
+/// One side of a transfer: a file, and an offset in the program's memory if not the file's position.
+struct Side {
+    file: Rc<OpenFile>,
+    offset_addr: u64,
+}
+
+impl Side {
+    fn place(&self, t: &Rc<Task>) -> Outcome<Place> {
+        match self.offset_addr {
+            0 => Ok(Place::Position),
+            addr => super::rw::place_at(&self.file, t.mm()?.read_u64(addr)? as i64),
+        }
+    }
+
+    /// Notes how far it has come.
+    fn advance(&self, t: &Rc<Task>, from: u64, bytes: usize) -> Outcome<()> {
+        let next = from.saturating_add(bytes as u64);
+        match self.offset_addr {
+            0 if self.file.object.is_seekable() => self.file.position.set(next),
+            0 => {}
+            addr => t.mm()?.write_u64(addr, next)?,
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn sendfile(k: &mut Kernel, t: &Rc<Task>, out: i32, input: i32, offset: u64, len: usize) -> Outcome<u64> {
+    let from = Side { file: readable(t, input)?, offset_addr: offset };
+    let to = Side { file: writable(t, out)?, offset_addr: 0 };
+    if !from.file.object.is_seekable() {
+        return Err(Errno::EINVAL.into());
+    }
+    transfer(k, t, &from, &to, len)
+}
+
+pub(super) fn copy_file_range(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    input: i32,
+    offset_in: u64,
+    out: i32,
+    offset_out: u64,
+    len: usize,
+    flags: u32,
+) -> Outcome<u64> {
+    let from = Side { file: readable(t, input)?, offset_addr: offset_in };
+    let to = Side { file: writable(t, out)?, offset_addr: offset_out };
+    let kinds = [from.file.location.kind(), to.file.location.kind()];
+    if kinds.contains(&FileKind::Directory) {
+        return Err(Errno::EISDIR.into());
+    }
+    if flags != 0 || kinds != [FileKind::Regular; 2] {
+        return Err(Errno::EINVAL.into());
+    }
+    if to.file.appends() {
+        return Err(Errno::EBADF.into());
+    }
+    transfer(k, t, &from, &to, len)
+}
+
+pub(super) fn splice(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    input: i32,
+    offset_in: u64,
+    out: i32,
+    offset_out: u64,
+    len: usize,
+    flags: u32,
+) -> Outcome<u64> {
+    let from = Side { file: readable(t, input)?, offset_addr: offset_in };
+    let to = Side { file: writable(t, out)?, offset_addr: offset_out };
+    let is_pipe = |side: &Side| side.file.object_as::<PipeEnd>().is_some();
+    if !is_pipe(&from) && !is_pipe(&to) {
+        return Err(Errno::EINVAL.into());
+    }
+    if [&from, &to].iter().any(|side| is_pipe(side) && side.offset_addr != 0) {
+        return Err(Errno::ESPIPE.into());
+    }
+    match transfer(k, t, &from, &to, len.min(PIECE_BYTES)) {
+        Err(Stop::Wait(crate::stop::Wait::On(_))) if flags & SPLICE_F_NONBLOCK != 0 => Err(Errno::EAGAIN.into()),
+        outcome => outcome,
+    }
+}
+
+/// Moves up to `len` bytes. What the receiver does not take goes back to where it came from, so the sender must be
+/// seekable or the receiver is asked first.
+fn transfer(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, len: usize) -> Outcome<u64> {
+    let mut done = t.with_call(|call| call.done as usize);
+    let mut buffer = vec![0; len.min(PIECE_BYTES)];
+    while done < len {
+        let piece = buffer.len().min(len - done);
+        match move_piece(k, t, from, to, &mut buffer[..piece]) {
+            Ok(0) => break,
+            Ok(moved) => done += moved,
+            Err(wait @ Stop::Wait(_)) => {
+                // A stream that has given something has nothing more for now.
+                if done > 0 && !from.file.object.is_seekable() {
+                    break;
+                }
+                t.with_call(|call| call.done = done as u64);
+                return Err(wait);
+            }
+            Err(_) if done > 0 => break,
+            Err(stop) => return Err(stop),
+        }
+    }
+    Ok(done as u64)
+}
+
+fn move_piece(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, buffer: &mut [u8]) -> Outcome<usize> {
+    let (source, target) = (from.place(t)?, to.place(t)?);
+    let position = |side: &Side, place| if let Place::At(at) = place { at } else { side.file.position.get() };
+    let (read_at, mut write_at) = (position(from, source), position(to, target));
+    if to.file.appends() {
+        write_at = to.file.location.attributes()?.size_bytes;
+    }
+    // Bytes that a stream gave in an earlier attempt and that were not taken.
+    let stash = t.with_call(|call| std::mem::take(&mut call.stash));
+    let (read, bytes) = if stash.is_empty() {
+        let read = unless_nonblocking(&from.file, from.file.object.read(k, &from.file, read_at, buffer))?;
+        (read, &buffer[..read])
+    } else {
+        (stash.len(), &stash[..])
+    };
+    let written = match unless_nonblocking(&to.file, to.file.object.write(k, &to.file, write_at, bytes)) {
+        Ok(written) => written,
+        Err(stop) => {
+            if !from.file.object.is_seekable() {
+                t.with_call(|call| call.stash = bytes.to_vec());
+            }
+            return Err(stop);
+        }
+    };
+    if !from.file.object.is_seekable() && written < read {
+        t.with_call(|call| call.stash = bytes[written..].to_vec());
+    }
+    from.advance(t, read_at, written)?;
+    to.advance(t, write_at, written)?;
+    Ok(written)
+}

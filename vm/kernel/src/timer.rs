@@ -1,0 +1,222 @@
+//! Timers: everything that happens at a time on the monotonic clock.
+
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use abi::signal::*;
+
+use crate::files::timerfd::TimerFd;
+use crate::kernel::Kernel;
+use crate::signal::SigInfo;
+use crate::signal::info::Detail;
+use crate::task::{Pid, Process, Tid};
+
+/// What happens then.
+pub enum TimerEvent {
+    /// A sleeping task's deadline, if it is still in that sleep.
+    Wake { tid: Tid, sleep: u64 },
+    /// `setitimer(ITIMER_REAL)`.
+    Interval { pid: Pid },
+    /// `timer_create`, if it is still set for that.
+    Posix { pid: Pid, id: i32 },
+    /// A timer that is a file.
+    File(Weak<TimerFd>),
+}
+
+/// Events by time. A timer that is set anew leaves its old event behind, which then finds nothing to do.
+#[derive(Default)]
+pub struct Timers {
+    events: BTreeMap<(u64, u64), TimerEvent>,
+    last: u64,
+}
+
+impl Timers {
+    /// Adds an event.
+    pub fn add(&mut self, at_ns: u64, event: TimerEvent) {
+        self.last += 1;
+        self.events.insert((at_ns, self.last), event);
+    }
+
+    /// When the next event is due.
+    pub fn next_ns(&self) -> Option<u64> {
+        self.events.first_key_value().map(|((at_ns, _), _)| *at_ns)
+    }
+
+    fn take_due(&mut self, now_ns: u64) -> Option<TimerEvent> {
+        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= now_ns)?;
+        Some(entry.remove())
+    }
+}
+
+/// A time to come, and the period after it; zeroes are "off".
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// When it next runs out.
+    pub next_ns: u64,
+    /// Period afterwards; 0 is once.
+    pub interval_ns: u64,
+}
+
+impl Schedule {
+    /// If it has run out: moves on and returns how often it has.
+    pub fn expire(&mut self, now_ns: u64) -> u64 {
+        if self.next_ns == 0 || now_ns < self.next_ns {
+            return 0;
+        }
+        if self.interval_ns == 0 {
+            self.next_ns = 0;
+            return 1;
+        }
+        let times = 1 + (now_ns - self.next_ns) / self.interval_ns;
+        self.next_ns = self.next_ns.saturating_add(times.saturating_mul(self.interval_ns));
+        times
+    }
+
+    /// Time left; 0 is off.
+    pub fn remaining_ns(&self, now_ns: u64) -> u64 {
+        if self.next_ns == 0 { 0 } else { self.next_ns.saturating_sub(now_ns).max(1) }
+    }
+}
+
+/// `setitimer(2)`: real time, and two counts of processor time.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct IntervalTimers {
+    /// `ITIMER_REAL`, on the monotonic clock.
+    pub real: Schedule,
+    /// `ITIMER_VIRTUAL`, on the process's own clock.
+    pub user: Schedule,
+    /// `ITIMER_PROF`, on the process's own clock.
+    pub profile: Schedule,
+}
+
+/// `timer_create(2)`.
+#[derive(Clone, Copy, Debug)]
+pub struct PosixTimer {
+    /// `CLOCK_*`.
+    pub clock: u32,
+    /// When.
+    pub schedule: Schedule,
+    /// Signal to send; 0 is none.
+    pub signal: u32,
+    /// `sigev_value`.
+    pub value: u64,
+    /// A thread to send it to.
+    pub thread: Option<Tid>,
+    /// Expirations that had no signal of their own.
+    pub overrun: i32,
+}
+
+impl Kernel {
+    /// Does what is due.
+    pub(crate) fn fire_timers(&mut self) {
+        if self.timers.next_ns().is_none() {
+            return;
+        }
+        let now_ns = self.host.monotonic_ns();
+        while let Some(event) = self.timers.take_due(now_ns) {
+            match event {
+                TimerEvent::Wake { tid, sleep } => {
+                    if let Some(task) = self.tasks.task(tid).filter(|task| task.sleep_count.get() == sleep) {
+                        self.wake_task(&task);
+                    }
+                }
+                TimerEvent::Interval { pid } => self.fire_interval(pid, now_ns),
+                TimerEvent::Posix { pid, id } => self.fire_posix(pid, id, now_ns),
+                TimerEvent::File(timer) => {
+                    if let Some(timer) = timer.upgrade() {
+                        self.fire_file(&timer, now_ns);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fire_interval(&mut self, pid: Pid, now_ns: u64) {
+        let Some(process) = self.tasks.process(pid) else { return };
+        let times = process.interval_timers.borrow_mut().real.expire(now_ns);
+        if times > 0 {
+            let next_ns = process.interval_timers.borrow().real.next_ns;
+            if next_ns != 0 {
+                self.timers.add(next_ns, TimerEvent::Interval { pid });
+            }
+            self.signal_process(&process, SigInfo::kernel(SIGALRM));
+        }
+    }
+
+    fn fire_posix(&mut self, pid: Pid, id: i32, now_ns: u64) {
+        let Some(process) = self.tasks.process(pid) else { return };
+        let fired = process.posix_timers.borrow_mut().get_mut(&id).and_then(|timer| {
+            let times = timer.schedule.expire(now_ns);
+            timer.overrun = i32::try_from(times.saturating_sub(1)).unwrap_or(i32::MAX);
+            (times > 0).then_some(*timer)
+        });
+        let Some(timer) = fired else { return };
+        if timer.schedule.next_ns != 0 {
+            self.timers.add(timer.schedule.next_ns, TimerEvent::Posix { pid, id });
+        }
+        if timer.signal == 0 {
+            return;
+        }
+        let detail = Detail::Timer { id, overrun: timer.overrun, value: timer.value };
+        let info = SigInfo { signal: timer.signal, code: SI_TIMER, detail };
+        match timer.thread.map(|tid| self.tasks.task(tid)) {
+            Some(Some(task)) => self.signal_task(&task, info),
+            Some(None) => {}
+            None => self.signal_process(&process, info),
+        }
+    }
+
+    fn fire_file(&mut self, timer: &Rc<TimerFd>, now_ns: u64) {
+        if timer.expire(now_ns) {
+            self.wake(&timer.queue);
+            self.schedule_file_timer(timer);
+        }
+    }
+
+    /// Sets the event for when a timer that is a file runs out next.
+    pub(crate) fn schedule_file_timer(&mut self, timer: &Rc<TimerFd>) {
+        let next_ns = timer.schedule.get().next_ns;
+        if next_ns != 0 {
+            self.timers.add(next_ns, TimerEvent::File(Rc::downgrade(timer)));
+        }
+    }
+
+    /// Counts processor time, and sends the signals that depend on it.
+    pub(crate) fn charge_cpu_time(&mut self, process: &Rc<Process>) {
+        let timers = *process.interval_timers.borrow();
+        if timers.user.next_ns == 0 && timers.profile.next_ns == 0 {
+            return;
+        }
+        let used_ns = self.process_cpu_time_ns(process);
+        let (user, profile) = {
+            let mut timers = process.interval_timers.borrow_mut();
+            (timers.user.expire(used_ns), timers.profile.expire(used_ns))
+        };
+        for (times, signal) in [(user, SIGVTALRM), (profile, SIGPROF)] {
+            if times > 0 {
+                self.signal_process(process, SigInfo::kernel(signal));
+            }
+        }
+    }
+
+    /// Time the threads of a process have had on the processor.
+    pub fn process_cpu_time_ns(&self, process: &Process) -> u64 {
+        let living: u64 = self.tasks.threads(process).iter().map(|task| task.cpu_time_ns.get()).sum();
+        living + process.ended_cpu_time_ns.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_missed_are_counted_and_the_next_lies_ahead() {
+        let mut schedule = Schedule { next_ns: 100, interval_ns: 10 };
+        assert_eq!(schedule.expire(99), 0);
+        assert_eq!(schedule.expire(125), 3);
+        assert_eq!(schedule.next_ns, 130);
+        let mut once = Schedule { next_ns: 100, interval_ns: 0 };
+        assert_eq!((once.expire(100), once.expire(200)), (1, 0));
+    }
+}
