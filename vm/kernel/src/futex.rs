@@ -108,7 +108,8 @@ impl Kernel {
         if queue.is_empty() {
             self.futexes.waiters.remove(&key);
         }
-        for task in woken.iter().filter_map(|tid| self.tasks.task(*tid)) {
+        for tid in &woken {
+            let Some(task) = self.tasks.task(*tid) else { continue };
             task.futex.set(Some(Waiting { key, woken: true }));
             self.wake_task(&task);
         }

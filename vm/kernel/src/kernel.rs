@@ -2,19 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use memory::SpaceId;
 
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::lock::Locks;
 use crate::files::pipe::Fifos;
-use crate::files::unix::UnixNames;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
-use crate::mm::SharedObjects;
+use crate::mm::{Mm, SharedObjects};
 use crate::stop::Outcome;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
@@ -41,17 +40,18 @@ pub struct Kernel {
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
-    pub(crate) unix_names: UnixNames,
     pub(crate) locks: Locks,
     pub(crate) console: Rc<Tty>,
     pub(crate) ptys: Rc<PtyTable>,
     pub(crate) hosted: BTreeMap<Pid, Hosted>,
     /// What the engine has to be told at the next opportunity.
     pub(crate) dead_spaces: Vec<SpaceId>,
-    pub(crate) forked_spaces: Vec<(SpaceId, SpaceId)>,
+    pub(crate) forked_spaces: Vec<(SpaceId, Weak<Mm>)>,
     pub(crate) host_name: RefCell<Vec<u8>>,
     pub(crate) domain_name: RefCell<Vec<u8>>,
     pub(crate) boot_ns: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub(crate) boot_id: [u8; 16],
     /// Time no task could run, for `/proc/uptime`.
     pub(crate) idle_ns: u64,
     /// Offset that `clock_settime` has put on the host's clock.
@@ -67,7 +67,10 @@ impl Kernel {
         let vfs = Rc::new(Vfs::new(root, source, crate::vfs::MountFlags::default()));
         let ptys = Rc::new(PtyTable::default());
         let console = Tty::console();
+        let mut host = host;
         let boot_ns = host.monotonic_ns();
+        let mut boot_id = [0; 16];
+        host.fill_random(&mut boot_id);
         let anonymous = AnonymousFiles::new(&vfs);
         Self {
             host,
@@ -81,7 +84,6 @@ impl Kernel {
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
-            unix_names: UnixNames::default(),
             locks: Locks::default(),
             console,
             ptys,
@@ -91,6 +93,7 @@ impl Kernel {
             host_name: RefCell::new(b"edgebox".to_vec()),
             domain_name: RefCell::new(b"(none)".to_vec()),
             boot_ns,
+            boot_id,
             idle_ns: 0,
             realtime_shift_ns: 0,
             said: BTreeSet::new(),
@@ -144,6 +147,11 @@ impl Kernel {
         let mut bytes = [0; N];
         self.host.fill_random(&mut bytes);
         bytes
+    }
+
+    /// The task that makes the call being answered.
+    pub(crate) fn current(&self) -> Outcome<Rc<Task>> {
+        self.tasks.current().ok_or(abi::Errno::ESRCH.into())
     }
 
     /// The task with that number.

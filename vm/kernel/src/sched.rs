@@ -60,12 +60,13 @@ impl Kernel {
         let start_ns = self.host.monotonic_ns();
         self.set_file_time();
         self.context_switches += 1;
+        self.tasks.set_current(Some(task.clone()));
         let mut spent = 0;
         if task.call.borrow().is_some() {
             self.make_call(task);
             spent += CALL_COST_INSTRUCTIONS;
         }
-        while self.can_return_to_program(task) && spent < quantum {
+        while task.call.borrow().is_none() && self.can_return_to_program(task) && spent < quantum {
             let before = engine.instructions();
             let exit = self.run_program(engine, task, quantum - spent);
             spent += engine.instructions() - before + 1;
@@ -78,9 +79,10 @@ impl Kernel {
         let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
         task.cpu_time_ns.set(task.cpu_time_ns.get() + used_ns);
         self.charge_cpu_time(&task.process);
-        if task.run_state.get() == RunState::Ready {
+        if task.run_state.get() == RunState::Ready && !self.ready.contains(&task.tid()) {
             self.ready.push_back(task.tid());
         }
+        self.tasks.set_current(None);
         spent
     }
 
@@ -107,7 +109,9 @@ impl Kernel {
 
     fn tell(&mut self, engine: &mut dyn Engine) {
         for (parent, child) in self.forked_spaces.drain(..) {
-            engine.forked(parent, child);
+            if let Some(child) = child.upgrade() {
+                engine.forked(parent, &mut child.space.borrow_mut());
+            }
         }
         for space in self.dead_spaces.drain(..) {
             engine.forget(space);
@@ -210,6 +214,7 @@ impl Kernel {
     /// Puts a task to sleep.
     pub(crate) fn sleep(&mut self, task: &Rc<Task>, wait: Wait) {
         let (queues, state): (Vec<QueueId>, RunState) = match wait {
+            Wait::Turn => return self.make_ready(task),
             Wait::Disk => {
                 self.disk_waiters.push(task.tid());
                 (Vec::new(), RunState::SleepingOnDisk)
@@ -243,10 +248,7 @@ impl Kernel {
 
     /// Wakes a task if it sleeps.
     pub(crate) fn wake_task(&mut self, task: &Rc<Task>) {
-        if matches!(
-            task.run_state.get(),
-            RunState::Sleeping | RunState::SleepingHard | RunState::SleepingOnDisk
-        ) {
+        if matches!(task.run_state.get(), RunState::Sleeping | RunState::SleepingHard | RunState::SleepingOnDisk) {
             self.make_ready(task);
         }
     }

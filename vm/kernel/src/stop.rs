@@ -28,6 +28,8 @@ pub enum Wait {
     /// An event on any of the queues that the call has put into [`crate::task::Call::queues`], its deadline, or a
     /// signal.
     Listed,
+    /// Nothing but its next turn (`sched_yield`).
+    Turn,
     /// The end of `vfork`: only a deadly signal comes before it.
     Vfork(QueueId),
 }

@@ -134,9 +134,8 @@ impl Layout {
     }
 
     fn addr_of_offset(&self, offset: u64) -> Option<u64> {
-        let inside = |segment: &&Segment| {
-            offset.checked_sub(segment.offset).is_some_and(|inside| inside < segment.file_len)
-        };
+        let inside =
+            |segment: &&Segment| offset.checked_sub(segment.offset).is_some_and(|inside| inside < segment.file_len);
         self.segments.iter().find(inside).map(|segment| segment.addr + (offset - segment.offset))
     }
 

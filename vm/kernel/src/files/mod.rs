@@ -12,7 +12,6 @@
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
 //! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`] | kernel objects as files |
-//! | [`unix`] | sockets between processes |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
 
@@ -28,7 +27,6 @@ pub mod regular;
 pub mod signalfd;
 pub mod table;
 pub mod timerfd;
-pub mod unix;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -177,7 +175,9 @@ impl Kernel {
     /// Drops a reference to an open file; with the last one the file is closed.
     pub fn close_file(&mut self, file: Rc<OpenFile>) {
         if let Some(file) = Rc::into_inner(file) {
-            self.locks.release_description(&file);
+            if let Some(queue) = self.locks.release_description(&file) {
+                self.wake(&queue);
+            }
             file.object.clone().release(self, &file);
         }
     }

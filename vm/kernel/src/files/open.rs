@@ -20,7 +20,7 @@ const OPENING_FLAGS: u32 = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 const TMPFILE_BIT: u32 = O_TMPFILE & !O_DIRECTORY;
 
 /// What the flags of `open(2)` ask of the file system.
-fn open_how(flags: u32, mode: u32) -> OpenHow {
+pub(crate) fn open_how(flags: u32, mode: u32) -> OpenHow {
     let has = |flag: u32| flags & flag == flag;
     let access = match flags & O_ACCMODE {
         O_RDONLY => Access::READ,
@@ -80,13 +80,7 @@ impl Kernel {
         Ok(OpenFile::new(object, location, kept))
     }
 
-    fn open_character(
-        &mut self,
-        task: &Rc<Task>,
-        location: Location,
-        flags: u32,
-        kept: u32,
-    ) -> Outcome<Rc<OpenFile>> {
+    fn open_character(&mut self, task: &Rc<Task>, location: Location, flags: u32, kept: u32) -> Outcome<Rc<OpenFile>> {
         let rdev = location.attributes()?.rdev;
         if location.mount().flags().no_dev {
             return Err(Errno::EACCES.into());

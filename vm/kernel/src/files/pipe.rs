@@ -83,6 +83,15 @@ impl Pipe {
         Ok(len)
     }
 
+    /// Adds what there is room for, whatever the size: the host needs no atomicity.
+    pub fn write_some(&self, kernel: &mut Kernel, from: &[u8]) -> Outcome<usize> {
+        let room = self.room();
+        if room == 0 && self.readers.get() > 0 && !from.is_empty() {
+            return Err(self.queue.stop());
+        }
+        self.write(kernel, &from[..from.len().min(room)])
+    }
+
     fn room(&self) -> usize {
         self.capacity.get().saturating_sub(self.bytes.borrow().len())
     }
@@ -224,16 +233,11 @@ impl Kernel {
     }
 
     /// A new pipe owned by `who`.
-    pub fn make_pipe_for(
-        &mut self,
-        who: &crate::credentials::Credentials,
-        flags: u32,
-    ) -> (Rc<OpenFile>, Rc<OpenFile>) {
+    pub fn make_pipe_for(&mut self, who: &crate::credentials::Credentials, flags: u32) -> (Rc<OpenFile>, Rc<OpenFile>) {
         let location = self.anonymous.numbered(&self.vfs, FileKind::Fifo, who, "pipe");
         let pipe = self.fifos.of(&location);
-        let mut end = |access: u32| {
-            OpenFile::new(Rc::new(PipeEnd::new(pipe.clone(), access)), location.clone(), flags | access)
-        };
+        let mut end =
+            |access: u32| OpenFile::new(Rc::new(PipeEnd::new(pipe.clone(), access)), location.clone(), flags | access);
         (end(O_RDONLY), end(O_WRONLY))
     }
 

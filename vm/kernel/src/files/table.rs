@@ -116,8 +116,9 @@ impl Kernel {
 
     /// A descriptor of `pid` is gone: its record locks on that file end, whatever other descriptors it has.
     pub fn drop_descriptor(&mut self, file: Rc<OpenFile>, pid: Pid) {
-        let woken = self.locks.release_process(&file.location, pid);
-        woken.iter().for_each(|queue| self.wake(queue));
+        if let Some(queue) = self.locks.release_process(&file.location, pid) {
+            self.wake(&queue);
+        }
         self.close_file(file);
     }
 

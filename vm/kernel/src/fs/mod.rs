@@ -4,6 +4,16 @@
 //! |---|---|
 //! | [`ext2`] | the file system on the disk |
 //! | [`tmpfs`] | files in memory: /dev, /run, /dev/shm, memfd |
+//! | [`procfs`] | processes and the machine as files |
+//! | [`devpts`] | /dev/pts |
+//! | [`sysfs`] | the little of /sys that programs look for |
+//! | [`standard`] | what every machine mounts |
 
+pub mod devpts;
 pub mod ext2;
+pub mod procfs;
+pub mod standard;
+pub mod sysfs;
 pub mod tmpfs;
+
+pub use standard::{by_name, mount_standard};

@@ -214,7 +214,8 @@ impl Mm {
         if to.is_some_and(|to| to < old.end && to.saturating_add(new_len) > old.start) {
             return Err(Errno::EINVAL);
         }
-        let new = self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
+        let new =
+            self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
         if old_len > 0 {
             self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new);
             self.unmap_range(old);

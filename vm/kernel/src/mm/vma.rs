@@ -27,9 +27,7 @@ impl Backing {
         match self {
             Backing::Anonymous => Backing::Anonymous,
             Backing::File { file, offset } => Backing::File { file: file.clone(), offset: offset + bytes },
-            Backing::Shared { object, offset } => {
-                Backing::Shared { object: object.clone(), offset: offset + bytes }
-            }
+            Backing::Shared { object, offset } => Backing::Shared { object: object.clone(), offset: offset + bytes },
         }
     }
 

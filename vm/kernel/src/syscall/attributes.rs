@@ -58,14 +58,7 @@ fn timestamp(ns: u64) -> Timestamp {
     Timestamp { seconds: (ns / SECOND_NS) as i64, nanoseconds: (ns % SECOND_NS) as u32 }
 }
 
-pub(super) fn utimensat(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    dirfd: i32,
-    path: u64,
-    times: u64,
-    flags: u32,
-) -> Outcome<u64> {
+pub(super) fn utimensat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64, flags: u32) -> Outcome<u64> {
     let location = match path {
         0 => t.usable_file(dirfd)?.location.clone(),
         path => resolve(k, t, dirfd, path, flags)?,
@@ -154,14 +147,7 @@ fn forget_shared(k: &Kernel, location: &Location, size: u64) {
     }
 }
 
-pub(super) fn fallocate(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    fd: i32,
-    mode: u32,
-    offset: i64,
-    len: i64,
-) -> Outcome<u64> {
+pub(super) fn fallocate(k: &mut Kernel, t: &Rc<Task>, fd: i32, mode: u32, offset: i64, len: i64) -> Outcome<u64> {
     let file = t.usable_file(fd)?;
     if !file.is_writable() {
         return Err(Errno::EBADF.into());

@@ -18,14 +18,7 @@ pub(super) fn setrlimit(k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64
     prlimit64(k, t, 0, resource, addr, 0)
 }
 
-pub(super) fn prlimit64(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    pid: i32,
-    resource: usize,
-    new: u64,
-    old: u64,
-) -> Outcome<u64> {
+pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize, new: u64, old: u64) -> Outcome<u64> {
     let process = if pid == 0 { t.process.clone() } else { k.tasks.process(pid).ok_or(Errno::ESRCH)? };
     if resource >= RLIMIT_COUNT {
         return Err(Errno::EINVAL.into());
@@ -83,7 +76,8 @@ fn prioritized(k: &Kernel, t: &Rc<Task>, which: u32, who: i32) -> Outcome<Vec<Rc
         (PRIO_PGRP, group) => k.tasks.group(group),
         (PRIO_USER, uid) => {
             let uid = if uid == 0 { t.credentials().uid } else { uid as u32 };
-            let owned = |process: &Rc<Process>| k.tasks.main_thread(process).is_some_and(|m| m.credentials().uid == uid);
+            let owned =
+                |process: &Rc<Process>| k.tasks.main_thread(process).is_some_and(|m| m.credentials().uid == uid);
             k.tasks.processes().into_iter().filter(owned).collect()
         }
         _ => return Err(Errno::EINVAL.into()),

@@ -25,7 +25,6 @@
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
 //! | [`futex`] | futexes |
-//! | [`socket`] | sockets |
 //! | [`system`] | the machine as a whole |
 
 pub mod args;
@@ -43,7 +42,6 @@ pub mod prctl;
 pub mod process;
 pub mod rw;
 pub mod signal;
-pub mod socket;
 pub mod stat;
 pub mod system;
 pub mod table;

@@ -225,14 +225,7 @@ pub(super) fn faccessat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, mod
     faccessat2(k, t, dirfd, path, mode, 0)
 }
 
-pub(super) fn faccessat2(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    dirfd: i32,
-    path: u64,
-    mode: u32,
-    flags: u32,
-) -> Outcome<u64> {
+pub(super) fn faccessat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, mode: u32, flags: u32) -> Outcome<u64> {
     if mode & !(R_OK | W_OK | X_OK) != 0 || flags & !(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL.into());
     }

@@ -121,14 +121,7 @@ pub(super) fn exit_group(k: &mut Kernel, t: &Rc<Task>, status: i32) -> Outcome<u
     Ok(0)
 }
 
-pub(super) fn wait4(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    pid: i32,
-    status: u64,
-    options: u32,
-    usage: u64,
-) -> Outcome<u64> {
+pub(super) fn wait4(k: &mut Kernel, t: &Rc<Task>, pid: i32, status: u64, options: u32, usage: u64) -> Outcome<u64> {
     let known = WNOHANG | WUNTRACED | WCONTINUED | __WALL | __WCLONE | __WNOTHREAD;
     if options & !known != 0 {
         return Err(Errno::EINVAL.into());

@@ -65,14 +65,7 @@ pub(super) fn rt_sigaction(
     Ok(0)
 }
 
-pub(super) fn rt_sigprocmask(
-    _k: &mut Kernel,
-    t: &Rc<Task>,
-    how: u32,
-    set: u64,
-    old: u64,
-    size: usize,
-) -> Outcome<u64> {
+pub(super) fn rt_sigprocmask(_k: &mut Kernel, t: &Rc<Task>, how: u32, set: u64, old: u64, size: usize) -> Outcome<u64> {
     check_set_size(size)?;
     let before = t.blocked.get();
     let after = match set {

@@ -87,8 +87,8 @@ impl Kernel {
     fn fork_mm(&mut self, parent: &Rc<Mm>) -> Outcome<Rc<Mm>> {
         let host = self.pool.allocate().ok_or(Errno::ENOMEM)?;
         let child = parent.fork(host);
-        let ids = (parent.space.borrow().id(), child.space.borrow().id());
-        self.forked_spaces.push(ids);
+        let parent_id = parent.space.borrow().id();
+        self.forked_spaces.push((parent_id, Rc::downgrade(&child)));
         Ok(child)
     }
 
@@ -122,14 +122,7 @@ impl Kernel {
     }
 }
 
-fn copy_task(
-    parent: &Rc<Task>,
-    tid: Tid,
-    process: Rc<Process>,
-    cpu: CpuState,
-    mm: Rc<Mm>,
-    args: &CloneArgs,
-) -> Task {
+fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, mm: Rc<Mm>, args: &CloneArgs) -> Task {
     let has = |flag: u64| args.flags & flag != 0;
     let files = parent.files.borrow().as_ref().map(|files| match has(CLONE_FILES) {
         true => files.clone(),

@@ -43,7 +43,7 @@ impl Kernel {
     }
 
     /// Ends one thread, whatever it is doing.
-    pub(super) fn end_task(&mut self, task: &Rc<Task>) {
+    pub(crate) fn end_task(&mut self, task: &Rc<Task>) {
         self.leave_queues(task);
         self.release_futexes(task);
         task.run_state.set(RunState::Dead);

@@ -17,6 +17,8 @@ pub struct TaskTable {
     tasks: RefCell<BTreeMap<Tid, Rc<Task>>>,
     processes: RefCell<BTreeMap<Pid, Rc<Process>>>,
     last: Cell<i32>,
+    /// The task that makes the call being answered: `/proc/self`.
+    current: RefCell<Option<Rc<Task>>>,
     /// Tasks made since the machine started.
     pub forks: Cell<u64>,
 }
@@ -37,6 +39,16 @@ impl TaskTable {
         let number = (last + 1..PID_MAX).chain(1..=last).find(|number| !used(*number))?;
         self.last.set(number);
         Some(number)
+    }
+
+    /// The task that makes the call being answered.
+    pub fn current(&self) -> Option<Rc<Task>> {
+        self.current.borrow().clone()
+    }
+
+    /// Says which task runs.
+    pub fn set_current(&self, task: Option<Rc<Task>>) {
+        *self.current.borrow_mut() = task;
     }
 
     /// Adds a task (and with the first one its process).

@@ -245,7 +245,13 @@ impl Discipline {
         for byte in &self.edit {
             column += match byte {
                 b'\t' => TAB_WIDTH - column % TAB_WIDTH,
-                byte if is_control(*byte) => if self.local(ECHOCTL) { 2 } else { 0 },
+                byte if is_control(*byte) => {
+                    if self.local(ECHOCTL) {
+                        2
+                    } else {
+                        0
+                    }
+                }
                 byte if self.input_flag(IUTF8) && byte & 0xc0 == 0x80 => 0,
                 _ => 1,
             };

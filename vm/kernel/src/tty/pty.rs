@@ -27,7 +27,9 @@ pub struct Pty {
     /// Its number below `/dev/pts`.
     pub index: u32,
     /// Who owns the node.
-    pub owner: (u32, u32),
+    pub owner: Cell<(u32, u32)>,
+    /// Permission bits of the node.
+    pub mode: Cell<u16>,
     locked: Cell<bool>,
     packet: Cell<bool>,
 }
@@ -55,7 +57,14 @@ impl PtyTable {
         let index = (0..PTYS_MAX).find(|index| !pairs.contains_key(index)).ok_or(Errno::ENOSPC)?;
         let window = WindowSize { rows: 0, columns: 0, pixels: (0, 0) };
         let tty = Tty::new(make_device(PTS_MAJOR, index), Screen::Pty(RefCell::default()), window);
-        let pty = Rc::new(Pty { tty, index, owner, locked: Cell::new(true), packet: Cell::new(false) });
+        let pty = Rc::new(Pty {
+            tty,
+            index,
+            owner: Cell::new(owner),
+            mode: Cell::new(0o620),
+            locked: Cell::new(true),
+            packet: Cell::new(false),
+        });
         pairs.insert(index, Rc::downgrade(&pty));
         Ok(pty)
     }

@@ -1,0 +1,242 @@
+//! File locks: `flock(2)`, and record locks of processes (`fcntl(2)`) and of open file descriptions.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use abi::file::*;
+use abi::{Errno, Reader, Writer};
+
+use super::OpenFile;
+use crate::kernel::Kernel;
+use crate::stop::{Outcome, Stop, Wait};
+use crate::task::{Pid, Task};
+use crate::vfs::Location;
+use crate::wait::WaitQueue;
+
+/// Who holds a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    Process(Pid),
+    /// The open file description's address in our own memory.
+    Description(usize),
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    owner: Owner,
+    range: Range<u64>,
+    exclusive: bool,
+}
+
+#[derive(Default)]
+struct FileLocks {
+    records: Vec<Record>,
+    /// `flock`: description, and whether exclusively.
+    whole: Vec<(usize, bool)>,
+    queue: Rc<WaitQueue>,
+}
+
+/// All locks, by device and inode.
+#[derive(Default)]
+pub struct Locks {
+    files: HashMap<(u64, u64), FileLocks>,
+}
+
+/// Record locks a file may have.
+const RECORDS_MAX: usize = 10_000;
+
+fn key(location: &Location) -> (u64, u64) {
+    (location.device(), location.ino().0)
+}
+
+fn overlaps(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+impl FileLocks {
+    fn conflict(&self, wanted: &Record) -> Option<&Record> {
+        let differs = |held: &&Record| {
+            held.owner != wanted.owner && overlaps(&held.range, &wanted.range) && (held.exclusive || wanted.exclusive)
+        };
+        self.records.iter().find(differs)
+    }
+
+    /// Takes a range away from an owner.
+    fn clear(&mut self, owner: Owner, range: &Range<u64>) {
+        let held = std::mem::take(&mut self.records);
+        for record in held {
+            if record.owner != owner || !overlaps(&record.range, range) {
+                self.records.push(record);
+                continue;
+            }
+            for rest in [record.range.start..range.start, range.end..record.range.end] {
+                if rest.start < rest.end {
+                    self.records.push(Record { range: rest, ..record.clone() });
+                }
+            }
+        }
+    }
+}
+
+impl Locks {
+    /// A process has closed a descriptor of a file: its record locks there end. Returns whom to wake.
+    pub fn release_process(&mut self, location: &Location, pid: Pid) -> Option<Rc<WaitQueue>> {
+        self.release(key(location), |locks| locks.clear(Owner::Process(pid), &(0..u64::MAX)))
+    }
+
+    /// An open file description is gone, and all its locks. Returns whom to wake.
+    pub fn release_description(&mut self, file: &OpenFile) -> Option<Rc<WaitQueue>> {
+        let id = std::ptr::from_ref(file) as usize;
+        self.release(key(&file.location), |locks| {
+            locks.clear(Owner::Description(id), &(0..u64::MAX));
+            locks.whole.retain(|(holder, _)| *holder != id);
+        })
+    }
+
+    fn release(&mut self, key: (u64, u64), change: impl FnOnce(&mut FileLocks)) -> Option<Rc<WaitQueue>> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let locks = self.files.get_mut(&key)?;
+        change(locks);
+        let queue = locks.queue.clone();
+        if locks.records.is_empty() && locks.whole.is_empty() {
+            self.files.remove(&key);
+        }
+        Some(queue)
+    }
+}
+
+impl Kernel {
+    /// `flock(2)`; waits if it must.
+    pub fn flock(&mut self, file: &Rc<OpenFile>, operation: u32) -> Outcome<()> {
+        let id = Rc::as_ptr(file) as usize;
+        let locks = self.locks.files.entry(key(&file.location)).or_default();
+        let queue = locks.queue.clone();
+        let exclusive = match operation {
+            LOCK_SH => false,
+            LOCK_EX => true,
+            LOCK_UN => {
+                locks.whole.retain(|(holder, _)| *holder != id);
+                self.wake(&queue);
+                return Ok(());
+            }
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        let in_the_way = locks.whole.iter().any(|(holder, theirs)| *holder != id && (*theirs || exclusive));
+        if in_the_way {
+            return Err(queue.stop());
+        }
+        locks.whole.retain(|(holder, _)| *holder != id);
+        locks.whole.push((id, exclusive));
+        // A lock that has become weaker may let others in.
+        self.wake(&queue);
+        Ok(())
+    }
+
+    /// `F_GETLK`: which lock would be in the way.
+    pub fn get_record_lock(&mut self, t: &Rc<Task>, file: &Rc<OpenFile>, addr: u64, ofd: bool) -> Outcome<()> {
+        let (kind, wanted) = record_arg(t, file, addr, ofd)?;
+        if kind == F_UNLCK {
+            return Err(Errno::EINVAL.into());
+        }
+        let conflict = self.locks.files.get(&key(&file.location)).and_then(|locks| locks.conflict(&wanted).cloned());
+        let mm = t.mm()?;
+        match conflict {
+            None => mm.write_user(addr, &(F_UNLCK as u16).to_le_bytes()),
+            Some(held) => {
+                let kind = if held.exclusive { F_WRLCK } else { F_RDLCK };
+                let len = if held.range.end == u64::MAX { 0 } else { held.range.end - held.range.start };
+                let pid = if let Owner::Process(pid) = held.owner { pid } else { -1 };
+                let head = Writer::new().u16(kind as u16).u16(0).pad_to(8).u64(held.range.start).u64(len);
+                mm.write_user(addr, &head.i32(pid).finish())
+            }
+        }
+    }
+
+    /// `F_SETLK`, `F_SETLKW`.
+    pub fn set_record_lock(
+        &mut self,
+        t: &Rc<Task>,
+        file: &Rc<OpenFile>,
+        addr: u64,
+        ofd: bool,
+        wait: bool,
+    ) -> Outcome<()> {
+        let (kind, wanted) = record_arg(t, file, addr, ofd)?;
+        let access_ok = match kind {
+            F_RDLCK => file.is_readable(),
+            F_WRLCK => file.is_writable(),
+            _ => true,
+        };
+        if !access_ok {
+            return Err(Errno::EBADF.into());
+        }
+        let locks = self.locks.files.entry(key(&file.location)).or_default();
+        let queue = locks.queue.clone();
+        if kind != F_UNLCK {
+            if locks.conflict(&wanted).is_some() {
+                return Err(if wait { Stop::Wait(Wait::On(queue.id())) } else { Errno::EAGAIN.into() });
+            }
+            if locks.records.len() >= RECORDS_MAX {
+                return Err(Errno::ENOLCK.into());
+            }
+        }
+        locks.clear(wanted.owner, &wanted.range);
+        if kind != F_UNLCK {
+            locks.records.push(wanted);
+        }
+        self.wake(&queue);
+        Ok(())
+    }
+}
+
+/// A `struct flock`: its type, and the lock it describes.
+fn record_arg(t: &Rc<Task>, file: &Rc<OpenFile>, addr: u64, ofd: bool) -> Outcome<(u32, Record)> {
+    let mut bytes = [0; 32];
+    t.mm()?.read_user(addr, &mut bytes)?;
+    let mut reader = Reader::new(&bytes);
+    let (kind, whence, _) = (u32::from(reader.u16()), u32::from(reader.u16()), reader.u32());
+    let (start, len) = (reader.i64(), reader.i64());
+    let base = match whence {
+        SEEK_SET => 0,
+        SEEK_CUR => file.position.get() as i64,
+        SEEK_END => file.location.attributes()?.size_bytes as i64,
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    if kind > F_UNLCK {
+        return Err(Errno::EINVAL.into());
+    }
+    let start = base.checked_add(start).ok_or(Errno::EOVERFLOW)?;
+    let (start, end) = match len {
+        0 => (start, i64::MAX),
+        len if len < 0 => (start.checked_add(len).ok_or(Errno::EINVAL)?, start),
+        len => (start, start.checked_add(len).ok_or(Errno::EOVERFLOW)?),
+    };
+    let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
+    let end = if end == i64::MAX { u64::MAX } else { end as u64 };
+    let owner = match ofd {
+        true => Owner::Description(Rc::as_ptr(file) as usize),
+        false => Owner::Process(t.process.pid),
+    };
+    Ok((kind, Record { owner, range: start..end, exclusive: kind == F_WRLCK }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlocking_the_middle_leaves_both_ends() {
+        let mut locks = FileLocks::default();
+        let owner = Owner::Process(1);
+        locks.records.push(Record { owner, range: 0..100, exclusive: true });
+        locks.clear(owner, &(40..60));
+        let ranges: Vec<Range<u64>> = locks.records.iter().map(|record| record.range.clone()).collect();
+        assert_eq!(ranges, [0..40, 60..100]);
+        let other = |range| Record { owner: Owner::Process(2), range, exclusive: false };
+        assert!(locks.conflict(&other(50..55)).is_none());
+        assert!(locks.conflict(&other(30..55)).is_some());
+    }
+}

@@ -1,0 +1,231 @@
+//! What procfs says about the machine.
+
+use abi::Errno;
+use abi::time::USER_HZ;
+
+use super::Node;
+use crate::kernel::{Kernel, SECOND_NS};
+use crate::stop::Outcome;
+use crate::syscall::system::{MEMORY_BYTES, RELEASE, VERSION};
+use crate::task::RunState;
+use crate::vfs::FileKind;
+
+/// What a name stands for.
+#[derive(Clone, Copy)]
+pub enum Item {
+    /// A directory.
+    Directory,
+    /// A text that never changes.
+    Text(&'static str),
+    /// A text made when it is read.
+    Made(fn(&mut Kernel) -> String),
+    /// The name of the machine, which can be written.
+    HostName,
+    /// A fixed symbolic link.
+    Link(&'static str),
+    /// The process that asks.
+    Own,
+    /// The thread that asks.
+    OwnThread,
+}
+
+/// Everything about the machine, by path. A directory precedes what is in it; the first is the root.
+pub const MACHINE: &[(&str, Item)] = &[
+    ("", Item::Directory),
+    ("self", Item::Own),
+    ("thread-self", Item::OwnThread),
+    ("cgroups", Item::Text("#subsys_name\thierarchy\tnum_cgroups\tenabled\n")),
+    ("cmdline", Item::Text("edgebox\n")),
+    ("cpuinfo", Item::Made(cpuinfo)),
+    ("devices", Item::Text("Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n136 pts\n\nBlock devices:\n")),
+    ("filesystems", Item::Text("nodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\n\text2\n")),
+    ("interrupts", Item::Text("           CPU0\n")),
+    ("loadavg", Item::Made(loadavg)),
+    ("meminfo", Item::Made(meminfo)),
+    ("modules", Item::Text("")),
+    ("mounts", Item::Link("self/mounts")),
+    ("partitions", Item::Text("major minor  #blocks  name\n\n")),
+    ("stat", Item::Made(stat)),
+    ("swaps", Item::Text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")),
+    ("uptime", Item::Made(uptime)),
+    ("version", Item::Made(version)),
+    ("vmstat", Item::Text("pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n")),
+    ("sys", Item::Directory),
+    ("sys/fs", Item::Directory),
+    ("sys/fs/file-max", Item::Text("1048576\n")),
+    ("sys/fs/file-nr", Item::Text("0\t0\t1048576\n")),
+    ("sys/fs/nr_open", Item::Text("1048576\n")),
+    ("sys/fs/pipe-max-size", Item::Text("1048576\n")),
+    ("sys/kernel", Item::Directory),
+    ("sys/kernel/cap_last_cap", Item::Text("40\n")),
+    ("sys/kernel/core_pattern", Item::Text("core\n")),
+    ("sys/kernel/domainname", Item::Text("(none)\n")),
+    ("sys/kernel/hostname", Item::HostName),
+    ("sys/kernel/ngroups_max", Item::Text("65536\n")),
+    ("sys/kernel/osrelease", Item::Made(|_| format!("{RELEASE}\n"))),
+    ("sys/kernel/ostype", Item::Text("Linux\n")),
+    ("sys/kernel/overflowgid", Item::Text("65534\n")),
+    ("sys/kernel/overflowuid", Item::Text("65534\n")),
+    ("sys/kernel/pid_max", Item::Text("32768\n")),
+    ("sys/kernel/pty", Item::Directory),
+    ("sys/kernel/pty/max", Item::Text("4096\n")),
+    ("sys/kernel/pty/nr", Item::Made(|kernel| format!("{}\n", kernel.ptys.indices().len()))),
+    ("sys/kernel/random", Item::Directory),
+    ("sys/kernel/random/boot_id", Item::Made(boot_id)),
+    ("sys/kernel/random/entropy_avail", Item::Text("256\n")),
+    ("sys/kernel/random/uuid", Item::Made(uuid)),
+    ("sys/kernel/randomize_va_space", Item::Text("0\n")),
+    ("sys/kernel/seccomp", Item::Directory),
+    ("sys/kernel/threads-max", Item::Text("4096\n")),
+    ("sys/kernel/version", Item::Made(|_| format!("{VERSION}\n"))),
+    ("sys/kernel/yama", Item::Directory),
+    ("sys/vm", Item::Directory),
+    ("sys/vm/max_map_count", Item::Text("65530\n")),
+    ("sys/vm/mmap_min_addr", Item::Text("65536\n")),
+    ("sys/vm/overcommit_memory", Item::Text("1\n")),
+    ("sys/vm/overcommit_ratio", Item::Text("50\n")),
+    ("sys/vm/swappiness", Item::Text("60\n")),
+];
+
+fn item(index: u32) -> Item {
+    MACHINE.get(index as usize).map_or(Item::Text(""), |(_, item)| *item)
+}
+
+/// Kind of a file.
+pub fn kind(index: u32) -> FileKind {
+    match item(index) {
+        Item::Directory => FileKind::Directory,
+        Item::Link(_) | Item::Own | Item::OwnThread => FileKind::Symlink,
+        _ => FileKind::Regular,
+    }
+}
+
+/// Permissions of a file.
+pub fn mode(index: u32) -> u16 {
+    match item(index) {
+        Item::Directory => 0o555,
+        Item::HostName => 0o644,
+        Item::Link(_) | Item::Own | Item::OwnThread => 0o777,
+        _ => 0o444,
+    }
+}
+
+/// Names in a directory.
+pub fn children(directory: u32) -> impl Iterator<Item = (Vec<u8>, Node)> {
+    let parent = MACHINE.get(directory as usize).map_or("", |(path, _)| *path);
+    MACHINE.iter().enumerate().skip(1).filter_map(move |(index, (path, _))| {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        (above == parent).then(|| (name.as_bytes().to_vec(), Node::Machine(index as u32)))
+    })
+}
+
+/// The text of a file.
+pub fn render(kernel: &mut Kernel, index: u32) -> Outcome<Vec<u8>> {
+    match item(index) {
+        Item::Text(text) => Ok(text.as_bytes().to_vec()),
+        Item::Made(make) => Ok(make(kernel).into_bytes()),
+        Item::HostName => Ok([&kernel.host_name.borrow()[..], b"\n"].concat()),
+        Item::Directory => Err(Errno::EISDIR.into()),
+        Item::Link(_) | Item::Own | Item::OwnThread => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// Writing to a file.
+pub fn store(kernel: &mut Kernel, index: u32, text: &str) -> Outcome<()> {
+    match item(index) {
+        Item::HostName => {
+            *kernel.host_name.borrow_mut() = text.as_bytes().iter().copied().take(64).collect();
+            Ok(())
+        }
+        _ => Err(Errno::EACCES.into()),
+    }
+}
+
+fn cpuinfo(_kernel: &mut Kernel) -> String {
+    "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 15\nmodel name\t: edgebox virtual CPU\n\
+     stepping\t: 0\ncpu MHz\t\t: 1000.000\ncache size\t: 4096 KB\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\n\
+     cpu cores\t: 1\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 1\nwp\t\t: yes\n\
+     flags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall lm\nbogomips\t: 2000.00\nclflush size\t: 64\n\
+     cache_alignment\t: 64\naddress sizes\t: 36 bits physical, 48 bits virtual\npower management:\n\n"
+        .to_owned()
+}
+
+fn loadavg(kernel: &mut Kernel) -> String {
+    let tasks = kernel.tasks.tasks();
+    let running = tasks.iter().filter(|task| task.run_state.get() == RunState::Ready).count();
+    let last = tasks.iter().map(|task| task.tid()).max().unwrap_or(0);
+    format!("0.00 0.00 0.00 {}/{} {last}\n", running.max(1), tasks.len())
+}
+
+fn meminfo(kernel: &mut Kernel) -> String {
+    let total = MEMORY_BYTES / 1024;
+    let used = kernel.used_memory_bytes() / 1024;
+    let free = total.saturating_sub(used);
+    let rows = [
+        ("MemTotal", total),
+        ("MemFree", free),
+        ("MemAvailable", free),
+        ("Buffers", 0),
+        ("Cached", 0),
+        ("SwapCached", 0),
+        ("Active", used),
+        ("Inactive", 0),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+        ("Dirty", 0),
+        ("Writeback", 0),
+        ("AnonPages", used),
+        ("Mapped", 0),
+        ("Shmem", 0),
+        ("Slab", 0),
+        ("SReclaimable", 0),
+        ("SUnreclaim", 0),
+        ("CommitLimit", total),
+        ("Committed_AS", used),
+        ("VmallocTotal", 0),
+        ("VmallocUsed", 0),
+        ("Hugepagesize", 2048),
+    ];
+    rows.iter().map(|(name, kib)| format!("{:<16}{kib:>8} kB\n", format!("{name}:"))).collect()
+}
+
+fn ticks(ns: u64) -> u64 {
+    ns / (SECOND_NS / USER_HZ)
+}
+
+fn stat(kernel: &mut Kernel) -> String {
+    let idle = ticks(kernel.idle_ns);
+    let busy = ticks(kernel.uptime_ns()).saturating_sub(idle);
+    let boot = (kernel.realtime_ns() - kernel.uptime_ns().min(kernel.realtime_ns())) / SECOND_NS;
+    let tasks = kernel.tasks.tasks();
+    let running = tasks.iter().filter(|task| task.run_state.get() == RunState::Ready).count();
+    let cpu = format!("{busy} 0 0 {idle} 0 0 0 0 0 0");
+    let (switches, forks) = (kernel.context_switches, kernel.tasks.forks.get());
+    format!(
+        "cpu  {cpu}\ncpu0 {cpu}\nintr 0\nctxt {switches}\nbtime {boot}\nprocesses {forks}\nprocs_running {}\n\
+         procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
+        running.max(1)
+    )
+}
+
+fn uptime(kernel: &mut Kernel) -> String {
+    let hundredths = |ns: u64| format!("{}.{:02}", ns / SECOND_NS, ns % SECOND_NS / 10_000_000);
+    format!("{} {}\n", hundredths(kernel.uptime_ns()), hundredths(kernel.idle_ns))
+}
+
+fn version(_kernel: &mut Kernel) -> String {
+    format!("Linux version {RELEASE} (edgebox) {VERSION}\n")
+}
+
+fn format_uuid(bytes: [u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-4{}-a{}-{}\n", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+fn uuid(kernel: &mut Kernel) -> String {
+    format_uuid(kernel.random_bytes())
+}
+
+fn boot_id(kernel: &mut Kernel) -> String {
+    format_uuid(kernel.boot_id)
+}

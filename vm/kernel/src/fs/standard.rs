@@ -1,0 +1,120 @@
+//! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it, `/run`.
+
+use abi::Errno;
+
+use super::procfs::ProcFs;
+use super::sysfs::SysFs;
+use super::tmpfs::Tmpfs;
+use crate::credentials::Credentials;
+use crate::files::device::number;
+use crate::kernel::Kernel;
+use crate::stop::Outcome;
+use crate::task::FsState;
+use crate::vfs::{At, Context, FileKind, FileSystem, MountFlags};
+
+/// Bytes a tmpfs may hold unless its mount options say otherwise: it is the browser tab's memory.
+const TMPFS_BYTES_MAX: u64 = 512 << 20;
+
+/// Device nodes of `/dev`: name, mode, device.
+const NODES: [(&str, u16, u64); 10] = [
+    ("null", 0o666, number::NULL),
+    ("zero", 0o666, number::ZERO),
+    ("full", 0o666, number::FULL),
+    ("random", 0o666, number::RANDOM),
+    ("urandom", 0o666, number::URANDOM),
+    ("kmsg", 0o644, number::KMSG),
+    ("tty", 0o666, number::TTY),
+    ("tty1", 0o620, number::TTY1),
+    ("console", 0o600, number::CONSOLE),
+    ("ptmx", 0o666, number::PTMX),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+];
+
+/// Mounts everything. Directories that an image lacks are made.
+pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
+    let safe = MountFlags { no_suid: true, no_dev: true, ..MountFlags::default() };
+    let nodes = MountFlags { no_suid: true, ..MountFlags::default() };
+    let strict = MountFlags { no_exec: true, ..safe };
+    let mount = |kernel: &mut Kernel, kind: &str, path: &str, options: &str, flags| -> Outcome<()> {
+        let file_system = by_name(kernel, kind, options)?;
+        let at = directory(kernel, path)?;
+        kernel.vfs.mount(file_system, kind, &at, flags)
+    };
+    mount(kernel, "proc", "/proc", "", strict)?;
+    mount(kernel, "sysfs", "/sys", "", MountFlags { read_only: true, ..strict })?;
+    mount(kernel, "devtmpfs", "/dev", "mode=755", nodes)?;
+    make_nodes(kernel)?;
+    mount(kernel, "devpts", "/dev/pts", "", MountFlags { no_exec: true, ..nodes })?;
+    mount(kernel, "tmpfs", "/dev/shm", "mode=1777", safe)?;
+    mount(kernel, "tmpfs", "/run", "mode=755", safe)
+}
+
+fn as_root<T>(kernel: &Kernel, act: impl FnOnce(&Kernel, &Context<'_>) -> Outcome<T>) -> Outcome<T> {
+    let root = kernel.vfs.root();
+    let state = FsState { root: root.clone(), cwd: root, umask: 0 };
+    let who = Credentials::root();
+    act(kernel, &state.context(&who))
+}
+
+fn directory(kernel: &Kernel, path: &str) -> Outcome<crate::vfs::Location> {
+    as_root(kernel, |kernel, context| {
+        let at = At::cwd(path.as_bytes());
+        match kernel.vfs.mkdir(context, at, 0o755) {
+            Ok(_) => {}
+            Err(stop) if stop.is(Errno::EEXIST) => {}
+            Err(stop) => return Err(stop),
+        }
+        kernel.vfs.resolve(context, at, true)
+    })
+}
+
+fn make_nodes(kernel: &Kernel) -> Outcome<()> {
+    as_root(kernel, |kernel, context| {
+        for (name, mode, rdev) in NODES {
+            let path = format!("/dev/{name}");
+            kernel.vfs.mknod(context, At::cwd(path.as_bytes()), FileKind::CharDevice, mode, rdev)?;
+        }
+        for (name, target) in LINKS {
+            let path = format!("/dev/{name}");
+            kernel.vfs.symlink(context, target.as_bytes(), At::cwd(path.as_bytes()))?;
+        }
+        Ok(())
+    })
+}
+
+/// A file system by the name that `mount(2)` gives.
+pub fn by_name(kernel: &Kernel, kind: &str, options: &str) -> Outcome<Box<dyn FileSystem>> {
+    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+    match kind {
+        "proc" => Ok(Box::new(ProcFs::new(kernel))),
+        "sysfs" => Ok(Box::new(SysFs::new())),
+        "devpts" => Ok(Box::new(kernel.devpts())),
+        "tmpfs" | "devtmpfs" | "ramfs" => {
+            let mode = option("mode").map_or(Ok(0o1777), |mode| u16::from_str_radix(mode, 8));
+            let mode = mode.ok().filter(|mode| *mode <= 0o7777).ok_or(Errno::EINVAL)?;
+            let size = option("size").map_or(Some(TMPFS_BYTES_MAX), size_option).ok_or(Errno::EINVAL)?;
+            let name = if kind == "devtmpfs" { "devtmpfs" } else { "tmpfs" };
+            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name)))
+        }
+        _ => Err(Errno::ENODEV.into()),
+    }
+}
+
+/// A size as `tmpfs(5)` writes it: bytes, or with k, m, g, or percent of memory.
+fn size_option(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 1 << 10),
+        b'm' | b'M' => (&text[..text.len() - 1], 1 << 20),
+        b'g' | b'G' => (&text[..text.len() - 1], 1 << 30),
+        b'%' => (&text[..text.len() - 1], crate::syscall::system::MEMORY_BYTES / 100),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}

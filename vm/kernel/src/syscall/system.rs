@@ -1,0 +1,214 @@
+//! The machine as a whole: names, figures, randomness, scheduling.
+
+use std::rc::Rc;
+
+use abi::process::*;
+use abi::{Errno, Writer};
+use memory::PAGE_SIZE;
+
+use crate::kernel::{Kernel, SECOND_NS};
+use crate::stop::{Outcome, Wait};
+use crate::task::Task;
+
+/// What `uname -r` says: the kernel whose behaviour is followed.
+pub const RELEASE: &str = "6.1.0-edgebox";
+/// What `uname -v` says.
+pub const VERSION: &str = "#1 SMP PREEMPT edgebox";
+/// Memory that `/proc/meminfo` and `sysinfo` speak of.
+pub const MEMORY_BYTES: u64 = 4 << 30;
+const NAME_BYTES_MAX: usize = 64;
+/// Random bytes made in one go.
+const RANDOM_PIECE_BYTES: usize = 64 * 1024;
+
+pub(super) fn uname(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
+    let machine: &[u8] = b"x86_64";
+    let (host, domain) = (k.host_name.borrow().clone(), k.domain_name.borrow().clone());
+    let fields: [&[u8]; 6] = [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), machine, &domain];
+    let mut bytes = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        bytes.extend_from_slice(field);
+        bytes.resize((index + 1) * (NAME_BYTES_MAX + 1), 0);
+    }
+    t.mm()?.write_user(addr, &bytes).map(|()| 0)
+}
+
+fn name_arg(t: &Rc<Task>, addr: u64, len: i32) -> Outcome<Vec<u8>> {
+    if !t.credentials().is_privileged() {
+        return Err(Errno::EPERM.into());
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len <= NAME_BYTES_MAX).ok_or(Errno::EINVAL)?;
+    let mut name = vec![0; len];
+    t.mm()?.read_user(addr, &mut name)?;
+    Ok(name)
+}
+
+pub(super) fn sethostname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -> Outcome<u64> {
+    *k.host_name.borrow_mut() = name_arg(t, addr, len)?;
+    Ok(0)
+}
+
+pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -> Outcome<u64> {
+    *k.domain_name.borrow_mut() = name_arg(t, addr, len)?;
+    Ok(0)
+}
+
+impl Kernel {
+    /// Bytes of guest memory in use.
+    pub fn used_memory_bytes(&self) -> u64 {
+        let mut spaces = Vec::new();
+        for mm in self.tasks.tasks().iter().filter_map(|task| task.mm().ok()) {
+            let space = mm.space.borrow();
+            spaces.push((space.id(), u64::from(space.present_pages()) * PAGE_SIZE));
+        }
+        spaces.sort();
+        spaces.dedup();
+        spaces.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+pub(super) fn sysinfo(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
+    let used = k.used_memory_bytes().min(MEMORY_BYTES);
+    let head = Writer::new().u64(k.uptime_ns() / SECOND_NS).u64(0).u64(0).u64(0);
+    let head = head.u64(MEMORY_BYTES).u64(MEMORY_BYTES - used).u64(0).u64(0).u64(0).u64(0);
+    let processes = k.tasks.tasks().len() as u16;
+    let bytes = head.u16(processes).u16(0).u32(0).u64(0).u64(0).u32(1).pad_to(112).finish();
+    t.mm()?.write_user(addr, &bytes).map(|()| 0)
+}
+
+pub(super) fn getrandom(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: usize, flags: u32) -> Outcome<u64> {
+    const GRND_INSECURE: u32 = 4;
+    if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mm = t.mm()?;
+    let mut done = t.with_call(|call| call.done as usize);
+    let mut buffer = vec![0; len.min(RANDOM_PIECE_BYTES)];
+    while done < len {
+        let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(len - done)];
+        k.host.fill_random(piece);
+        mm.write_user(addr.wrapping_add(done as u64), piece)?;
+        done += piece.len();
+        t.with_call(|call| call.done = done as u64);
+    }
+    Ok(len as u64)
+}
+
+pub(super) fn getcpu(_k: &mut Kernel, t: &Rc<Task>, cpu: u64, node: u64) -> Outcome<u64> {
+    for addr in [cpu, node].into_iter().filter(|addr| *addr != 0) {
+        t.mm()?.write_u32(addr, 0)?;
+    }
+    Ok(0)
+}
+
+/// Calls that succeed and have nothing to do.
+pub(super) fn nothing(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    Ok(0)
+}
+
+/// Calls that only the superuser may make, and that this machine has no use for.
+pub(super) fn privileged(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
+    let errno = if t.credentials().is_privileged() { Errno::ENOSYS } else { Errno::EPERM };
+    Err(errno.into())
+}
+
+/// Facilities that a kernel may be built without.
+pub(super) fn absent(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    Err(Errno::ENOSYS.into())
+}
+
+/// One processor, so every other one has seen everything.
+pub(super) fn membarrier(_k: &mut Kernel, _t: &Rc<Task>, command: u32) -> Outcome<u64> {
+    const SUPPORTED: u64 = 0b1_1111;
+    if command == 0 { Ok(SUPPORTED) } else { Ok(0) }
+}
+
+// ---- scheduling ----
+
+pub(super) fn sched_yield(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
+    // The first attempt gives way, the second, after everyone else's turn, returns.
+    let had_turn = t.with_call(|call| call.memo.replace(1).is_some());
+    if had_turn { Ok(0) } else { Err(Wait::Turn.into()) }
+}
+
+fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
+    match tid {
+        0 => Ok(t.clone()),
+        tid if tid < 0 => Err(Errno::EINVAL.into()),
+        tid => k.task(tid).ok_or(Errno::ESRCH.into()),
+    }
+}
+
+pub(super) fn sched_getaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
+    task_of(k, t, tid)?;
+    if size < 8 || size % 8 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    t.mm()?.write_u64(mask, 1)?;
+    Ok(8)
+}
+
+pub(super) fn sched_setaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
+    task_of(k, t, tid)?;
+    let mut byte = [0];
+    if size > 0 {
+        t.mm()?.read_user(mask, &mut byte)?;
+    }
+    if byte[0] & 1 != 0 { Ok(0) } else { Err(Errno::EINVAL.into()) }
+}
+
+pub(super) fn sched_getscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32) -> Outcome<u64> {
+    Ok(u64::from(task_of(k, t, tid)?.scheduling.get().0))
+}
+
+pub(super) fn sched_getparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64) -> Outcome<u64> {
+    let (_, priority) = task_of(k, t, tid)?.scheduling.get();
+    t.mm()?.write_u32(param, priority as u32).map(|()| 0)
+}
+
+/// The class is remembered and shown; all tasks run alike.
+pub(super) fn sched_setscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32, policy: u32, param: u64) -> Outcome<u64> {
+    const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+    let task = task_of(k, t, tid)?;
+    let priority = t.mm()?.read_u32(param)? as i32;
+    let policy = policy & !SCHED_RESET_ON_FORK;
+    let valid = match policy {
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE => priority == 0,
+        SCHED_FIFO | SCHED_RR => (1..=99).contains(&priority),
+        _ => false,
+    };
+    if !valid {
+        return Err(Errno::EINVAL.into());
+    }
+    if priority > 0 && !t.credentials().is_privileged() {
+        return Err(Errno::EPERM.into());
+    }
+    task.scheduling.set((policy, priority));
+    Ok(0)
+}
+
+pub(super) fn sched_setparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64) -> Outcome<u64> {
+    let (policy, _) = task_of(k, t, tid)?.scheduling.get();
+    sched_setscheduler(k, t, tid, policy, param)
+}
+
+pub(super) fn sched_get_priority_max(_k: &mut Kernel, _t: &Rc<Task>, policy: u32) -> Outcome<u64> {
+    match policy {
+        SCHED_FIFO | SCHED_RR => Ok(99),
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+pub(super) fn sched_get_priority_min(_k: &mut Kernel, _t: &Rc<Task>, policy: u32) -> Outcome<u64> {
+    match policy {
+        SCHED_FIFO | SCHED_RR => Ok(1),
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+pub(super) fn sched_rr_get_interval(k: &mut Kernel, t: &Rc<Task>, tid: i32, addr: u64) -> Outcome<u64> {
+    const INTERVAL_NS: u64 = 4_000_000;
+    task_of(k, t, tid)?;
+    t.mm()?.write_user(addr, &super::time::encode_timespec(INTERVAL_NS)).map(|()| 0)
+}
