@@ -355,6 +355,13 @@ impl Kernel {
         Ok(bytes)
     }
 
+    /// Makes a directory, as root.
+    pub fn make_directory(&mut self, path: &[u8], mode: u16) -> Outcome<()> {
+        let root = self.vfs.root();
+        let fs = FsState { root: root.clone(), cwd: root, umask: 0 };
+        self.vfs.mkdir(&fs.context(&Credentials::root()), At::cwd(path), mode).map(|_| ())
+    }
+
     /// Writes a whole file, as root, replacing what is there.
     pub fn put_file(&mut self, path: &[u8], bytes: &[u8], mode: u16) -> Outcome<()> {
         self.set_file_time();

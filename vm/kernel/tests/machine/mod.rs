@@ -1,0 +1,146 @@
+//! A machine in memory: a tmpfs with programs of this computer, the interpreter, a host that records.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use cpu::Interpreter;
+use kernel::fs::tmpfs::Tmpfs;
+use kernel::{ExitStatus, Host, Kernel, MemoryPool, Output, Pid, Slice, SpawnRequest, Stdio};
+use memory::HostMemory;
+
+/// What the machine showed on its console and logged.
+#[derive(Default)]
+pub struct Recorded {
+    pub console: Vec<u8>,
+    pub log: Vec<String>,
+}
+
+struct TestHost {
+    start: Instant,
+    recorded: Rc<RefCell<Recorded>>,
+    random: u64,
+}
+
+impl Host for TestHost {
+    fn monotonic_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64 + 1
+    }
+
+    fn realtime_ns(&self) -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64
+    }
+
+    fn fill_random(&mut self, to: &mut [u8]) {
+        for byte in to {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (self.random >> 56) as u8;
+        }
+    }
+
+    fn console_output(&mut self, bytes: &[u8]) {
+        self.recorded.borrow_mut().console.extend_from_slice(bytes);
+    }
+
+    fn log(&mut self, line: &str) {
+        eprintln!("[guest kernel] {line}");
+        self.recorded.borrow_mut().log.push(line.to_owned());
+    }
+}
+
+struct Pool;
+
+impl MemoryPool for Pool {
+    fn allocate(&mut self) -> Option<HostMemory> {
+        HostMemory::new().ok()
+    }
+
+    fn give_back(&mut self, _memory: HostMemory) {}
+}
+
+/// The machine.
+pub struct Machine {
+    pub kernel: Kernel,
+    pub engine: Interpreter,
+    pub recorded: Rc<RefCell<Recorded>>,
+}
+
+/// What a program came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Machine {
+    /// A machine with an empty tmpfs and the standard mounts.
+    pub fn new() -> Self {
+        let recorded = Rc::<RefCell<Recorded>>::default();
+        let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
+        let root = Tmpfs::new(1 << 30, 0o755);
+        let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), Box::new(root), "tmpfs");
+        kernel.mount_standard().unwrap();
+        let start = Instant::now();
+        let engine = Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
+        let mut machine = Self { kernel, engine, recorded };
+        for directory in ["/bin", "/tmp", "/etc", "/lib64", "/lib", "/lib/x86_64-linux-gnu", "/root"] {
+            machine.mkdir(directory);
+        }
+        machine.put("/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n", 0o644);
+        machine
+    }
+
+    pub fn mkdir(&mut self, path: &str) {
+        self.kernel.make_directory(path.as_bytes(), if path == "/tmp" { 0o1777 } else { 0o755 }).unwrap();
+    }
+
+    pub fn put(&mut self, path: &str, bytes: &[u8], mode: u16) {
+        self.kernel.put_file(path.as_bytes(), bytes, mode).unwrap();
+    }
+
+    /// Copies a file of this computer into the machine.
+    pub fn copy(&mut self, from: &str, to: &str) {
+        let bytes = std::fs::read(from).unwrap_or_else(|error| panic!("{from}: {error}"));
+        self.put(to, &bytes, 0o755);
+    }
+
+    pub fn spawn(&mut self, argv: &[&str], stdio: Stdio) -> Pid {
+        let request = SpawnRequest {
+            argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+            env: vec![b"PATH=/bin".to_vec(), b"LC_ALL=C".to_vec()],
+            cwd: b"/tmp".to_vec(),
+            user: String::new(),
+            stdio,
+        };
+        self.kernel.spawn(&request).unwrap_or_else(|stop| panic!("{argv:?}: {stop:?}"))
+    }
+
+    /// Runs until the first process ends, or nothing can ever happen again.
+    pub fn run_until_exit(&mut self, pid: Pid, seconds_max: u64) -> Finished {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + Duration::from_secs(seconds_max);
+        loop {
+            assert!(Instant::now() < deadline, "{pid} runs too long; so far {:?}", String::from_utf8_lossy(&stdout));
+            let slice = self.kernel.run_slice(&mut self.engine, 5_000_000);
+            stdout.extend(self.kernel.take_output(pid, Output::Stdout));
+            stderr.extend(self.kernel.take_output(pid, Output::Stderr));
+            if let Some(status) = self.kernel.exit_status(pid) {
+                let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                return Finished { status, stdout: text(stdout), stderr: text(stderr) };
+            }
+            if let Slice::Idle { wake_at_ns } = slice {
+                assert!(wake_at_ns.is_some(), "{pid} waits for ever");
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        }
+    }
+
+    /// Runs a program with input.
+    pub fn run(&mut self, argv: &[&str], input: &[u8]) -> Finished {
+        let pid = self.spawn(argv, Stdio::Pipes);
+        assert_eq!(self.kernel.feed_stdin(pid, input), input.len());
+        self.kernel.close_stdin(pid);
+        self.run_until_exit(pid, 60)
+    }
+}

@@ -1,0 +1,38 @@
+//! Programs of this computer, run in the machine.
+
+mod machine;
+
+use kernel::ExitStatus;
+use machine::Machine;
+
+/// Copies a dynamic program and the libraries it needs.
+fn install(machine: &mut Machine, program: &str) {
+    machine.copy(program, &format!("/bin/{}", program.rsplit('/').next().unwrap()));
+    let needed = std::process::Command::new("ldd").arg(program).output().unwrap();
+    for library in String::from_utf8_lossy(&needed.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+        machine.copy(library, library);
+    }
+}
+
+#[test]
+fn true_and_echo() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/bin/true");
+    install(&mut machine, "/bin/echo");
+    let finished = machine.run(&["true"], b"");
+    assert_eq!(finished.status, ExitStatus::Code(0), "{finished:?}");
+    let finished = machine.run(&["echo", "hello", "world"], b"");
+    assert_eq!(finished.stdout, "hello world\n");
+}
+
+#[test]
+fn a_shell_with_pipelines() {
+    let mut machine = Machine::new();
+    for program in ["/bin/bash", "/bin/cat", "/usr/bin/sort", "/usr/bin/wc", "/bin/ls", "/usr/bin/seq", "/usr/bin/tr"] {
+        install(&mut machine, program);
+    }
+    let script = "seq 5 | sort -r | tr '\\n' ' ' | cat; echo; (exit 7); echo $?; ls / | wc -l; kill -9 $$";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    assert_eq!(finished.stdout, "5 4 3 2 1 \n7\n9\n", "{finished:?}");
+    assert_eq!(finished.status, ExitStatus::Signal { signal: 9, core: false });
+}
