@@ -7,7 +7,9 @@ mod common;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use abi::Errno;
-use common::operations::{Host, Maker, Ours};
+use common::host::Host;
+use common::operations::Maker;
+use common::ours::Ours;
 use common::{Random, context, retry, tree};
 use kernel::credentials::Credentials;
 use kernel::vfs::{Access, At, MountFlags, OpenHow, Vfs};

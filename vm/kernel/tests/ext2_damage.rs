@@ -4,7 +4,8 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::operations::{Maker, Ours};
+use common::operations::Maker;
+use common::ours::Ours;
 use common::{Disk, Random, mke2fs};
 use kernel::credentials::Credentials;
 use kernel::fs::ext2::{Ext2, Superblock};

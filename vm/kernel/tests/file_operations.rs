@@ -5,7 +5,9 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::operations::{Host, Maker, Operation, Ours};
+use common::host::Host;
+use common::operations::{Maker, Operation};
+use common::ours::Ours;
 use common::{Disk, Random, context, e2fsck, mke2fs, mount, run, tree};
 use kernel::credentials::Credentials;
 use kernel::fs::tmpfs::Tmpfs;

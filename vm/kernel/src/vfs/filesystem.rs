@@ -228,7 +228,7 @@ pub trait FileSystem {
         "none"
     }
 
-    /// Whether nothing in it can be changed.
+    /// Whether nothing in it can be changed, ever.
     fn is_read_only(&self) -> bool {
         false
     }

@@ -215,7 +215,7 @@ impl Location {
 
     /// Whether mount or file system forbid changes.
     pub fn is_read_only(&self) -> bool {
-        self.mount.flags().read_only || self.dentry.volume.enter().is_read_only()
+        self.mount.flags().read_only || self.dentry.volume.read_only
     }
 
     /// The time new timestamps get.

@@ -38,7 +38,7 @@ impl Mount {
 
     /// Name of the type of its file system.
     pub fn type_name(&self) -> &'static str {
-        self.root.volume.enter().type_name()
+        self.root.volume.type_name
     }
 
     /// Where it sits; `None` for the root of all.

@@ -11,6 +11,10 @@ pub struct Volume {
     pub(super) device: u64,
     /// Whether lookups must always ask the file system.
     pub(super) volatile: bool,
+    /// Whether nothing in it can be changed.
+    pub(super) read_only: bool,
+    /// Name of its type. Kept here because procfs shows it while it is being read itself.
+    pub(super) type_name: &'static str,
     file_system: RefCell<Box<dyn FileSystem>>,
     /// Inodes whose holders are gone, to be released at the next use: directory entries are dropped at times when
     /// the file system can't be entered.
@@ -20,9 +24,15 @@ pub struct Volume {
 
 impl Volume {
     pub(super) fn new(file_system: Box<dyn FileSystem>, device: u64, clock: Rc<Cell<Timestamp>>) -> Rc<Self> {
-        let volatile = file_system.is_volatile();
-        let released = RefCell::default();
-        Rc::new(Self { device, volatile, file_system: RefCell::new(file_system), released, clock })
+        Rc::new(Self {
+            device,
+            volatile: file_system.is_volatile(),
+            read_only: file_system.is_read_only(),
+            type_name: file_system.type_name(),
+            file_system: RefCell::new(file_system),
+            released: RefCell::default(),
+            clock,
+        })
     }
 
     /// The file system, told the time and who has gone. Hold the result no longer than one call.

@@ -1,7 +1,9 @@
 //! Disks made by mke2fs, and what several tests do with them.
 #![allow(dead_code)] // Each test uses its part.
 
+pub mod host;
 pub mod operations;
+pub mod ours;
 pub mod tree;
 
 use std::cell::{Cell, RefCell};
