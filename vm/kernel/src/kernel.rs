@@ -56,6 +56,8 @@ pub struct Kernel {
     pub(crate) idle_ns: u64,
     /// Offset that `clock_settime` has put on the host's clock.
     pub(crate) realtime_shift_ns: i64,
+    /// Log every system call.
+    pub traces_calls: bool,
     /// Things said once.
     pub(crate) said: BTreeSet<String>,
     pub(crate) context_switches: u64,
@@ -96,6 +98,7 @@ impl Kernel {
             boot_id,
             idle_ns: 0,
             realtime_shift_ns: 0,
+            traces_calls: false,
             said: BTreeSet::new(),
             context_switches: 0,
             vfs,

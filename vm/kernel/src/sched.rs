@@ -178,6 +178,9 @@ impl Kernel {
         let Some((number, args)) = task.call.borrow().as_ref().map(|call| (call.number, call.args)) else { return };
         task.with_call(|call| call.queues.clear());
         let outcome = crate::syscall::dispatch(self, task, number, args);
+        if self.traces_calls {
+            self.trace_call(task, number, args, &outcome);
+        }
         let value = match outcome {
             Ok(value) => value,
             Err(Stop::Errno(errno)) => errno.to_result(),
@@ -187,6 +190,13 @@ impl Kernel {
         if !task.is_dead() && task.call.take().is_some() {
             task.cpu.borrow_mut().set_gpr(reg::RAX, value);
         }
+    }
+
+    /// Logs a call and its result, much as strace does.
+    fn trace_call(&mut self, task: &Rc<Task>, number: u64, args: [u64; 6], outcome: &crate::stop::Outcome<u64>) {
+        let name = abi::x86_64::name(number).unwrap_or("unknown");
+        let args: Vec<String> = args.iter().map(|arg| format!("{arg:#x}")).collect();
+        self.host.log(&format!("[{}] {name}({}) = {outcome:x?}", task.tid(), args.join(", ")));
     }
 
     /// A call can't go on: a signal interrupts it, or the task sleeps.

@@ -45,7 +45,8 @@ fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
     let mut alive = vec![true; ops.len()];
     let mut flags_live = flags_live_out;
     // Guest registers, segment bases and the direction flag outlive the block; scratch does not.
-    let mut live = Live((1 << slot::NEW_FLAGS.0) - 1);
+    let guest_state = Live((1 << slot::NEW_FLAGS.0) - 1);
+    let mut live = guest_state;
     for (index, op) in ops.iter().enumerate().rev() {
         let operands = op.operands();
         let written = || operands.writes.iter().filter(|slot| **slot != slot::ZERO);
@@ -65,6 +66,25 @@ fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
         }
         written().for_each(|slot| live.remove(*slot));
         operands.reads.iter().for_each(|slot| live.add(*slot));
+        if may_leave(op) {
+            live.0 |= guest_state.0;
+        }
     }
     alive
+}
+
+/// Whether an operation may end the block early (a fault, an exception): all guest state must be exact before it, even
+/// what the rest of the block would overwrite. Helpers may also use registers that their operands don't list.
+fn may_leave(op: &Op) -> bool {
+    !op.operands().pure_value
+        && !matches!(
+            op,
+            Op::SetFlags { .. }
+                | Op::SetShiftFlags { .. }
+                | Op::VFromSlot32 { .. }
+                | Op::VFromSlot64 { .. }
+                | Op::VMove { .. }
+                | Op::VFromMmx { .. }
+                | Op::VToMmx { .. }
+        )
 }
