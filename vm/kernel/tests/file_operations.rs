@@ -137,6 +137,14 @@ fn ext2_with_small_inodes_does_as_linux() {
 }
 
 #[test]
+fn ext2_with_large_directories_does_as_linux() {
+    // Names enough for directories of many blocks, which are indexed in memory.
+    for seed in seeds(3000, 2) {
+        on_ext2(&["-b", "1024", "-I", "256", "-N", "20000"], seed, 8000, 60 + seed % 2 * 200);
+    }
+}
+
+#[test]
 fn ext2_odd_does_as_linux() {
     on_ext2(&["-b", "1024", "-I", "256", "-O", "^filetype,^resize_inode", "-g", "512"], 300, 2500, 3);
     on_ext2(&["-b", "2048", "-I", "512", "-O", "^sparse_super,^resize_inode", "-g", "1024"], 301, 2500, 40);

@@ -4,10 +4,12 @@
 //! exactly. Inode 0 marks an unused one. Without the `filetype` feature the kind is the upper half of the name's
 //! length. The index of a hashed directory hides in unused entries: it is not used, and dropped when an entry is added.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::bytes::{set_u16, set_u32, u16_at, u32_at};
 use super::inode::{FLAG_INDEX, Inode, inode_number};
+use super::names::{self, Hint};
 use super::superblock::field;
 use super::{Ext2, corrupt};
 use crate::stop::{Outcome, Stop};
@@ -123,16 +125,53 @@ impl Ext2 {
 
     /// Looks an entry up.
     pub(super) fn find(&mut self, dir: &Inode, name: &[u8]) -> Outcome<Option<Found>> {
-        for index in 0..self.directory_blocks(dir)? {
-            let (block, bytes) = self.directory_block(dir, index)?;
-            for entry in entries(&bytes, self.layout.has_file_types) {
-                let entry = entry?;
-                if entry.name_len == name.len() && entry.ino != 0 && entry.name(&bytes) == name {
-                    return Ok(Some(Found { block, at: entry.at, ino: entry.ino }));
+        let blocks = self.directory_blocks(dir)?;
+        if blocks >= names::BLOCKS_MIN {
+            match self.names.hint(dir.ino, name) {
+                Hint::Search => {}
+                Hint::SearchAndIndex => self.index_names(dir, blocks)?,
+                Hint::Absent => return Ok(None),
+                Hint::InBlock(block) => {
+                    let bytes = self.store.read(block)?;
+                    if let Some(found) = self.find_in(block, &bytes, name)? {
+                        return Ok(Some(found));
+                    }
                 }
             }
         }
+        for index in 0..blocks {
+            let (block, bytes) = self.directory_block(dir, index)?;
+            if let Some(found) = self.find_in(block, &bytes, name)? {
+                return Ok(Some(found));
+            }
+        }
         Ok(None)
+    }
+
+    fn find_in(&self, block: u32, bytes: &[u8], name: &[u8]) -> Outcome<Option<Found>> {
+        for entry in entries(bytes, self.layout.has_file_types) {
+            let entry = entry?;
+            if entry.name_len == name.len() && entry.ino != 0 && entry.name(bytes) == name {
+                return Ok(Some(Found { block, at: entry.at, ino: entry.ino }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes an index of a directory's names.
+    fn index_names(&mut self, dir: &Inode, blocks: u64) -> Outcome<()> {
+        let mut names = HashMap::new();
+        for index in 0..blocks {
+            let (block, bytes) = self.directory_block(dir, index)?;
+            for entry in entries(&bytes, self.layout.has_file_types) {
+                let entry = entry?;
+                if entry.ino != 0 {
+                    names.entry(entry.name(&bytes).into()).or_insert(block);
+                }
+            }
+        }
+        self.names.set(dir.ino, names);
+        Ok(())
     }
 
     /// Looks up an entry that must be there and be an ordinary file's.
@@ -215,14 +254,19 @@ impl Ext2 {
                     set_u16(bytes, entry.at + 4, entry.used() as u16);
                 }
                 self.room_hint = Some((dir.ino, index));
+                self.names.insert(dir.ino, name, block);
                 return Ok(());
             }
         }
-        self.grow_directory(dir, blocks).map(|bytes| put(bytes, 0, bytes.len(), ino, name, kind))
+        let block = self.grow_directory(dir, blocks)?;
+        let bytes = self.store.write(block)?;
+        put(bytes, 0, bytes.len(), ino, name, kind);
+        self.names.insert(dir.ino, name, block);
+        Ok(())
     }
 
     /// Adds a block, to be filled by the caller.
-    fn grow_directory(&mut self, dir: &mut Inode, blocks: u64) -> Outcome<&mut [u8]> {
+    fn grow_directory(&mut self, dir: &mut Inode, blocks: u64) -> Outcome<u32> {
         let block_size = self.layout.block_size as u64;
         if (blocks + 1) * block_size > u64::from(u32::MAX) {
             return Err(Errno::ENOSPC.into());
@@ -233,12 +277,12 @@ impl Ext2 {
         let (block, _) = self.map_or_allocate(dir, blocks, false)?;
         dir.size_bytes = (blocks + 1) * block_size;
         self.room_hint = Some((dir.ino, blocks));
-        self.store.write_new(block, false)
+        Ok(block)
     }
 
     /// Removes an entry: it is merged into the one before it, or if it is the first of its block marked unused. The
     /// caller saves `dir`.
-    pub(super) fn remove_entry(&mut self, dir: &mut Inode, found: &Found) -> Outcome<()> {
+    pub(super) fn remove_entry(&mut self, dir: &mut Inode, name: &[u8], found: &Found) -> Outcome<()> {
         let has_file_types = self.layout.has_file_types;
         let bytes = self.store.write(found.block)?;
         let entry = Entry::read(bytes, found.at, has_file_types)?;
@@ -253,6 +297,7 @@ impl Ext2 {
             Some(before) => set_u16(bytes, before.at + 4, (before.len + entry.len) as u16),
             None => set_u32(bytes, found.at, 0),
         }
+        self.names.remove(dir.ino, name);
         self.room_hint = self.room_hint.filter(|hint| hint.0 != dir.ino);
         (dir.modified, dir.changed) = (self.now, self.now);
         Ok(())
@@ -271,7 +316,8 @@ impl Ext2 {
     pub(super) fn fill_new_directory(&mut self, dir: &mut Inode, parent: u32) -> Outcome<()> {
         let kind = self.kind_number(FileKind::Directory);
         let ino = dir.ino;
-        let bytes = self.grow_directory(dir, 0)?;
+        let block = self.grow_directory(dir, 0)?;
+        let bytes = self.store.write(block)?;
         let len = bytes.len();
         put(bytes, 0, entry_len(1), ino, b".", kind);
         put(bytes, entry_len(1), len - entry_len(1), parent, b"..", kind);

@@ -6,7 +6,7 @@
 //! inode points to its blocks through up to three levels of indirection; a directory is a file of entries.
 //!
 //! **Invariants:** every operation is one transaction, so that it can stop anywhere and be repeated ([`store`]). All
-//! state but the list of who holds which inode is in blocks. Numbers from the disk are checked where they are used as
+//! state but who holds which inode is in blocks, or can be had from them again. Numbers from the disk are checked where they are used as
 //! places on it (`EUCLEAN`), and no loop is bounded by them alone.
 //!
 //! | module | subject |
@@ -20,6 +20,7 @@
 //! | [`mapping`] | from a file's blocks to the disk's |
 //! | [`file`] | contents of files and symbolic links |
 //! | [`directory`] | entries of a directory |
+//! | [`names`] | an index of names, in memory |
 //! | [`namespace`] | creating, linking, removing, moving |
 //! | [`orphan`] | inodes in use without a name |
 //! | [`xattr`] | extended attributes |
@@ -34,6 +35,7 @@ mod file;
 mod group;
 mod inode;
 mod mapping;
+mod names;
 mod namespace;
 mod orphan;
 mod store;
@@ -48,6 +50,7 @@ use crate::stop::Outcome;
 use crate::vfs::{Attributes, DirEntry, FileSystem, FileSystemStatus, Ino, NewFile, SetAttributes, Timestamp};
 use abi::Errno;
 use inode::inode_number;
+use names::NameIndex;
 use store::Store;
 use superblock::field;
 pub use superblock::{MountError, Superblock};
@@ -73,6 +76,7 @@ pub struct Ext2 {
     orphans_listed: bool,
     /// The directory that last got an entry, and the first of its blocks that may have room for another.
     room_hint: Option<(u32, u64)>,
+    names: NameIndex,
 }
 
 /// What is on the disk makes no sense.
@@ -95,6 +99,7 @@ impl Ext2 {
             unheld_orphans: Vec::new(),
             orphans_listed: false,
             room_hint: None,
+            names: NameIndex::default(),
         }
     }
 
@@ -113,8 +118,14 @@ impl Ext2 {
         let _ = self.free_orphans();
         let result = change(self);
         match result {
-            Ok(_) => self.store.commit(),
-            Err(_) => self.store.rollback(),
+            Ok(_) => {
+                self.store.commit();
+                self.names.commit();
+            }
+            Err(_) => {
+                self.store.rollback();
+                self.names.rollback();
+            }
         }
         result
     }

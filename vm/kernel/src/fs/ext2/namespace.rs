@@ -41,6 +41,8 @@ impl Ext2 {
 
     fn create_inode(&mut self, parent: u32, new: &NewFile<'_>) -> Outcome<Inode> {
         let ino = self.allocate_inode(parent, new.kind == FileKind::Directory)?;
+        // There may have been a directory of that number.
+        self.names.forget(ino);
         let mut inode = Inode::new(ino, new.kind, self.layout.inode_size, self.now);
         (inode.mode, inode.uid, inode.gid) = (new.mode, new.uid, new.gid);
         match new.kind {
@@ -77,7 +79,7 @@ impl Ext2 {
         if inode.is_directory() {
             return Err(Errno::EISDIR.into());
         }
-        self.remove_entry(&mut dir, &found)?;
+        self.remove_entry(&mut dir, name, &found)?;
         self.save(&dir)?;
         self.drop_links(inode, 1)
     }
@@ -92,7 +94,7 @@ impl Ext2 {
         if !self.is_empty(&inode)? {
             return Err(Errno::ENOTEMPTY.into());
         }
-        self.remove_entry(&mut dir, &found)?;
+        self.remove_entry(&mut dir, name, &found)?;
         dir.links = dir.links.saturating_sub(1);
         self.save(&dir)?;
         let links = inode.links;
@@ -128,7 +130,7 @@ impl Ext2 {
         // Both may be the same directory: its inode has to be read again.
         let mut from_dir = self.directory(from.0)?;
         let found = self.entry(&from_dir, from.1)?;
-        self.remove_entry(&mut from_dir, &found)?;
+        self.remove_entry(&mut from_dir, from.1, &found)?;
         self.save(&from_dir)?;
         self.reparent(&moved, from.0, to.0)?;
         moved.changed = self.now;
