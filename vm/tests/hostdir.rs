@@ -105,3 +105,28 @@ fn read_only_and_changed_from_outside() {
     std::fs::rename(dir.path().join("other"), dir.path().join("file")).unwrap();
     assert_eq!(contents(), "two");
 }
+
+#[test]
+fn an_ordinary_user_of_the_host_can_be_root_inside() {
+    use rustix::thread::{Uid, set_thread_res_uid};
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(1000), Some(1000)).unwrap();
+    let (root_id, id) = (Uid::from_raw(0), Uid::from_raw(1000));
+    // This thread only; the test's directory is removed as root again.
+    set_thread_res_uid(root_id, id, root_id).unwrap();
+    {
+        let vfs = open(dir.path(), false);
+        let (root, user) = (vfs.root(), Credentials::root());
+        let context = context(&root, &user);
+        let how = OpenHow { access: Access::WRITE, create: Some(0o444), ..OpenHow::default() };
+        let file = retry(|| vfs.open(&context, At::cwd(b"read-only"), &how)).unwrap().location;
+        assert_eq!(retry(|| file.write(0, b"contents")), Ok(8));
+        let attributes = retry(|| file.attributes()).unwrap();
+        assert_eq!((attributes.mode, attributes.uid, attributes.size_bytes), (0o444, 1000, 8));
+        retry(|| vfs.mkdir(&context, At::cwd(b"dir"), 0o700)).unwrap();
+        assert_eq!(retry(|| file.chown(&user, Some(5), None)), Err(Errno::EPERM));
+        let device = retry(|| vfs.mknod(&context, At::cwd(b"null"), kernel::vfs::FileKind::CharDevice, 0o666, 0x103));
+        assert_eq!(device.err(), Some(Errno::EPERM));
+    }
+    set_thread_res_uid(root_id, root_id, root_id).unwrap();
+}

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use common::{Disk, context, e2fsck, mke2fs, mount, retry, run};
+use disk::{BlockDevice, BlockError};
 use kernel::credentials::Credentials;
 use kernel::fs::ext2::{Ext2, MountError, Superblock};
 use kernel::vfs::{Access, At, Context, FileKind, Location, MountFlags, OpenHow, Vfs};
@@ -122,6 +123,58 @@ fn full_disk() {
         assert_eq!(machine.free(), before);
         machine.check();
     }
+}
+
+/// A disk with memory for so many different blocks to be written.
+struct Short {
+    image: Vec<u8>,
+    written: std::collections::HashSet<u64>,
+    blocks_max: usize,
+}
+
+impl BlockDevice for Short {
+    fn size_bytes(&self) -> u64 {
+        self.image.len() as u64
+    }
+
+    fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        self.image.read(offset, to)
+    }
+
+    fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError> {
+        if !self.written.contains(&(offset / 4096)) && self.written.len() == self.blocks_max {
+            return Err(BlockError::Full);
+        }
+        self.written.insert(offset / 4096);
+        self.image.write(offset, from)
+    }
+}
+
+#[test]
+fn no_memory_for_what_is_written() {
+    let mut image = mke2fs(&["-b", "4096"], None, "32M");
+    let superblock = Superblock::read(&mut image).unwrap();
+    let short = Short { image, written: Default::default(), blocks_max: 1000 };
+    let vfs = Vfs::new(Box::new(Ext2::new(Box::new(short), superblock, false)), "disk", MountFlags::default());
+    let (root, user) = (vfs.root(), Credentials::root());
+    let context = context(&root, &user);
+    let how = OpenHow { access: Access::WRITE, create: Some(0o644), ..OpenHow::default() };
+    let file = retry(|| vfs.open(&context, At::cwd(b"f"), &how)).unwrap().location;
+    let mut len = 0;
+    let error = loop {
+        match retry(|| file.write(len, &[len as u8; 10_000])) {
+            Ok(written) => len += written as u64,
+            Err(errno) => break errno,
+        }
+    };
+    assert_eq!(error, Errno::ENOSPC);
+    assert!((900..1400).contains(&(len / 4096)), "{len}");
+    for offset in (0..len - 10_000).step_by(10_000) {
+        let mut bytes = [0; 10_000];
+        assert_eq!(retry(|| file.read(offset, &mut bytes)), Ok(10_000));
+        assert_eq!(bytes, [offset as u8; 10_000]);
+    }
+    assert_eq!(retry(|| vfs.sync()), Err(Errno::ENOSPC));
 }
 
 #[test]
