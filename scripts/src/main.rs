@@ -58,7 +58,8 @@ fn main() -> ExitCode {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),
         Command::Dev(args) => commands::dev::run(&paths, args),
-        Command::Test(args) => commands::test::run(&paths, args),
+        Command::Test(args) if commands::test::run(&paths, args) => Ok(()),
+        Command::Test(_) => return ExitCode::FAILURE,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::command::Cmd;
 use crate::paths::Paths;
@@ -54,7 +54,8 @@ impl Tally {
     }
 }
 
-pub fn run(paths: &Paths, args: &TestArgs) -> Result<()> {
+/// Returns whether all tests passed; the last line printed is the count, whatever happened.
+pub fn run(paths: &Paths, args: &TestArgs) -> bool {
     let mut tally = Tally::default();
     for stage in STAGES.into_iter().filter(|stage| args.stages.is_empty() || args.stages.contains(stage)) {
         println!("\n=== {stage:?}");
@@ -71,10 +72,7 @@ pub fn run(paths: &Paths, args: &TestArgs) -> Result<()> {
     }
     let Tally { passed, failed } = tally;
     println!("\n{passed} passed, {failed} failed");
-    if failed > 0 {
-        bail!("tests failed");
-    }
-    Ok(())
+    failed == 0
 }
 
 fn cargo(paths: &Paths, subcommand: &str) -> Cmd {
