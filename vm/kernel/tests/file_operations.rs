@@ -5,7 +5,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::host::Host;
+use common::host::{Host, has_default_protection};
 use common::operations::{Maker, Operation};
 use common::ours::Ours;
 use common::{Disk, Random, context, e2fsck, mke2fs, mount, run, tree};
@@ -62,6 +62,9 @@ fn seeds(first: u64, count: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn tmpfs_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     for seed in seeds(0, 12) {
         let vfs = Vfs::new(Box::new(Tmpfs::new(1 << 30, 0o777)), "tmpfs", MountFlags::default());
         let names = 2 + seed % 5;
@@ -74,7 +77,7 @@ fn tmpfs_does_as_linux() {
                 names,
                 xattr_len_max: 800,
                 short_times: false,
-                single_user: false,
+                single_user: !has_default_protection(),
             },
         );
     }
@@ -91,8 +94,14 @@ fn on_ext2(options: &[&str], seed: u64, count: usize, names: u64) {
     }
     let xattr_len_max = if options[1] == "4096" { 800 } else { 50 };
     let short_times = options[3] == "128";
-    let maker =
-        Maker { random: Random(seed), size_max: 9 << 20, names, xattr_len_max, short_times, single_user: false };
+    let maker = Maker {
+        random: Random(seed),
+        size_max: 9 << 20,
+        names,
+        xattr_len_max,
+        short_times,
+        single_user: !has_default_protection(),
+    };
     let (vfs, host) = compare(vfs, count, maker);
     common::retry(|| vfs.sync()).unwrap();
     drop(vfs);
@@ -117,6 +126,9 @@ fn debugfs_agrees(image: &[u8], host: &std::path::Path) {
 
 #[test]
 fn ext2_1k_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     for seed in seeds(1000, 5) {
         on_ext2(&["-b", "1024", "-I", "256", "-N", "20000"], seed, 3000, 2 + seed % 5);
     }
@@ -124,6 +136,9 @@ fn ext2_1k_does_as_linux() {
 
 #[test]
 fn ext2_4k_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     for seed in seeds(2000, 5) {
         on_ext2(&["-b", "4096", "-I", "256"], seed, 3000, 2 + seed % 5);
     }
@@ -131,6 +146,9 @@ fn ext2_4k_does_as_linux() {
 
 #[test]
 fn ext2_with_small_inodes_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     // Without room for nanoseconds, and seconds up to 2038.
     on_ext2(&["-b", "1024", "-I", "128"], 400, 3000, 4);
     on_ext2(&["-b", "4096", "-I", "128"], 401, 3000, 4);
@@ -138,6 +156,9 @@ fn ext2_with_small_inodes_does_as_linux() {
 
 #[test]
 fn ext2_with_large_directories_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     // Names enough for directories of many blocks, which are indexed in memory.
     for seed in seeds(3000, 2) {
         on_ext2(&["-b", "1024", "-I", "256", "-N", "20000"], seed, 8000, 60 + seed % 2 * 200);
@@ -146,6 +167,9 @@ fn ext2_with_large_directories_does_as_linux() {
 
 #[test]
 fn ext2_odd_does_as_linux() {
+    if !common::is_root() {
+        return;
+    }
     on_ext2(&["-b", "1024", "-I", "256", "-O", "^filetype,^resize_inode", "-g", "512"], 300, 2500, 3);
     on_ext2(&["-b", "2048", "-I", "512", "-O", "^sparse_super,^resize_inode", "-g", "1024"], 301, 2500, 40);
 }

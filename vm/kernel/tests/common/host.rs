@@ -9,6 +9,14 @@ use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 
 use super::operations::{COMMON_GROUP, Operation, Seen, describe, not_files};
 
+/// Whether the host protects sticky directories and links as it does by default. If not, only one user can be compared.
+pub fn has_default_protection() -> bool {
+    [("hardlinks", "1"), ("symlinks", "0"), ("fifos", "0"), ("regular", "0")].iter().all(|(name, value)| {
+        let set = std::fs::read_to_string(format!("/proc/sys/fs/protected_{name}"));
+        set.is_ok_and(|set| set.trim() == *value)
+    })
+}
+
 /// The host's side: a directory of its file system.
 pub struct Host {
     pub top: OwnedFd,

@@ -26,6 +26,15 @@ pub fn run(program: &str, args: &[&str]) -> String {
     text
 }
 
+/// Whether the tests may make device nodes and act as other users; says so if not.
+pub fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("skipped: needs root");
+    }
+    is_root
+}
+
 /// An image of a directory tree, by mke2fs.
 pub fn mke2fs(options: &[&str], tree: Option<&Path>, size: &str) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -72,7 +72,7 @@ pub struct Maker {
     pub xattr_len_max: usize,
     /// Times up to 2038 only, in whole seconds.
     pub short_times: bool,
-    /// Only the superuser acts.
+    /// Only the superuser acts, and there are no sticky directories.
     pub single_user: bool,
 }
 
@@ -124,7 +124,9 @@ impl Maker {
     }
 
     fn mode(&mut self) -> u16 {
-        *self.random.pick(&[0o777, 0o755, 0o700, 0o644, 0o600, 0o444, 0o1777, 0o2775, 0o4755, 0o6777, 0o2644, 0o000])
+        let modes = [0o777, 0o755, 0o700, 0o644, 0o600, 0o444, 0o1777, 0o2775, 0o4755, 0o6777, 0o2644, 0o000];
+        let mode = *self.random.pick(&modes);
+        if self.single_user { mode & !0o1000 } else { mode }
     }
 
     fn offset(&mut self) -> u64 {
