@@ -68,6 +68,7 @@ fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
         operands.reads.iter().for_each(|slot| live.add(*slot));
         if may_leave(op) {
             live.0 |= guest_state.0;
+            flags_live = true;
         }
     }
     alive
