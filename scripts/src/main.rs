@@ -49,6 +49,7 @@ enum Command {
     Pack(commands::pack::PackArgs),
     Dev(commands::dev::DevArgs),
     Test(commands::test::TestArgs),
+    Vm(commands::vm::VmArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +61,10 @@ fn main() -> ExitCode {
         Command::Dev(args) => commands::dev::run(&paths, args),
         Command::Test(args) if commands::test::run(&paths, args) => Ok(()),
         Command::Test(_) => return ExitCode::FAILURE,
+        Command::Vm(args) => match commands::vm::run(&paths, args) {
+            Ok(status) => return ExitCode::from(status as u8),
+            Err(error) => Err(error),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -48,14 +48,22 @@ pub struct ImageArgs {
 impl ImageArgs {
     /// `edgebox image` without arguments, wherever it is run.
     pub fn of_default(paths: &Paths) -> Self {
+        let input = paths.root().join("scripts/images/default.Dockerfile");
+        ImageArgs { input, ..Self::parse_defaults() }
+    }
+
+    fn parse_defaults() -> Self {
         #[derive(Parser)]
         struct Defaults {
             #[command(flatten)]
             args: ImageArgs,
         }
-        let input = paths.root().join("scripts/images/default.Dockerfile");
-        let args = Defaults::parse_from(["image"]).args;
-        ImageArgs { input, ..args }
+        Defaults::parse_from(["image"]).args
+    }
+
+    /// `edgebox image DIR -t NAME`.
+    pub fn of_directory(root: &Path, name: &str) -> Self {
+        ImageArgs { input: root.into(), name: Some(name.into()), ..ImageArgs::parse_defaults() }
     }
 }
 

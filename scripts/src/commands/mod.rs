@@ -4,3 +4,4 @@ pub mod dev;
 pub mod image;
 pub mod pack;
 pub mod test;
+pub mod vm;

@@ -13,9 +13,12 @@ macro_rules! accessors {
         #[derive(Clone, Copy)]
         pub struct Accessors { $( $(#[$doc])* pub $name: extern "C" fn($($arg),*) $(-> $ret)?, )* }
 
+        const FIELDS: &[&str] = &[$(stringify!($name)),*];
+        const _: () = assert!(FIELDS.len() == crate::ACCESSOR_NAMES.len());
+
         impl Accessors {
             /// Export names in table order.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub const NAMES: &'static [&'static str] = crate::ACCESSOR_NAMES;
 
             /// Takes consecutive entries of the engine's function table.
             ///

@@ -34,6 +34,25 @@ pub mod state;
 #[cfg_attr(not(target_arch = "wasm32"), path = "host_native.rs")]
 pub mod host;
 
+/// Names of the accessor module's exports (see `host_wasm`), in the order of their places in the function table.
+pub const ACCESSOR_NAMES: &[&str] = &[
+    "state",
+    "set_state",
+    "copy_out",
+    "copy_in",
+    "clear",
+    "load8",
+    "load16",
+    "load32",
+    "load64",
+    "load128",
+    "store8",
+    "store16",
+    "store32",
+    "store64",
+    "store128",
+];
+
 pub use address::{GUEST_TOP, GuestAddr, HOST_BASE, PAGE_SIZE, PageIndex};
 pub use host::HostMemory;
 pub use space::{Access, AddressSpace, Fault, SpaceId};

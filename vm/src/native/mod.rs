@@ -1,8 +1,16 @@
-//! What the host lends the machine when it runs natively, in a shell.
+//! Hosts the machine in a shell.
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`world`] | clocks, entropy, standard output, memory |
+//! | [`runner`] | one program as if it were the host's |
+//! | [`raw_disk`] | a raw image in a file |
 //! | [`hostdir`] | a directory of the host as a file system of the guest |
 
 #[cfg(target_os = "linux")]
 pub mod hostdir;
+#[cfg(unix)]
+pub mod raw_disk;
+#[cfg(target_os = "linux")]
+pub mod runner;
+pub mod world;

@@ -184,9 +184,9 @@ impl Interpreter {
         }
 
         loop {
-            let op = self.cache.ops[pc];
+            let at = pc;
             pc += 1;
-            match op {
+            match self.cache.ops[at] {
                 Op::Const { dst, value } => set(cpu, dst, value as u64),
                 Op::Const64 { dst, low, high } => set(cpu, dst, u64::from(low) | u64::from(high) << 32),
                 Op::Move(o) => unary!(o, |x| x),
@@ -221,9 +221,9 @@ impl Interpreter {
                 Op::Xor64(o) => op64!(o, |a, b| a ^ b),
                 Op::Mul32(o) => op32!(o, |a, b| a.wrapping_mul(b)),
                 Op::Mul64(o) => op64!(o, |a, b| a.wrapping_mul(b)),
-                Op::MulHighU64(o) => op64!(o, |a, b| (u128::from(a) * u128::from(b) >> 64) as u64),
+                Op::MulHighU64(o) => op64!(o, |a, b| ((u128::from(a) * u128::from(b)) >> 64) as u64),
                 Op::MulHighS64(o) => {
-                    op64!(o, |a, b| (i128::from(a as i64) * i128::from(b as i64) >> 64) as u64)
+                    op64!(o, |a, b| ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64)
                 }
                 Op::Shl32(o) => op32!(o, |a, b| a.wrapping_shl(b)),
                 Op::Shl64(o) => op64!(o, |a, b| a.wrapping_shl(b as u32)),

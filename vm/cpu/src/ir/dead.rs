@@ -44,6 +44,9 @@ pub fn remove(ops: &mut Vec<Op>, marks: &mut [Mark], flags_live_out: bool) {
 fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
     let mut alive = vec![true; ops.len()];
     let mut flags_live = flags_live_out;
+    // Whether an instruction yet to come looks at the flags, be it through the slots they were computed from. If the
+    // block is left before it, it will find itself in another block and look at the flags themselves.
+    let mut flags_wanted = flags_live_out;
     // Guest registers, segment bases and the direction flag outlive the block; scratch does not.
     let guest_state = Live((1 << slot::NEW_FLAGS.0) - 1);
     let mut live = guest_state;
@@ -58,20 +61,40 @@ fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
             continue;
         }
         match op {
-            Op::SetFlags { .. } => flags_live = false,
+            Op::SetFlags { .. } => (flags_live, flags_wanted) = (false, false),
             Op::GetFlags { .. } | Op::Condition { .. } | Op::BranchFlags { .. } => flags_live = true,
             Op::Syscall | Op::Interrupt { .. } | Op::Raise { .. } => flags_live = true,
             Op::Helper { helper, .. } if helper.reads_flags() => flags_live = true,
             _ => {}
         }
+        flags_wanted |= flags_live || stands_for_flags(op);
         written().for_each(|slot| live.remove(*slot));
         operands.reads.iter().for_each(|slot| live.add(*slot));
         if may_leave(op) {
             live.0 |= guest_state.0;
-            flags_live = true;
+            flags_live |= flags_wanted;
         }
     }
     alive
+}
+
+/// Whether an operation may have been lifted from an instruction that looks at the flags.
+fn stands_for_flags(op: &Op) -> bool {
+    use Op::*;
+    matches!(
+        op,
+        Compare { .. }
+            | BranchEq32(_)
+            | BranchLtU32(_)
+            | BranchLeU32(_)
+            | BranchLtS32(_)
+            | BranchLeS32(_)
+            | BranchEq64(_)
+            | BranchLtU64(_)
+            | BranchLeU64(_)
+            | BranchLtS64(_)
+            | BranchLeS64(_)
+    )
 }
 
 /// Whether an operation may end the block early (a fault, an exception): all guest state must be exact before it, even

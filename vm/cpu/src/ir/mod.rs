@@ -58,6 +58,7 @@ pub mod slot {
 }
 
 /// A memory operand: base + (index << shift) + displacement, modulo 2^64.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Addr {
     pub base: Slot,
@@ -79,6 +80,7 @@ impl Addr {
 }
 
 /// Operands of an operation with one input.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unary {
     pub dst: Slot,
@@ -86,6 +88,7 @@ pub struct Unary {
 }
 
 /// Operands of an operation with two inputs.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Binary {
     pub dst: Slot,
@@ -94,6 +97,7 @@ pub struct Binary {
 }
 
 /// Operands of an operation with an input and a constant (sign-extended).
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WithImm {
     pub dst: Slot,
@@ -106,10 +110,12 @@ pub struct WithImm {
 pub struct Mem {
     /// Destination of a load, source of a store.
     pub value: Slot,
+    /// Where.
     pub addr: Addr,
 }
 
 /// Operands of a vector load or store.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VMem {
     pub value: VSlot,
@@ -117,6 +123,7 @@ pub struct VMem {
 }
 
 /// A two-way exit: leaves by exit `exit` when the comparison fails, by `exit + 1` when it holds.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fork {
     pub a: Slot,

@@ -4,7 +4,7 @@ use iced_x86::{OpKind, Register};
 
 use super::{Lifted, Lifter, Unknown};
 use crate::flags::Width;
-use crate::ir::{Addr, Binary, Mem, Op, Slot, Unary, VMem, VSlot, slot};
+use crate::ir::{Addr, Mem, Op, Slot, Unary, VMem, VSlot, slot};
 use crate::state::Mode;
 
 impl Lifter<'_> {
@@ -200,7 +200,7 @@ impl Lifter<'_> {
     /// The memory operand's offset within its segment (what LEA computes).
     pub(super) fn offset(&mut self) -> Result<Addr, Unknown> {
         let inst = self.inst;
-        let mut part = |register: Register| match register {
+        let part = |register: Register| match register {
             Register::None | Register::RIP | Register::EIP => Ok(slot::ZERO),
             register => self.gpr(register),
         };
@@ -291,10 +291,6 @@ impl Lifter<'_> {
             self.emit(Op::VMove { dst, src });
         }
         Ok(())
-    }
-
-    pub(super) fn add64(&mut self, dst: Slot, a: Slot, b: Slot) {
-        self.emit(Op::Add64(Binary { dst, a, b }));
     }
 }
 

@@ -246,7 +246,7 @@ impl Lifter<'_> {
     }
 
     /// An integer computed from a vector into a general register.
-    fn to_general(&mut self, op: VectorOp, src: VSlot, imm: u8) -> Lifted {
+    fn vector_to_general(&mut self, op: VectorOp, src: VSlot, imm: u8) -> Lifted {
         let result = self.vector(op, src, src, imm);
         let dst = self.scratch();
         self.emit(Op::VToSlot64 { dst, src: result });
@@ -255,13 +255,13 @@ impl Lifter<'_> {
 
     fn move_mask(&mut self, lane: Lane) -> Lifted {
         let src = self.read_vector(1, true)?;
-        self.to_general(VectorOp::MoveMask(lane), src, 0)
+        self.vector_to_general(VectorOp::MoveMask(lane), src, 0)
     }
 
     fn extract_word(&mut self) -> Lifted {
         let lanes = if self.inst.op1_register().is_mm() { 3 } else { 7 };
         let src = self.read_vector(1, true)?;
-        self.to_general(VectorOp::Extract16, src, self.inst.immediate8() & lanes)
+        self.vector_to_general(VectorOp::Extract16, src, self.inst.immediate8() & lanes)
     }
 
     fn insert(&mut self, lane: Lane) -> Lifted {

@@ -231,14 +231,8 @@ pub fn applies(code: Code) -> bool {
 }
 
 /// Near control flow with a 16-bit operand size, which Intel's and AMD's processors treat differently.
-trait Near16 {
-    fn is_near_16(self) -> bool;
-}
-
-impl Near16 for Code {
-    fn is_near_16(self) -> bool {
-        matches!(self, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16)
-    }
+fn near_16(code: Code) -> bool {
+    matches!(code, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16)
 }
 
 /// Forms that are not compared, with the reason.
@@ -268,7 +262,7 @@ pub fn left_out(code: Code) -> Option<&'static str> {
         _ if matches!(code.mnemonic(), Bound | Arpl) => Some("not in 64-bit mode"),
         _ if info.op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2)) => Some("16-bit near branches"),
         Pushf | Pushfq | Popf | Popfq => Some("single-stepping shows in the trap flag"),
-        Jmp | Call | Ret if code.is_near_16() => Some("16-bit near branches"),
+        Jmp | Call | Ret if near_16(code) => Some("16-bit near branches"),
         _ => unimplemented_form(code),
     }
 }

@@ -1,0 +1,180 @@
+// Runs one command in a machine in headless Chromium: `edgebox vm --host chromium`.
+//
+// Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
+// one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, columns, rows, binds, stats }.
+import { createReadStream } from "node:fs";
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
+  ".json": "application/json", ".wasm": "application/wasm",
+};
+const ISOLATION = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "cross-origin",
+};
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+/** Most bytes of standard input on their way at a time. */
+const INPUT_BYTES_MAX = 64 * 1024;
+
+const request = JSON.parse(process.argv[2]);
+
+/** Serves the site and the disk as the Worker would, minus the storage. */
+function serve() {
+  const server = createServer(async (incoming, outgoing) => {
+    const path = normalize(decodeURIComponent(new URL(incoming.url, "http://host").pathname));
+    const chunk = /^\/disk\/chunks\/(([0-9a-f]{2})[0-9a-f]{62})$/.exec(path);
+    const headers = { ...ISOLATION };
+    let file;
+    if (chunk) {
+      file = join(request.disk, "chunks", chunk[2], chunk[1]);
+      headers["Content-Encoding"] = "br";
+      headers["Content-Type"] = "application/octet-stream";
+    } else if (path.startsWith("/disk/")) {
+      file = join(request.disk, path.slice("/disk/".length));
+      headers["Content-Type"] = "application/json";
+    } else {
+      file = join(request.site, path === "/" ? "index.html" : path);
+      headers["Content-Type"] = TYPES[extname(file)] ?? "application/octet-stream";
+    }
+    try {
+      headers["Content-Length"] = (await stat(file)).size;
+      outgoing.writeHead(200, headers);
+      createReadStream(file).pipe(outgoing);
+    } catch {
+      outgoing.writeHead(404, ISOLATION).end();
+    }
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+/** Every file below a directory of the host, to be put into the guest. */
+async function* filesBelow(host, guest) {
+  const { mode } = await stat(host);
+  yield { host, guest, mode: mode & 0o7777, directory: (await stat(host)).isDirectory() };
+  if (!(await stat(host)).isDirectory()) return;
+  for (const name of await readdir(host)) yield* filesBelow(join(host, name), `${guest}/${name}`);
+}
+
+async function bind(page, { host, guest }) {
+  for await (const file of filesBelow(host, guest)) {
+    if (file.directory) {
+      const made = await page.evaluate((path) => globalThis.box.run(["mkdir", "-p", path]), file.guest);
+      if (made.status !== 0) throw new Error(`--bind: ${made.stderr}`);
+    } else {
+      const data = (await readFile(file.host)).toString("base64");
+      await page.evaluate(([path, text, mode]) => {
+        const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+        return globalThis.box.putFile(path, bytes, mode);
+      }, [file.guest, data, file.mode]);
+    }
+  }
+}
+
+/** Passes standard input on, piece by piece, each after the one before has been taken. */
+async function feedInput(page) {
+  try {
+    for await (const chunk of process.stdin) {
+      for (let at = 0; at < chunk.length; at += INPUT_BYTES_MAX) {
+        const text = chunk.subarray(at, at + INPUT_BYTES_MAX).toString("base64");
+        await page.evaluate((piece) => globalThis.feed(piece), text);
+      }
+    }
+    await page.evaluate(() => globalThis.endInput());
+  } catch {
+    // The program ended first.
+  }
+}
+
+async function run(page) {
+  const write = (stream, text) => (stream === 2 ? process.stderr : process.stdout).write(Buffer.from(text, "base64"));
+  await page.exposeFunction("hostWrite", write);
+  await page.exposeFunction("hostLog", (line) => process.stderr.write(`edgebox: ${line}\n`));
+  await page.evaluate(async ({ image, columns, rows }) => {
+    const { Box } = await import("/page/box.js");
+    // In pieces: the arguments of a function call are limited.
+    globalThis.encode = (bytes) => {
+      let text = "";
+      for (let at = 0; at < bytes.length; at += 8192) {
+        text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+      }
+      return btoa(text);
+    };
+    globalThis.decode = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    // One after another, so that nothing overtakes.
+    globalThis.sent = Promise.resolve();
+    globalThis.send = (stream, bytes) => {
+      const text = globalThis.encode(bytes);
+      globalThis.sent = globalThis.sent.then(() => globalThis.hostWrite(stream, text));
+    };
+    globalThis.box = await Box.start({
+      image, columns, rows,
+      onConsole: (bytes) => globalThis.send(1, bytes),
+      onLog: (line) => globalThis.hostLog(line),
+      onTrouble: ({ text }) => globalThis.hostLog(text),
+    });
+  }, request);
+  for (const each of request.binds) await bind(page, each);
+  await page.evaluate(async ({ argv, env, cwd, user, tty }) => {
+    const { box, send, decode } = globalThis;
+    const options = {
+      env, cwd, user, tty,
+      onStdout: (bytes) => send(1, bytes),
+      onStderr: (bytes) => send(2, bytes),
+    };
+    const started = await box.spawn(argv, options);
+    globalThis.started = started;
+    globalThis.feed = (text) => (tty ? box.write(decode(text)) : started.write(decode(text)));
+    globalThis.endInput = () => (tty ? undefined : started.closeInput());
+  }, request);
+  feedInput(page);
+  for (const [name, number] of [["SIGINT", 2], ["SIGTERM", 15], ["SIGHUP", 1], ["SIGQUIT", 3]]) {
+    process.on(name, () => page.evaluate((signal) => globalThis.started.signal(signal), number).catch(() => {}));
+  }
+  if (request.tty) {
+    process.stdin.setRawMode?.(true);
+    process.stdout.on("resize", () => {
+      const { columns, rows } = process.stdout;
+      page.evaluate(([c, r]) => globalThis.box.resize(c, r), [columns, rows]).catch(() => {});
+    });
+  }
+  const status = await page.evaluate(async () => {
+    const exit = await globalThis.started.exited;
+    await globalThis.sent;
+    return exit.status;
+  });
+  if (request.stats) {
+    const stats = await page.evaluate(() => globalThis.box.stats());
+    process.stderr.write(`${JSON.stringify(stats)}\n`);
+  }
+  return status;
+}
+
+const server = await serve();
+const profile = await mkdtemp(join(tmpdir(), "edgebox-chromium-"));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: request.chromium, args: FLAGS, headless: true, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
+});
+let status = 1;
+try {
+  const page = await context.newPage();
+  await page.goto(`http://127.0.0.1:${server.address().port}/page/headless.html`);
+  status = await run(page);
+} catch (error) {
+  process.stderr.write(`edgebox: ${error.message}\n`);
+} finally {
+  await context.close();
+  server.close();
+  await rm(profile, { recursive: true, force: true });
+}
+process.exit(status);

@@ -1,0 +1,208 @@
+//! `edgebox vm`: one command in the machine, headless.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{ValueEnum, builder::NonEmptyStringValueParser};
+use disk::{BlockDevice, DirectorySource, Disk, ImageConfig, Manifest};
+use vm::native::raw_disk::RawDisk;
+use vm::native::world::{Memories, World};
+use vm::native::{hostdir::HostDir, runner};
+use vm::{Machine, Program, root};
+
+use super::image;
+use crate::ext2::{self, FreeSpace};
+use crate::image::directory;
+use crate::node::Node;
+use crate::paths::Paths;
+use crate::progress::Progress;
+use crate::{site, tools};
+
+/// Run one command in the machine: its streams, signals and exit status are this one's.
+#[derive(clap::Args, Debug)]
+pub struct VmArgs {
+    /// The image it runs in.
+    #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "root")]
+    pub image: String,
+    /// A directory to use as the root file system, instead of an image. What the guest writes stays in memory.
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// A directory of the host to be seen at a directory of the guest.
+    #[arg(long = "bind", value_name = "HOSTDIR:GUESTDIR", value_parser = parse_bind)]
+    pub binds: Vec<(PathBuf, String)>,
+    /// Where the machine runs.
+    #[arg(long, value_enum, default_value_t = HostKind::Native)]
+    pub host: HostKind,
+    /// What runs its instructions.
+    #[arg(long, value_enum, default_value_t = EngineKind::Interp)]
+    pub engine: EngineKind,
+    /// A variable for its environment.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// Who runs it: NAME, UID, NAME:GROUP or UID:GID.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Log every system call to standard error.
+    #[arg(long)]
+    pub trace: bool,
+    /// Print the machine's counters to standard error at the end, as JSON.
+    #[arg(long)]
+    pub stats: bool,
+    /// The command; without one, the image's own.
+    #[arg(last = true, value_parser = NonEmptyStringValueParser::new())]
+    pub command: Vec<String>,
+}
+
+/// Where the machine runs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostKind {
+    /// In this process.
+    Native,
+    /// In a headless Chromium.
+    Chromium,
+}
+
+/// What runs its instructions.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EngineKind {
+    /// The interpreter.
+    Interp,
+    /// Code generation; not built yet.
+    Jit,
+}
+
+fn parse_bind(text: &str) -> Result<(PathBuf, String), String> {
+    let (host, guest) = text.split_once(':').ok_or("give it as HOSTDIR:GUESTDIR")?;
+    if !guest.starts_with('/') {
+        return Err(format!("{guest:?} is no absolute path in the guest"));
+    }
+    Ok((host.into(), guest.into()))
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("give it as NAME=VALUE")?;
+    Ok((name.into(), value.into()))
+}
+
+/// Runs the command; the result is its exit status.
+pub fn run(paths: &Paths, args: &VmArgs) -> Result<i32> {
+    if args.engine == EngineKind::Jit {
+        bail!("there is no JIT yet: use --engine interp");
+    }
+    match args.host {
+        HostKind::Native => native(paths, args),
+        HostKind::Chromium => chromium(paths, args),
+    }
+}
+
+impl VmArgs {
+    fn program(&self) -> Program {
+        Program {
+            argv: self.command.clone(),
+            env: self.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            cwd: self.cwd.clone(),
+            user: self.user.clone(),
+            on_console: runner::has_terminal(),
+        }
+    }
+}
+
+// ---- native ----
+
+fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
+    let (device, config) = open_disk(paths, args)?;
+    let Some(root) = root::mount(device, &mut |line| eprintln!("edgebox: {line}")).map_err(anyhow::Error::msg)? else {
+        bail!("the disk does not answer");
+    };
+    let start = Instant::now();
+    let engine = cpu::Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
+    let (world, memories) = (Box::new(World::new(start)), Box::new(Memories::default()));
+    let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, Box::new(engine));
+    if let Err(stop) = machine.set_up() {
+        bail!("setting the machine up: {stop:?}");
+    }
+    for (host, guest) in &args.binds {
+        let directory = HostDir::new(host, false).with_context(|| host.display().to_string())?;
+        if let Err(stop) = machine.mount(Box::new(directory), "hostdir", guest) {
+            bail!("mounting {} at {guest}: {stop:?}", host.display());
+        }
+    }
+    machine.kernel().traces_calls = args.trace;
+    let status = runner::run(&mut machine, start, &args.program())?;
+    if args.stats {
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!("{{\"instructions\":{},\"runMs\":{:.1}}}", machine.instructions(), seconds * 1e3);
+    }
+    Ok(status)
+}
+
+fn open_disk(paths: &Paths, args: &VmArgs) -> Result<(Box<dyn BlockDevice>, ImageConfig)> {
+    if let Some(root) = &args.root {
+        let image = raw_of_directory(paths, root)?;
+        let config = ImageConfig { cmd: vec!["/bin/sh".into()], ..ImageConfig::default() };
+        return Ok((Box::new(RawDisk::open(&image)?), config));
+    }
+    let manifest = manifest(paths, &args.image)?;
+    let disk = Disk::new(&manifest, DirectorySource::new(paths.disk()));
+    Ok((Box::new(disk), manifest.config))
+}
+
+/// The manifest of an image; the default one is built if it is not there.
+fn manifest(paths: &Paths, name: &str) -> Result<Manifest> {
+    let source = DirectorySource::new(paths.disk());
+    if let Ok(manifest) = source.manifest(name) {
+        return Ok(manifest);
+    }
+    if name != "default" {
+        bail!("there is no image {name:?}: build it with ./scripts/image");
+    }
+    image::run(paths, &image::ImageArgs::of_default(paths))?;
+    source.manifest(name).context("the image that was just built")
+}
+
+/// A raw image of a directory, made afresh: directories change without anyone telling.
+fn raw_of_directory(paths: &Paths, root: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(paths.images())?;
+    let tree = directory::read(root).with_context(|| root.display().to_string())?;
+    let image = paths.images().join(format!("root-{}.ext2", std::process::id()));
+    ext2::write(&tree, &image, FreeSpace::default(), &Progress::new())?;
+    Ok(image)
+}
+
+// ---- Chromium ----
+
+fn chromium(paths: &Paths, args: &VmArgs) -> Result<i32> {
+    let browser = tools::ensure_chromium()?;
+    let node = Node::ensure(paths)?;
+    site::build(paths, &node)?;
+    let image = match &args.root {
+        None => {
+            manifest(paths, &args.image)?;
+            args.image.clone()
+        }
+        Some(root) => pack_directory(paths, root)?,
+    };
+    let env: BTreeMap<_, _> = args.env.iter().cloned().collect();
+    let binds: Vec<_> =
+        args.binds.iter().map(|(host, guest)| serde_json::json!({"host": host, "guest": guest})).collect();
+    let request = serde_json::json!({
+        "site": paths.site(), "disk": paths.disk(), "chromium": browser, "image": image, "argv": args.command,
+        "env": env, "cwd": args.cwd, "user": args.user, "tty": runner::has_terminal(), "columns": 80, "rows": 24,
+        "binds": binds, "stats": args.stats,
+    });
+    let command = node.script(&paths.root().join("scripts/chromium.mjs")).arg(&request.to_string());
+    let status = command.to_command().status().context("running node")?;
+    Ok(status.code().unwrap_or(1))
+}
+
+/// Packs a directory as an image of its own.
+fn pack_directory(paths: &Paths, root: &Path) -> Result<String> {
+    let name = "root-directory";
+    image::run(paths, &image::ImageArgs::of_directory(root, name))?;
+    Ok(name.into())
+}

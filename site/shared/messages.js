@@ -1,0 +1,36 @@
+/**
+ * What page and VM worker say to each other.
+ *
+ * The page sends calls, each answered once by a reply with the same `id`; the worker also sends events of its own
+ * accord. Bytes travel as `Uint8Array`.
+ *
+ * @typedef {{ id: number, method: string, args: any[] }} Call
+ * @typedef {{ id: number, result?: any, error?: string }} Reply
+ * @typedef {{ event: string, [detail: string]: any }} Event
+ *
+ * Methods:
+ * - `start({ image, base, columns, rows })` → `{ command: string[] }`: fetches the manifest, makes the machine
+ * - `boot()` → process id: runs the image's own command on the console
+ * - `spawn({ argv, env, cwd, user, tty })` → process id
+ * - `write(bytes)`, `resize(columns, rows)`: the console's keyboard and size
+ * - `input(pid, bytes)`, `closeInput(pid)`, `signal(pid, number)`: a spawned process
+ * - `putFile(path, bytes, mode)`, `getFile(path)` → bytes
+ * - `stats()` → {@link Stats}
+ *
+ * Events:
+ * - `console { bytes }`: output of the console
+ * - `output { pid, stream, bytes }`: of a spawned process; stream 1 or 2
+ * - `exit { pid, status, signal }`: it ended with an exit status, or by a signal
+ * - `progress { stage, requests, bytes, waiting }`: what has been loaded; stages are {@link Stage}
+ * - `trouble { kind, text }`: `unreachable` (the machine waits), `broken` (it can't go on)
+ * - `recovered`: the server answers again
+ * - `log { line }`: a message of the kernel layer
+ * - `halted`: every process has ended
+ *
+ * @typedef {'engine' | 'manifest' | 'disk'} Stage
+ * @typedef {{ requests: number, wireBytes: number, chunks: number, chunkBytes: number, waiting: number,
+ *   overlayBytes: number, instructions: number, runMs: number, engineBytes: number, guestPages: number }} Stats
+ */
+
+/** Signals that callers name, by number on x86 Linux. */
+export const SIGNALS = { HUP: 1, INT: 2, QUIT: 3, KILL: 9, TERM: 15 };

@@ -1,0 +1,90 @@
+// The page in a real browser, used as a person does: by keyboard, looking at the screen.
+import { chromium } from "playwright-core";
+
+const CHROMIUM = process.env.EDGEBOX_CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+/** The prompt of the default image. */
+export const PROMPT = "user@edgebox:";
+
+/** How long anything may take: the machines that run tests are slow and busy. */
+const PATIENCE_MS = 120_000;
+
+export async function openBrowser() {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+/** A tab with the page in it. */
+export class TerminalPage {
+  constructor(page) {
+    this.page = page;
+    this.messages = [];
+    page.on("console", (message) => this.messages.push(message.text()));
+    page.on("pageerror", (error) => this.messages.push(String(error)));
+  }
+
+  static async open(browser, url) {
+    const context = await browser.newContext({ viewport: { width: 1000, height: 640 } });
+    const terminal = new TerminalPage(await context.newPage());
+    await terminal.page.goto(url);
+    return terminal;
+  }
+
+  /** What the screen shows and has shown, wrapped lines joined, trailing blanks gone. */
+  text() {
+    return this.page.evaluate(() => {
+      const buffer = globalThis.terminal?.buffer.active;
+      if (!buffer) return "";
+      let text = "";
+      for (let y = 0; y < buffer.length; y += 1) {
+        const line = buffer.getLine(y);
+        const next = buffer.getLine(y + 1);
+        text += line.translateToString(!next?.isWrapped) + (next?.isWrapped ? "" : "\n");
+      }
+      return text.trimEnd();
+    });
+  }
+
+  /** Waits until the text after `from` matches; returns that text. */
+  async waitFor(pattern, from = 0, patience = PATIENCE_MS) {
+    const end = Date.now() + patience;
+    for (;;) {
+      const text = (await this.text()).slice(from);
+      if (pattern.test(text)) return text;
+      if (Date.now() > end) {
+        const status = await this.page.textContent("#status");
+        throw new Error(`no ${pattern} on screen, status "${status}", messages ${this.messages}:\n${text}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Waits for a prompt at the end of the screen. */
+  async waitForPrompt(from = 0) {
+    return this.waitFor(/user@edgebox:[^\n]*\$$/, from);
+  }
+
+  async length() {
+    return (await this.text()).length;
+  }
+
+  async type(text) {
+    await this.page.keyboard.type(text);
+  }
+
+  async press(...keys) {
+    for (const key of keys) await this.page.keyboard.press(key);
+  }
+
+  /** Types a command and Enter, waits for the next prompt, returns what was printed in between. */
+  async run(command) {
+    const from = await this.length();
+    await this.page.keyboard.insertText(command);
+    await this.press("Enter");
+    const text = await this.waitFor(/\n[^\n]*user@edgebox:[^\n]*\$$/, from);
+    return text.split("\n").slice(1, -1).join("\n");
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The VM worker: owns the engine, runs it in slices, and lets messages and arriving chunks in between.
+ * See ../shared/messages.js for what it is told and tells.
+ */
+import init, { Machine } from '../engine/vm.js';
+import { ChunkFetcher } from './chunks.js';
+
+/** How long the engine runs before messages get their turn, in milliseconds: a frame's worth, so typing feels direct. */
+const SLICE_MS = 8;
+
+/** Progress reports are at least this far apart, in milliseconds. */
+const PROGRESS_MS = 100;
+
+/** @type {Machine} */
+let machine;
+/** @type {ChunkFetcher} */
+let fetcher;
+let engineModule;
+let runMs = 0;
+let scheduled = false;
+let timer = 0;
+let lastProgress = 0;
+/** Calls that wait for the disk: tried again whenever something arrives. */
+let waiting = [];
+
+const report = (event) => self.postMessage(event);
+
+/** A way to be called back at once, but after pending messages; `setTimeout` waits 4 ms. */
+const turn = new MessageChannel();
+turn.port1.onmessage = () => {
+  scheduled = false;
+  slice();
+};
+
+function wake() {
+  if (scheduled || !machine) return;
+  clearTimeout(timer);
+  scheduled = true;
+  turn.port2.postMessage(0);
+}
+
+function slice() {
+  const start = performance.now();
+  let wait;
+  try {
+    wait = machine.run(SLICE_MS);
+  } catch (error) {
+    machine = undefined;
+    report({ event: 'trouble', kind: 'broken', text: `the engine stopped: ${error.message ?? error}` });
+    return;
+  }
+  runMs += performance.now() - start;
+  reportProgress(false);
+  if (wait === 0) wake();
+  else if (wait < 0) report({ event: 'halted' });
+  else if (Number.isFinite(wait)) timer = setTimeout(wake, wait);
+}
+
+function reportProgress(force) {
+  const now = performance.now();
+  if (!force && now - lastProgress < PROGRESS_MS) return;
+  lastProgress = now;
+  const waitingChunks = machine ? JSON.parse(machine.stats()).waiting : 0;
+  report({
+    event: 'progress', stage: 'disk', requests: fetcher.requests, bytes: fetcher.wireBytes, waiting: waitingChunks,
+  });
+}
+
+/** What the engine asks of the world. Called while it runs, so nothing here may call back into it. */
+const host = {
+  consoleOutput: (bytes) => report({ event: 'console', bytes }),
+  processOutput: (pid, stream, bytes) => report({ event: 'output', pid, stream, bytes }),
+  processExit: (pid, status, signal) => report({ event: 'exit', pid, status, signal }),
+  log: (line) => report({ event: 'log', line }),
+  fetchChunk: (digest, refetch) => fetcher.fetch(digest, refetch),
+};
+
+function afterDisk(action) {
+  action();
+  const retry = waiting;
+  waiting = [];
+  retry.forEach((attempt) => attempt());
+  reportProgress(false);
+  wake();
+}
+
+/** Runs something that may have to wait for the disk: it returns `undefined` then. */
+function onceReady(action) {
+  return new Promise((resolve, reject) => {
+    const attempt = () => {
+      try {
+        const result = action();
+        if (result === undefined) waiting.push(attempt);
+        else resolve(result);
+      } catch (error) {
+        reject(error);
+      }
+      wake();
+    };
+    attempt();
+  });
+}
+
+async function fetchManifest(base, image) {
+  const url = new URL(`disk/manifests/${image}.json`, base);
+  let response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new Error(`the server of the image "${image}" can't be reached (${error.message}): reload to try again`);
+  }
+  if (response.status === 404) throw new Error(`there is no image named "${image}" on this server`);
+  if (!response.ok) throw new Error(`the image "${image}" can't be loaded: the server answers ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+const methods = {
+  async start({ image, base, columns, rows }) {
+    report({ event: 'progress', stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
+    const manifest = fetchManifest(base, image);
+    // Otherwise a failure here, while the engine still loads, would count as unhandled.
+    manifest.catch(() => {});
+    engineModule = await init({ module_or_path: new URL('engine/vm_bg.wasm', base) });
+    report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
+    fetcher = new ChunkFetcher(base, {
+      arrived: (digest, bytes) => afterDisk(() => machine.chunkArrived(digest, bytes)),
+      missing: (digest, why) => afterDisk(() => machine.chunkMissing(digest, why)),
+      unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
+      retry: () => afterDisk(() => machine.retryStalled()),
+    }, report);
+    machine = new Machine(await manifest, host, columns, rows);
+    await onceReady(() => machine.mount() || undefined);
+    return { command: machine.command() };
+  },
+
+  boot: () => onceReady(() => machine.boot()),
+  spawn: (request) => onceReady(() => machine.spawn(JSON.stringify(request))),
+
+  write(bytes) {
+    machine.consoleInput(bytes);
+    wake();
+  },
+  resize(columns, rows) {
+    machine.consoleResize(columns, rows);
+    wake();
+  },
+  input(pid, bytes) {
+    machine.input(pid, bytes);
+    wake();
+  },
+  closeInput(pid) {
+    machine.closeInput(pid);
+    wake();
+  },
+  signal(pid, number) {
+    machine.signal(pid, number);
+    wake();
+  },
+  putFile: (path, bytes, mode) => onceReady(() => machine.putFile(path, bytes, mode) || undefined),
+  getFile: (path) => onceReady(() => machine.getFile(path)),
+
+  stats() {
+    const engine = JSON.parse(machine.stats());
+    const engineBytes = engineModule.memory.buffer.byteLength;
+    return { ...engine, requests: fetcher.requests, wireBytes: fetcher.wireBytes, runMs, engineBytes };
+  },
+};
+
+self.onmessage = async ({ data: { id, method, args } }) => {
+  try {
+    if (!machine && method !== 'start') throw new Error('the machine is not running');
+    report({ id, result: await methods[method](...args) });
+  } catch (error) {
+    report({ id, error: String(error.message ?? error) });
+  }
+};
