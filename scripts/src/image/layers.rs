@@ -91,6 +91,10 @@ fn change_of<R: Read>(
     };
     let content = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => {
+            let end = entry.raw_file_position().checked_add(entry.size());
+            if end.is_none_or(|end| end > layer.len) {
+                bail!("{}: the layer ends in the middle of it", String::from_utf8_lossy(&path));
+            }
             let offset = layer.offset + entry.raw_file_position();
             Content::File(Data::File { file: Arc::clone(&layer.file), offset, len: entry.size() })
         }

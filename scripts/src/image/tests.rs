@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
+use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
 use super::archive::{self, Image};
 use super::tree::{Content, Tree};
+use crate::ext2::{self, FreeSpace};
+use crate::progress::Progress;
 
 /// A tar entry: type, path, link target or content.
 type Entry<'a> = (EntryType, &'a str, &'a str);
@@ -142,6 +145,32 @@ fn what_is_wrong_is_said() {
     for (archive, expected) in cases {
         let error = format!("{:#}", read(&archive).err().unwrap_or_else(|| panic!("accepted: {expected}")));
         assert!(error.contains(expected), "{expected} is not in {error}");
+    }
+}
+
+proptest! {
+    /// Whatever is wrong with an archive, reading it ends, and what was read can be written.
+    #[test]
+    fn damaged_archives_are_survived(
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        keep in any::<prop::sample::Index>(),
+        is_cut in any::<bool>(),
+    ) {
+        use EntryType::{Char, Link, Regular, Symlink};
+        let entries = [(Regular, "a/b", "text"), (Link, "c", "a/b"), (Symlink, "d", "a"), (Char, "e", "")];
+        let mut archive = archive_of(CONFIG, &[tar_of(&entries), tar_of(&[(Regular, "a/.wh.b", "")])]);
+        for (position, byte) in damage {
+            let position = position.index(archive.len());
+            archive[position] = byte;
+        }
+        if is_cut {
+            archive.truncate(keep.index(archive.len()));
+        }
+        if let Ok(image) = read(&archive) {
+            let path = tempfile::NamedTempFile::new().expect("file");
+            let free = FreeSpace { min_bytes: 0, percent: 0 };
+            let _ = ext2::write(&image.tree, path.path(), free, &Progress::new());
+        }
     }
 }
 
