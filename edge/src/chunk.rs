@@ -5,7 +5,7 @@ use worker::{EncodeBody, Response, ResponseBuilder};
 
 use crate::headers::{CACHE_FOREVER, ISOLATION, is_unchanged};
 use crate::refusal::Refusal;
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 
 /// Answers a request for a chunk. Its digest is its entity tag.
 ///
@@ -22,10 +22,9 @@ pub async fn answer(
         return Ok(head.with_status(304).empty());
     }
     let object = storage.chunk(digest).await?;
-    let Some(body) = object.body() else { return Ok(head.empty()) };
     // Manual: the runtime must not compress once more what is labelled as compressed.
     let head = head.with_header("content-encoding", "br")?.with_encode_body(EncodeBody::Manual);
-    Ok(head.body(body.response_body()?))
+    storage::respond(head, &object)
 }
 
 fn head(etag: &str) -> worker::Result<ResponseBuilder> {

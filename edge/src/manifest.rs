@@ -4,7 +4,7 @@ use worker::{Response, ResponseBuilder};
 
 use crate::headers::{CACHE_REVALIDATED, ISOLATION, is_unchanged};
 use crate::refusal::Refusal;
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 
 /// Answers a request for the manifest of image `name`.
 ///
@@ -17,10 +17,7 @@ pub async fn answer(storage: &Storage<'_>, name: &str, if_none_match: Option<&st
     if is_unchanged(if_none_match, &etag) {
         return Ok(head.with_status(304).empty());
     }
-    match object.body() {
-        Some(body) => Ok(head.body(body.response_body()?)),
-        None => Ok(head.empty()),
-    }
+    storage::respond(head, &object)
 }
 
 fn head(etag: &str) -> worker::Result<ResponseBuilder> {

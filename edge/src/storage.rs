@@ -3,7 +3,7 @@
 //! Keys are `chunks/DIGEST` and `manifests/NAME.json`; the tool uploads to the same names.
 
 use disk::ChunkDigest;
-use worker::{Env, Object};
+use worker::{Env, Object, Response, ResponseBuilder};
 
 use crate::refusal::Refusal;
 
@@ -42,5 +42,17 @@ impl<'a> Storage<'a> {
 
     async fn get(&self, key: String) -> Result<Option<Object>, Refusal> {
         Ok(self.env.bucket(BINDING)?.get(key).execute().await?)
+    }
+}
+
+/// The whole object, with its length: HEAD has no other way to tell it.
+///
+/// # Errors
+/// The platform's.
+pub fn respond(head: ResponseBuilder, object: &Object) -> Result<Response, Refusal> {
+    let head = head.with_header("content-length", &object.size().to_string())?;
+    match object.body() {
+        Some(body) => Ok(head.body(body.response_body()?)),
+        None => Ok(head.empty()),
     }
 }

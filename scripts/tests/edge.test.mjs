@@ -53,11 +53,12 @@ test("the same chunk decoded by a client that knows brotli", async () => {
   assert.ok(Buffer.from(await response.arrayBuffer()).equals(brotliDecompressSync(bytes)));
 });
 
-test("HEAD has the headers and no body", async () => {
-  const { digest } = await someChunk();
+test("HEAD has the headers, the length and no body", async () => {
+  const { digest, bytes } = await someChunk();
   const response = await request(`/disk/chunks/${digest}`, { method: "HEAD" });
   assert.equal(response.status, 200);
   assertIsolated(response);
+  assert.equal(Number(response.headers["content-length"]), bytes.length);
   assert.equal(response.body.length, 0);
 });
 
