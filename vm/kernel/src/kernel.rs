@@ -9,6 +9,7 @@ use memory::SpaceId;
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::lock::Locks;
 use crate::files::pipe::Fifos;
+use crate::files::unix::UnixNames;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
@@ -40,6 +41,7 @@ pub struct Kernel {
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
+    pub(crate) unix_names: UnixNames,
     pub(crate) locks: Locks,
     pub(crate) console: Rc<Tty>,
     pub(crate) ptys: Rc<PtyTable>,
@@ -86,6 +88,7 @@ impl Kernel {
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
+            unix_names: UnixNames::default(),
             locks: Locks::default(),
             console,
             ptys,

@@ -25,7 +25,11 @@
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
 //! | [`futex`] | futexes |
+//! | [`socket`] | sockets |
 //! | [`system`] | the machine as a whole |
+
+// A call has up to six arguments, besides the kernel and the task.
+#![allow(clippy::too_many_arguments)]
 
 pub mod args;
 pub mod attributes;
@@ -42,6 +46,7 @@ pub mod prctl;
 pub mod process;
 pub mod rw;
 pub mod signal;
+pub mod socket;
 pub mod stat;
 pub mod system;
 pub mod table;

@@ -1,4 +1,5 @@
 //! A machine in memory: a tmpfs with programs of this computer, the interpreter, a host that records.
+#![allow(dead_code, missing_docs)] // Each test file uses part of it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -103,6 +104,24 @@ impl Machine {
     pub fn copy(&mut self, from: &str, to: &str) {
         let bytes = std::fs::read(from).unwrap_or_else(|error| panic!("{from}: {error}"));
         self.put(to, &bytes, 0o755);
+    }
+
+    /// Copies a program of this computer, and the libraries it needs.
+    pub fn install(&mut self, from: &str, to: &str) {
+        self.make_parents(to);
+        self.copy(from, to);
+        let needed = std::process::Command::new("ldd").arg(from).output().unwrap();
+        for library in String::from_utf8_lossy(&needed.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+            self.make_parents(library);
+            self.copy(library, library);
+        }
+    }
+
+    fn make_parents(&mut self, path: &str) {
+        for (end, _) in path.match_indices('/').skip(1) {
+            // Most are there already.
+            let _ = self.kernel.make_directory(&path.as_bytes()[..end], 0o755);
+        }
     }
 
     pub fn spawn(&mut self, argv: &[&str], stdio: Stdio) -> Pid {

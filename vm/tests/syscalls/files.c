@@ -1,0 +1,108 @@
+#include "report.h"
+#include <dirent.h>
+#include <sys/uio.h>
+#include <sys/file.h>
+
+int main(void) {
+    char buf[200], dir[] = "/tmp/files-XXXXXX";
+    OK(mkdtemp(dir) ? 0 : -1);
+    TRY(chdir(dir));
+    int fd = TRY(open("a", O_RDWR | O_CREAT | O_EXCL, 0640));
+    TRY(open("a", O_RDWR | O_CREAT | O_EXCL, 0640));
+    TRY(write(fd, "hello world", 11));
+    TRY(lseek(fd, 6, SEEK_SET));
+    TRY(read(fd, buf, 100));
+    TRY(read(fd, buf, 100));
+    TRY(lseek(fd, -1, SEEK_SET));
+    TRY(lseek(fd, 100, SEEK_END));
+    TRY(write(fd, "!", 1));
+    TRY(pread(fd, buf, 20, 5));
+    TRY(pwrite(fd, "W", 1, 6));
+    struct stat st;
+    TRY(fstat(fd, &st));
+    printf("%o %ld %ld %d\n", st.st_mode, (long)st.st_size, (long)st.st_nlink, st.st_uid);
+    TRY(ftruncate(fd, 5));
+    TRY(ftruncate(fd, -5));
+    TRY(lseek(fd, 0, SEEK_END));
+    int flags = fcntl(fd, F_GETFL);
+    printf("%x %d\n", flags, fcntl(fd, F_GETFD));
+    TRY(fcntl(fd, F_SETFL, flags | O_APPEND | O_CREAT));
+    printf("%x\n", fcntl(fd, F_GETFL));
+    TRY(lseek(fd, 0, SEEK_SET));
+    TRY(write(fd, "++", 2));
+    TRY(lseek(fd, 0, SEEK_CUR));
+    TRY(dup(fd));
+    TRY(dup2(fd, 20));
+    TRY(dup2(fd, -1));
+    TRY(dup2(99, 20));
+    TRY(dup3(fd, fd, 0));
+    TRY(fcntl(fd, F_DUPFD_CLOEXEC, 30));
+    printf("%d\n", fcntl(30, F_GETFD));
+    TRY(link("a", "b"));
+    TRY(symlink("a", "s"));
+    TRY(symlink("nowhere", "dangling"));
+    TRY(readlink("s", buf, sizeof buf));
+    TRY(readlink("a", buf, sizeof buf));
+    TRY(open("dangling", O_RDONLY));
+    TRY(open("s", O_RDONLY | O_NOFOLLOW));
+    TRY(mkdir("d", 0755));
+    TRY(mkdir("d", 0755));
+    TRY(rmdir("a"));
+    TRY(unlink("d"));
+    TRY(rename("b", "d"));
+    TRY(rename("d", "b"));
+    TRY(rename("b", "d/c"));
+    TRY(rmdir("d"));
+    TRY(open("d", O_WRONLY));
+    TRY(open("a/x", O_RDONLY));
+    TRY(open("", O_RDONLY));
+    TRY(open((char *)1, O_RDONLY));
+    TRY(access("a", R_OK | X_OK));
+    TRY(access("none", F_OK));
+    TRY(chmod("a", 04711));
+    TRY(stat("a", &st));
+    printf("%o\n", st.st_mode);
+    int d = open(".", O_RDONLY | O_DIRECTORY);
+    TRY(unlinkat(d, "d", 0));
+    TRY(faccessat(d, "d/c", W_OK, 0));
+    TRY(read(d, buf, 10));
+    TRY(write(d, buf, 10));
+    struct timespec times[2] = {{1000, 5}, {2000, 7}};
+    TRY(utimensat(d, "a", times, 0));
+    TRY(stat("a", &st));
+    printf("%ld.%ld %ld.%ld\n", st.st_atim.tv_sec, st.st_atim.tv_nsec, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    struct dirent **names;
+    int count = scandir(".", &names, NULL, alphasort);
+    for (int i = 0; i < count; i++) printf("%s %d\n", names[i]->d_name, names[i]->d_type);
+    TRY(flock(fd, LOCK_EX));
+    int other = open("a", O_RDWR);
+    TRY(flock(other, LOCK_SH | LOCK_NB));
+    TRY(flock(fd, LOCK_UN));
+    TRY(flock(other, LOCK_SH | LOCK_NB));
+    struct flock lock = {F_WRLCK, SEEK_SET, 2, 10, 0};
+    TRY(fcntl(fd, F_SETLK, &lock));
+    if (fork() == 0) {
+        lock = (struct flock){F_RDLCK, SEEK_SET, 0, 0, 0};
+        TRY(fcntl(fd, F_SETLK, &lock));
+        TRY(fcntl(fd, F_GETLK, &lock));
+        printf("%d %ld %ld %d\n", lock.l_type, (long)lock.l_start, (long)lock.l_len, lock.l_pid == getppid());
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    TRY(unlink("a"));
+    TRY(fstat(fd, &st));
+    printf("%ld\n", (long)st.st_nlink);
+    TRY(read(other, buf, 100));
+    fd = TRY(open(".", O_TMPFILE | O_RDWR, 0600));
+    TRY(write(fd, "tmp", 3));
+    TRY(fallocate(fd, 0, 0, 5000));
+    TRY(fstat(fd, &st));
+    printf("%ld\n", (long)st.st_size);
+    TRY(umask(077));
+    TRY(umask(022));
+    TRY(close(-1));
+    TRY(close_range(20, 40, 0));
+    TRY(fcntl(30, F_GETFD));
+    return 0;
+}

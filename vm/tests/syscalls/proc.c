@@ -1,0 +1,80 @@
+#include "report.h"
+
+static void show(const char *path) {
+    char buf[4096];
+    int fd = open(path, O_RDONLY);
+    long n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+    if (n < 0) {
+        printf("%s: %s\n", path, strerrorname_np(errno));
+        return;
+    }
+    buf[n] = 0;
+    for (long i = 0; i < n; i++)
+        if (buf[i] == 0) buf[i] = '|';
+    printf("%s: %s\n", path, buf);
+    close(fd);
+}
+
+int main(int argc, char **argv) {
+    char buf[200], path[100];
+    (void)argc;
+    show("/proc/self/comm");
+    show("/proc/sys/kernel/ostype");
+    show("/proc/self/nonexistent");
+    TRY(readlink("/proc/self", buf, sizeof buf) == sprintf(path, "%d", getpid()));
+    TRY(chdir("/tmp"));
+    long n = readlink("/proc/self/cwd", buf, sizeof buf);
+    printf("%.*s\n", (int)n, buf);
+    n = readlink("/proc/self/exe", buf, sizeof buf);
+    TRY(n > 0 && buf[0] == '/');
+    int p[2];
+    pipe(p);
+    sprintf(path, "/proc/self/fd/%d", p[0]);
+    n = readlink(path, buf, sizeof buf);
+    printf("%.6s\n", buf);
+    write(p[1], "through", 7);
+    int again = open(path, O_RDONLY | O_NONBLOCK);
+    TRY(read(again, buf, 100));
+    struct stat st;
+    TRY(stat(path, &st));
+    printf("%o\n", st.st_mode & S_IFMT);
+    int fd = open("/tmp/proc-deleted", O_CREAT | O_RDWR, 0600);
+    write(fd, "still here", 10);
+    unlink("/tmp/proc-deleted");
+    sprintf(path, "/proc/self/fd/%d", fd);
+    n = readlink(path, buf, sizeof buf);
+    printf("%.*s\n", (int)n, buf);
+    again = open(path, O_RDONLY);
+    TRY(read(again, buf, 100));
+    sprintf(path, "/proc/%d/stat", getpid());
+    FILE *f = fopen(path, "r");
+    int pid, ppid;
+    char name[50], state;
+    TRY(fscanf(f, "%d (%49[^)]) %c %d", &pid, name, &state, &ppid));
+    printf("%d %s %c %d\n", pid == getpid(), name, state, ppid == getppid());
+    f = fopen("/proc/self/maps", "r");
+    int stack = 0, heap = 0;
+    free(malloc(10));
+    while (fgets(buf, sizeof buf, f)) {
+        if (strstr(buf, "[stack]")) stack++;
+        if (strstr(buf, "[heap]")) heap++;
+    }
+    printf("%d %d\n", stack, heap);
+    f = fopen("/proc/self/status", "r");
+    while (fgets(buf, sizeof buf, f))
+        if (!strncmp(buf, "Uid:", 4) || !strncmp(buf, "Threads:", 8) || !strncmp(buf, "State:", 6)) printf("%s", buf);
+    TRY(open("/dev/null", O_RDWR) >= 0);
+    TRY(write(open("/dev/full", O_WRONLY), "x", 1));
+    TRY(read(open("/dev/zero", O_RDONLY), buf, 10));
+    TRY(read(open("/dev/urandom", O_RDONLY), buf, 10));
+    TRY(read(open("/dev/null", O_RDONLY), buf, 10));
+    fd = open("/dev/fd/1", O_WRONLY);
+    TRY(write(fd, "by /dev/fd\n", 11));
+    n = open("/proc/self/cmdline", O_RDONLY);
+    n = read(n, buf, sizeof buf);
+    TRY(n == (long)strlen(argv[0]) + 1);
+    TRY(mkdir("/proc/x", 0755));
+    TRY(access("/proc/1/stat", R_OK));
+    TRY(stat("/proc/999999", &st));
+    return 0;
+}
