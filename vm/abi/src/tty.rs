@@ -54,7 +54,7 @@ pub struct Termios {
 }
 
 impl Default for Termios {
-    /// A fresh terminal's settings (`tty_std_termios`), with UTF-8 erase as every login sets it today.
+    /// A fresh pseudo-terminal's settings (`tty_std_termios`).
     fn default() -> Self {
         let mut cc = [DISABLED; CONTROL_CHARACTERS];
         let set = [
@@ -74,9 +74,9 @@ impl Default for Termios {
         ];
         set.iter().for_each(|(index, value)| cc[*index] = *value);
         Self {
-            iflag: ICRNL | IXON | IUTF8,
+            iflag: ICRNL | IXON,
             oflag: OPOST | ONLCR,
-            cflag: B38400 | CS8 | CREAD | HUPCL,
+            cflag: B38400 | CS8 | CREAD,
             lflag: ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
             line: 0,
             cc,

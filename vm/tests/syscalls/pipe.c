@@ -15,7 +15,7 @@ int main(void) {
     int n = 0;
     TRY(ioctl(p[0], FIONREAD, &n));
     printf("%d %d\n", n, fcntl(p[0], F_GETPIPE_SZ));
-    TRY(read(p[0], buf, 4095));
+    TRY(read(p[0], buf, 8192));
     TRY(write(p[1], buf, 4096));
     TRY(write(p[1], buf, 5000));
     struct pollfd f[2] = {{p[0], POLLIN, 0}, {p[1], POLLOUT, 0}};

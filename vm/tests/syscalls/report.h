@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Descriptors left open by whoever started the program would change the numbers of its own.
+__attribute__((constructor)) static void close_inherited(void) { close_range(3, ~0u, 0); }
+
 // Prints what a call came to: its result, or the name of its error.
 static long report(const char *what, long result) {
     if (result < 0) printf("%s: %s\n", what, strerrorname_np(errno));

@@ -32,8 +32,10 @@ pub struct Pipe {
     /// Ends ever opened, so that an open that waits for the other side notices one that has come and gone.
     readers_ever: Cell<u64>,
     writers_ever: Cell<u64>,
-    /// Wakes whoever waits for either side.
-    queue: WaitQueue,
+    /// Woken when there is something to read, or nobody writes any more.
+    readable: WaitQueue,
+    /// Woken when there is room, or nobody reads any more.
+    writable: WaitQueue,
 }
 
 impl Default for Pipe {
@@ -41,7 +43,8 @@ impl Default for Pipe {
         let bytes = RefCell::default();
         let (readers, writers, readers_ever, writers_ever) = Default::default();
         let capacity = Cell::new(CAPACITY_BYTES);
-        Self { bytes, capacity, readers, writers, readers_ever, writers_ever, queue: WaitQueue::default() }
+        let (readable, writable) = Default::default();
+        Self { bytes, capacity, readers, writers, readers_ever, writers_ever, readable, writable }
     }
 }
 
@@ -50,8 +53,9 @@ impl Pipe {
     pub fn read(&self, kernel: &mut Kernel, to: &mut [u8]) -> Outcome<usize> {
         let mut bytes = self.bytes.borrow_mut();
         if bytes.is_empty() && !to.is_empty() {
-            return if self.writers.get() == 0 { Ok(0) } else { Err(self.queue.stop()) };
+            return if self.writers.get() == 0 { Ok(0) } else { Err(self.readable.stop()) };
         }
+        let was_full = self.capacity.get().saturating_sub(bytes.len()) < ATOMIC_BYTES;
         let len = to.len().min(bytes.len());
         let (front, back) = bytes.as_slices();
         let split = len.min(front.len());
@@ -59,8 +63,8 @@ impl Pipe {
         to[split..len].copy_from_slice(&back[..len - split]);
         bytes.drain(..len);
         drop(bytes);
-        if len > 0 {
-            kernel.wake(&self.queue);
+        if len > 0 && was_full {
+            kernel.wake(&self.writable);
         }
         Ok(len)
     }
@@ -75,11 +79,11 @@ impl Pipe {
         }
         let room = self.room();
         if room == 0 || (from.len() <= ATOMIC_BYTES && room < from.len()) {
-            return Err(self.queue.stop());
+            return Err(self.writable.stop());
         }
         let len = from.len().min(room);
         self.bytes.borrow_mut().extend(&from[..len]);
-        kernel.wake(&self.queue);
+        kernel.wake(&self.readable);
         Ok(len)
     }
 
@@ -87,13 +91,18 @@ impl Pipe {
     pub fn write_some(&self, kernel: &mut Kernel, from: &[u8]) -> Outcome<usize> {
         let room = self.room();
         if room == 0 && self.readers.get() > 0 && !from.is_empty() {
-            return Err(self.queue.stop());
+            return Err(self.writable.stop());
         }
         self.write(kernel, &from[..from.len().min(room)])
     }
 
     fn room(&self) -> usize {
         self.capacity.get().saturating_sub(self.bytes.borrow().len())
+    }
+
+    fn wake_both(&self, kernel: &mut Kernel) {
+        kernel.wake(&self.readable);
+        kernel.wake(&self.writable);
     }
 
     /// Bytes in it.
@@ -191,7 +200,11 @@ impl FileObject for PipeEnd {
             events |= if pipe.room() >= ATOMIC_BYTES { POLLOUT | POLLWRNORM } else { 0 };
             events |= if pipe.readers.get() == 0 { POLLERR } else { 0 };
         }
-        Readiness::on(&pipe.queue, events)
+        match (self.reads, self.writes) {
+            (true, false) => Readiness::on(&pipe.readable, events),
+            (false, true) => Readiness::on(&pipe.writable, events),
+            _ => Readiness::on(&pipe.readable, events).and(&pipe.writable),
+        }
     }
 
     fn ioctl(&self, _kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
@@ -203,7 +216,7 @@ impl FileObject for PipeEnd {
 
     fn release(&self, kernel: &mut Kernel, _file: &OpenFile) {
         // The count falls when this is dropped, before anyone who is woken can look.
-        kernel.wake(&self.pipe.queue);
+        self.pipe.wake_both(kernel);
     }
 }
 
@@ -253,7 +266,7 @@ impl Kernel {
                     return Err(Errno::ENXIO.into());
                 }
                 let end = PipeEnd::new(pipe.clone(), flags);
-                self.wake(&pipe.queue);
+                pipe.wake_both(self);
                 OpenFile::new(Rc::new(end), location, flags)
             }
         };
@@ -261,7 +274,8 @@ impl Kernel {
         if flags & O_NONBLOCK != 0 || flags & O_ACCMODE == O_RDWR || end.has_met_other_side() {
             return Ok(file);
         }
-        let stop = end.pipe.queue.stop();
+        let queue = if end.reads { &end.pipe.readable } else { &end.pipe.writable };
+        let stop = queue.stop();
         task.with_call(|call| call.opening = Some(file));
         Err(stop)
     }

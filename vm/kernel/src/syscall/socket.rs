@@ -41,8 +41,13 @@ fn check_kind(family: u32, kind: u32) -> Outcome<u32> {
     if family != AF_UNIX {
         return Err(Errno::EAFNOSUPPORT.into());
     }
-    let kind = kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if is_known_kind(kind) { Ok(kind) } else { Err(Errno::ESOCKTNOSUPPORT.into()) }
+    /// Types end here (`SOCK_MAX`).
+    const KINDS: u32 = 11;
+    match kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC) {
+        kind if is_known_kind(kind) => Ok(kind),
+        KINDS.. => Err(Errno::EINVAL.into()),
+        _ => Err(Errno::ESOCKTNOSUPPORT.into()),
+    }
 }
 
 fn open_socket(k: &mut Kernel, t: &Rc<Task>, socket: Rc<UnixSocket>, flags: u32) -> Rc<OpenFile> {
@@ -477,7 +482,7 @@ fn give_files(
     let head = Writer::new().u64(len as u64).u32(SOL_SOCKET).u32(SCM_RIGHTS);
     let bytes = fds.iter().fold(head, |writer, fd| writer.i32(*fd)).finish();
     t.mm()?.write_user(header.control, &bytes)?;
-    Ok(len)
+    Ok(len.next_multiple_of(8).min(header.control_len))
 }
 
 /// Several messages by one call: as many as go without waiting after the first.

@@ -19,8 +19,6 @@ pub struct Effects {
     pub echo: Vec<u8>,
     /// Signals for the foreground process group.
     pub signals: Vec<u32>,
-    /// Output that is still to be shown is to be dropped.
-    pub flush_output: bool,
 }
 
 /// Settings and buffers of one terminal.
@@ -102,7 +100,6 @@ impl Discipline {
     fn signal(&mut self, byte: u8, signal: u32, effects: &mut Effects) {
         if !self.local(NOFLSH) {
             self.flush_input();
-            effects.flush_output = true;
         }
         self.stopped = false;
         self.echo_byte(byte, effects);
@@ -193,13 +190,15 @@ impl Discipline {
                 return;
             }
             let before = self.width_of_edit();
+            // Going back over a tab leaves nothing to blank out.
+            let step: &[u8] = if self.edit[start] == b'\t' { b"\x08" } else { b"\x08 \x08" };
             self.edit.truncate(start);
             let width = before.saturating_sub(self.width_of_edit());
             if !self.local(ECHO) {
                 continue;
             }
             if self.local(ECHOE) {
-                effects.echo.extend(b"\x08 \x08".repeat(width));
+                effects.echo.extend(step.repeat(width));
                 self.column = self.column.saturating_sub(width);
             } else {
                 self.echo_byte(self.termios.cc[VERASE], effects);
@@ -382,6 +381,7 @@ mod tests {
     #[test]
     fn lines_are_edited_and_echoed() {
         let mut tty = Discipline::default();
+        tty.termios.iflag |= IUTF8;
         let effects = tty.input("aé\x7fb x\x17c\r".as_bytes());
         assert_eq!(effects.echo, "aé\x08 \x08b x\x08 \x08c\r\n".as_bytes());
         assert_eq!(read_line(&mut tty), b"ab c\n");
@@ -432,6 +432,6 @@ mod tests {
         let mut tty = Discipline::default();
         tty.output(b"$ ");
         let effects = tty.input(b"a\t\x7f");
-        assert_eq!(effects.echo, [b"a\t".to_vec(), b"\x08 \x08".repeat(5)].concat());
+        assert_eq!(effects.echo, [b"a\t".to_vec(), b"\x08".repeat(5)].concat());
     }
 }

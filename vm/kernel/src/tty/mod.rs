@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
-use abi::tty::{ICANON, TOSTOP, VMIN, VTIME};
+use abi::tty::{HUPCL, ICANON, IUTF8, TOSTOP, Termios, VMIN, VTIME};
 
 use crate::files::{FileObject, OpenFile, Readiness};
 use crate::kernel::Kernel;
@@ -93,7 +93,12 @@ impl Tty {
     /// The terminal the host shows.
     pub fn console() -> Rc<Self> {
         let window = WindowSize { rows: 24, columns: 80, pixels: (0, 0) };
-        Self::new(crate::files::device::number::TTY1, Screen::Console, window)
+        let tty = Self::new(crate::files::device::number::TTY1, Screen::Console, window);
+        // As Linux's own console: UTF-8, and a modem that is never there is to be hung up.
+        let termios = tty.discipline.borrow().termios;
+        let (iflag, cflag) = (termios.iflag | IUTF8, termios.cflag | HUPCL);
+        tty.discipline.borrow_mut().set_termios(Termios { iflag, cflag, ..termios });
+        tty
     }
 
     /// Room for output; `None` is any amount.
@@ -114,9 +119,6 @@ impl Kernel {
     }
 
     fn apply_effects(&mut self, tty: &Rc<Tty>, effects: Effects) {
-        if let (true, Screen::Pty(output)) = (effects.flush_output, &tty.screen) {
-            output.borrow_mut().clear();
-        }
         self.show(tty, &effects.echo);
         for signal in effects.signals {
             if tty.foreground.get() > 0 {

@@ -111,7 +111,9 @@ impl Machine {
         self.make_parents(to);
         self.copy(from, to);
         let needed = std::process::Command::new("ldd").arg(from).output().unwrap();
-        for library in String::from_utf8_lossy(&needed.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+        // The C library loads this one by itself when a thread is cancelled.
+        let needed = String::from_utf8_lossy(&needed.stdout) + " /lib/x86_64-linux-gnu/libgcc_s.so.1";
+        for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
             self.make_parents(library);
             self.copy(library, library);
         }

@@ -239,6 +239,18 @@ impl FileSystem for ProcFs {
         if only_size && Node::of(ino).is_some() { Ok(()) } else { Err(Errno::EPERM.into()) }
     }
 
+    fn create(&mut self, _dir: Ino, _name: &[u8], _new: &crate::vfs::NewFile<'_>) -> Outcome<Ino> {
+        Err(Errno::ENOENT.into())
+    }
+
+    fn unlink(&mut self, _dir: Ino, _name: &[u8]) -> Outcome<()> {
+        Err(Errno::EPERM.into())
+    }
+
+    fn remove_dir(&mut self, _dir: Ino, _name: &[u8]) -> Outcome<()> {
+        Err(Errno::EPERM.into())
+    }
+
     fn read(&mut self, _ino: Ino, _offset: u64, _to: &mut [u8]) -> Outcome<usize> {
         // Texts are made by open files, which have the kernel at hand.
         Err(Errno::EINVAL.into())
