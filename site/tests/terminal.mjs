@@ -36,7 +36,7 @@ export class TerminalPage {
   /** What the screen shows and has shown, wrapped lines joined, trailing blanks gone. */
   text() {
     return this.page.evaluate(() => {
-      const buffer = globalThis.terminal?.buffer.active;
+      const buffer = globalThis.terminal?.buffer?.active;
       if (!buffer) return "";
       let text = "";
       for (let y = 0; y < buffer.length; y += 1) {
