@@ -91,10 +91,10 @@ impl Kernel {
         if task.run_state.get() != RunState::Ready {
             return false;
         }
-        if self.has_signal(task) || task.saved_blocked.get().is_some() {
-            if let Err(Stop::Wait(wait)) = self.deliver_signals(task) {
-                self.sleep(task, wait);
-            }
+        if (self.has_signal(task) || task.saved_blocked.get().is_some())
+            && let Err(Stop::Wait(wait)) = self.deliver_signals(task)
+        {
+            self.sleep(task, wait);
         }
         task.run_state.get() == RunState::Ready
     }

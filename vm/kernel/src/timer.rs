@@ -12,6 +12,7 @@ use crate::signal::info::Detail;
 use crate::task::{Pid, Process, Tid};
 
 /// What happens then.
+#[allow(missing_docs)] // The fields say whom it concerns.
 pub enum TimerEvent {
     /// A sleeping task's deadline, if it is still in that sleep.
     Wake { tid: Tid, sleep: u64 },

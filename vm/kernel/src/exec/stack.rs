@@ -27,7 +27,7 @@ impl Arguments {
     pub fn check(&self, stack_limit_bytes: u64) -> Result<(), Errno> {
         let strings = || self.args.iter().chain(&self.env);
         let bytes: u64 = strings().map(|string| string.len() as u64 + 1 + 8).sum();
-        let limit = (stack_limit_bytes / 4).min(STRINGS_BYTES_MAX).max(32 * PAGE_SIZE);
+        let limit = (stack_limit_bytes / 4).clamp(32 * PAGE_SIZE, STRINGS_BYTES_MAX);
         if bytes > limit || strings().any(|string| string.len() >= STRING_BYTES_MAX) {
             return Err(Errno::E2BIG);
         }

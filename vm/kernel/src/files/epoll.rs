@@ -12,6 +12,9 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::wait::{QueueId, WaitQueue};
 
+/// Events and the data registered with them.
+type Reports = Vec<(u32, u64)>;
+
 /// How deep sets may contain each other.
 const NESTING_MAX: usize = 5;
 /// Bits of the events that say how rather than what.
@@ -89,7 +92,7 @@ impl Epoll {
     }
 
     /// Events to report, at most `max`, and where to wait for others. `take` makes them reported.
-    pub fn collect(&self, kernel: &Kernel, max: usize, take: bool) -> (Vec<(u32, u64)>, Vec<(QueueId, u64)>) {
+    pub fn collect(&self, kernel: &Kernel, max: usize, take: bool) -> (Reports, Vec<(QueueId, u64)>) {
         let interests = self.interests.borrow();
         let mut reports = Vec::new();
         let mut queues = vec![(self.changed.id(), self.changed.events())];

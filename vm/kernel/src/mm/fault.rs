@@ -12,6 +12,7 @@ use crate::vfs::Location;
 
 /// Why a page can't be accessed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The fields are those of siginfo_t.
 pub enum FaultError {
     /// The program gets a signal with this code.
     Signal { signal: u32, code: i32 },

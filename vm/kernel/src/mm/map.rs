@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, Errno>;
 /// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high.
 fn page_range(addr: u64, len: u64) -> Result<Range<u64>> {
     let len = page_align_up(len).ok_or(Errno::ENOMEM)?;
-    if addr % PAGE_SIZE != 0 || len == 0 {
+    if !addr.is_multiple_of(PAGE_SIZE) || len == 0 {
         return Err(Errno::EINVAL);
     }
     let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
@@ -122,7 +122,7 @@ impl Mm {
 
     /// `mprotect(2)`.
     pub fn protect(&self, addr: u64, len: u64, prot: u32) -> Result<()> {
-        if addr % PAGE_SIZE != 0 {
+        if !addr.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         if len == 0 {

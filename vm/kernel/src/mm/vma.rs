@@ -12,6 +12,7 @@ use crate::vfs::Location;
 
 /// What a mapping shows.
 #[derive(Clone)]
+#[allow(missing_docs)] // The fields are named in the variants' lines.
 pub enum Backing {
     /// Zeroes, private.
     Anonymous,
@@ -105,6 +106,7 @@ impl Vma {
     }
 
     /// Bytes in it.
+    #[allow(clippy::len_without_is_empty)] // None is.
     pub fn len(&self) -> u64 {
         self.end - self.start
     }

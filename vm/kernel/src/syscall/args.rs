@@ -67,7 +67,10 @@ impl Task {
         let mut strings = Vec::new();
         let mut bytes = 0;
         let mut at = addr;
-        while addr != 0 {
+        if addr == 0 {
+            return Ok(strings);
+        }
+        loop {
             let string = mm.read_u64(at)?;
             if string == 0 {
                 break;

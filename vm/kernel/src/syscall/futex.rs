@@ -23,7 +23,7 @@ pub(super) fn futex(
     value3: u32,
 ) -> Outcome<u64> {
     let command = operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-    if addr % 4 != 0 {
+    if !addr.is_multiple_of(4) {
         return Err(Errno::EINVAL.into());
     }
     let mm = t.mm()?;
@@ -47,7 +47,7 @@ pub(super) fn futex(
             Ok(u64::from(k.futex_wake(&mm, addr, value, bitset)))
         }
         FUTEX_REQUEUE | FUTEX_CMP_REQUEUE => {
-            if addr2 % 4 != 0 {
+            if !addr2.is_multiple_of(4) {
                 return Err(Errno::EINVAL.into());
             }
             if command == FUTEX_CMP_REQUEUE && mm.read_u32(addr)? != value3 {

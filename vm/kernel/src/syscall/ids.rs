@@ -122,7 +122,7 @@ pub(super) fn setreuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32, euid: u32) -> Ou
         let old = c.clone();
         let uid_ok = uid == UNCHANGED || uid == old.uid || uid == old.euid;
         let euid_ok = euid == UNCHANGED || [old.uid, old.euid, old.suid].contains(&euid);
-        if !privileged && !(uid_ok && euid_ok) {
+        if !(privileged || (uid_ok && euid_ok)) {
             return Err(Errno::EPERM.into());
         }
         if uid != UNCHANGED {
@@ -145,7 +145,7 @@ pub(super) fn setregid(_k: &mut Kernel, t: &Rc<Task>, gid: u32, egid: u32) -> Ou
         let old = c.clone();
         let gid_ok = gid == UNCHANGED || gid == old.gid || gid == old.egid;
         let egid_ok = egid == UNCHANGED || [old.gid, old.egid, old.sgid].contains(&egid);
-        if !privileged && !(gid_ok && egid_ok) {
+        if !(privileged || (gid_ok && egid_ok)) {
             return Err(Errno::EPERM.into());
         }
         if gid != UNCHANGED {

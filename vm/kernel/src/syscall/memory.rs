@@ -28,7 +28,7 @@ pub(super) fn mmap(
     fd: i32,
     offset: u64,
 ) -> Outcome<u64> {
-    if offset % PAGE_SIZE != 0 || offset.checked_add(len).is_none() {
+    if !offset.is_multiple_of(PAGE_SIZE) || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL.into());
     }
     let shared = match flags & MAP_TYPE {
@@ -136,7 +136,7 @@ pub(super) fn brk(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
 }
 
 pub(super) fn madvise(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, advice: u32) -> Outcome<u64> {
-    if addr % PAGE_SIZE != 0 {
+    if !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
     if len == 0 {
@@ -165,7 +165,7 @@ pub(super) fn madvise(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, advice
 
 pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u32) -> Outcome<u64> {
     let both = MS_SYNC | MS_ASYNC;
-    if addr % PAGE_SIZE != 0 || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
+    if !addr.is_multiple_of(PAGE_SIZE) || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
         return Err(Errno::EINVAL.into());
     }
     let end = addr.saturating_add(len).next_multiple_of(PAGE_SIZE).min(GUEST_TOP);
@@ -176,7 +176,7 @@ pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u3
 }
 
 pub(super) fn mincore(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, vector: u64) -> Outcome<u64> {
-    if addr % PAGE_SIZE != 0 {
+    if !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
     let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;

@@ -100,11 +100,6 @@ pub(super) fn getcpu(_k: &mut Kernel, t: &Rc<Task>, cpu: u64, node: u64) -> Outc
     Ok(0)
 }
 
-/// Calls that succeed and have nothing to do.
-pub(super) fn nothing(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
-    Ok(0)
-}
-
 /// Calls that only the superuser may make, and that this machine has no use for.
 pub(super) fn privileged(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
     let errno = if t.credentials().is_privileged() { Errno::ENOSYS } else { Errno::EPERM };
@@ -140,7 +135,7 @@ fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
 
 pub(super) fn sched_getaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
     task_of(k, t, tid)?;
-    if size < 8 || size % 8 != 0 {
+    if size < 8 || !size.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
     }
     t.mm()?.write_u64(mask, 1)?;

@@ -30,6 +30,7 @@ use process::{ENTRIES, Entry};
 
 /// What an inode stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The fields are what their types are named.
 pub enum Node {
     /// A file or directory about the machine: its index in [`machine::MACHINE`].
     Machine(u32),
