@@ -142,6 +142,7 @@ impl Kernel {
     /// Mounts what a running Linux always has: `/proc`, `/sys`, `/dev` with its nodes, `/dev/pts`, `/dev/shm`,
     /// `/run` and `/tmp`.
     pub fn mount_standard(&mut self) -> Outcome<()> {
+        self.set_file_time();
         crate::fs::mount_standard(self)
     }
 

@@ -32,6 +32,8 @@ pub struct Pipe {
     /// Ends ever opened, so that an open that waits for the other side notices one that has come and gone.
     readers_ever: Cell<u64>,
     writers_ever: Cell<u64>,
+    /// It has no path: opening it anew (`/dev/fd/N`) does not wait for the other side.
+    is_anonymous: Cell<bool>,
     /// Woken when there is something to read, or nobody writes any more.
     readable: WaitQueue,
     /// Woken when there is room, or nobody reads any more.
@@ -43,8 +45,8 @@ impl Default for Pipe {
         let bytes = RefCell::default();
         let (readers, writers, readers_ever, writers_ever) = Default::default();
         let capacity = Cell::new(CAPACITY_BYTES);
-        let (readable, writable) = Default::default();
-        Self { bytes, capacity, readers, writers, readers_ever, writers_ever, readable, writable }
+        let (is_anonymous, readable, writable) = Default::default();
+        Self { bytes, capacity, readers, writers, readers_ever, writers_ever, is_anonymous, readable, writable }
     }
 }
 
@@ -250,6 +252,7 @@ impl Kernel {
     pub fn make_pipe_for(&mut self, who: &crate::credentials::Credentials, flags: u32) -> (Rc<OpenFile>, Rc<OpenFile>) {
         let location = self.anonymous.numbered(&self.vfs, FileKind::Fifo, who, "pipe");
         let pipe = self.fifos.of(&location);
+        pipe.is_anonymous.set(true);
         let end =
             |access: u32| OpenFile::new(Rc::new(PipeEnd::new(pipe.clone(), access)), location.clone(), flags | access);
         (end(O_RDONLY), end(O_WRONLY))
@@ -272,7 +275,8 @@ impl Kernel {
             }
         };
         let Some(end) = file.object_as::<PipeEnd>() else { return Err(Errno::ENXIO.into()) };
-        if flags & O_NONBLOCK != 0 || flags & O_ACCMODE == O_RDWR || end.has_met_other_side() {
+        let never_waits = end.pipe.is_anonymous.get() || flags & O_NONBLOCK != 0 || flags & O_ACCMODE == O_RDWR;
+        if never_waits || end.has_met_other_side() {
             return Ok(file);
         }
         let queue = if end.reads { &end.pipe.readable } else { &end.pipe.writable };

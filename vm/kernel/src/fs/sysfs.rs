@@ -34,6 +34,7 @@ struct Node {
 /// The file system: nodes by inode, less one.
 pub struct SysFs {
     nodes: Vec<Node>,
+    now: Timestamp,
 }
 
 impl Default for SysFs {
@@ -45,7 +46,7 @@ impl Default for SysFs {
 impl SysFs {
     /// Builds the tree.
     pub fn new() -> Self {
-        let mut file_system = Self { nodes: vec![Node { name: "", parent: 0, text: None }] };
+        let mut file_system = Self { nodes: vec![Node { name: "", parent: 0, text: None }], now: Timestamp::default() };
         for (path, text) in FILES {
             let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
             let mut at = 0;
@@ -92,6 +93,10 @@ impl FileSystem for SysFs {
         ino(0)
     }
 
+    fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
     fn lookup(&mut self, dir: Ino, name: &[u8]) -> Outcome<Ino> {
         let (parent, _) = self.node(dir)?;
         let name = std::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
@@ -102,7 +107,7 @@ impl FileSystem for SysFs {
         let (_, node) = self.node(ino)?;
         let kind = kind(node);
         let (mode, links, size_bytes) = if kind == FileKind::Directory { (0o755, 2, 0) } else { (0o444, 1, 4096) };
-        let time = Timestamp::default();
+        let time = self.now;
         Ok(Attributes {
             ino,
             kind,
