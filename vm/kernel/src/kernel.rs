@@ -56,6 +56,8 @@ pub struct Kernel {
     pub(crate) boot_id: [u8; 16],
     /// Time no task could run, for `/proc/uptime`.
     pub(crate) idle_ns: u64,
+    /// Since when there has been nothing to run.
+    pub(crate) idle_since_ns: Option<u64>,
     /// Offset that `clock_settime` has put on the host's clock.
     pub(crate) realtime_shift_ns: i64,
     /// Log every system call.
@@ -100,6 +102,7 @@ impl Kernel {
             boot_ns,
             boot_id,
             idle_ns: 0,
+            idle_since_ns: None,
             realtime_shift_ns: 0,
             traces_calls: false,
             said: BTreeSet::new(),

@@ -37,11 +37,15 @@ pub enum Slice {
 impl Kernel {
     /// Runs tasks for about `budget` guest instructions, or until none can run.
     pub fn run_slice(&mut self, engine: &mut dyn Engine, budget: u64) -> Slice {
+        if let Some(since_ns) = self.idle_since_ns.take() {
+            self.idle_ns += self.host.monotonic_ns().saturating_sub(since_ns);
+        }
         let mut spent = 0;
         while spent < budget {
             self.fire_timers();
             let Some(tid) = self.ready.pop_front() else {
                 self.tell(engine);
+                self.idle_since_ns = Some(self.host.monotonic_ns());
                 return match self.tasks.tasks().is_empty() {
                     true => Slice::AllExited,
                     false => Slice::Idle { wake_at_ns: self.timers.next_ns() },

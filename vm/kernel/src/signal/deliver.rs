@@ -61,7 +61,9 @@ impl Kernel {
                 true
             }
             kind @ (DefaultAction::Terminate | DefaultAction::Core) => {
-                let core = kind == DefaultAction::Core;
+                // The bit says that a core was dumped, for which there must be leave.
+                let allowed = task.process.limits.borrow().soft(abi::process::RLIMIT_CORE) > 0;
+                let core = kind == DefaultAction::Core && allowed;
                 self.exit_process(&task.process, ExitStatus::Signal { signal, core });
                 true
             }

@@ -168,8 +168,8 @@ pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u3
     if !addr.is_multiple_of(PAGE_SIZE) || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
         return Err(Errno::EINVAL.into());
     }
-    let end = addr.saturating_add(len).next_multiple_of(PAGE_SIZE).min(GUEST_TOP);
-    if !t.mm()?.maps.borrow().covers(addr..end.max(addr)) {
+    let end = addr.saturating_add(len).min(GUEST_TOP).next_multiple_of(PAGE_SIZE);
+    if end < addr || !t.mm()?.maps.borrow().covers(addr..end) {
         return Err(Errno::ENOMEM.into());
     }
     k.shared.write_back().map(|()| 0)

@@ -97,8 +97,8 @@ impl Kernel {
     }
 
     fn walk_robust_list(&mut self, task: &Rc<Task>, mm: &Rc<Mm>, head: u64) -> Outcome<()> {
-        let offset = mm.read_u64(head + 8)?;
-        let pending = mm.read_u64(head + 16)?;
+        let offset = mm.read_u64(head.wrapping_add(8))?;
+        let pending = mm.read_u64(head.wrapping_add(16))?;
         let mut entry = mm.read_u64(head)?;
         for _ in 0..ROBUST_LIST_MAX {
             if entry & !1 == head {

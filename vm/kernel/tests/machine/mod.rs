@@ -127,6 +127,10 @@ impl Machine {
     }
 
     pub fn spawn(&mut self, argv: &[&str], stdio: Stdio) -> Pid {
+        self.try_spawn(argv, stdio).unwrap_or_else(|stop| panic!("{argv:?}: {stop:?}"))
+    }
+
+    pub fn try_spawn(&mut self, argv: &[&str], stdio: Stdio) -> kernel::stop::Outcome<Pid> {
         let request = SpawnRequest {
             argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             env: vec![b"PATH=/bin".to_vec(), b"LC_ALL=C".to_vec()],
@@ -134,7 +138,7 @@ impl Machine {
             user: String::new(),
             stdio,
         };
-        self.kernel.spawn(&request).unwrap_or_else(|stop| panic!("{argv:?}: {stop:?}"))
+        self.kernel.spawn(&request)
     }
 
     /// Runs until the first process ends, or nothing can ever happen again.
