@@ -85,6 +85,7 @@ impl Kernel {
         if let Err(stop) = self.execute(&task, &path, file, arguments) {
             self.tasks.remove_task(pid);
             self.tasks.remove_process(pid);
+            self.tasks.return_number(pid);
             return Err(stop);
         }
         match self.attach(&task, request.stdio) {

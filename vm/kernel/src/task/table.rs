@@ -41,6 +41,13 @@ impl TaskTable {
         Some(number)
     }
 
+    /// A number that came to nothing is the next one again.
+    pub fn return_number(&self, number: i32) {
+        if self.last.get() == number {
+            self.last.set(number - 1);
+        }
+    }
+
     /// The task that makes the call being answered.
     pub fn current(&self) -> Option<Rc<Task>> {
         self.current.borrow().clone()

@@ -1,12 +1,15 @@
 //! A machine in memory: a tmpfs with programs of this computer, the interpreter, a host that records.
 #![allow(dead_code, missing_docs)] // Each test file uses part of it.
 
+pub mod slow;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cpu::Interpreter;
 use kernel::fs::tmpfs::Tmpfs;
+use kernel::stop::Stop;
 use kernel::{ExitStatus, Host, Kernel, MemoryPool, Output, Pid, Slice, SpawnRequest, Stdio};
 use memory::HostMemory;
 
@@ -64,6 +67,8 @@ pub struct Machine {
     pub kernel: Kernel,
     pub engine: Interpreter,
     pub recorded: Rc<RefCell<Recorded>>,
+    /// Makes the root file system slow, once it is.
+    pub arrivals: Rc<slow::Arrivals>,
 }
 
 /// What a program came to.
@@ -79,12 +84,13 @@ impl Machine {
     pub fn new() -> Self {
         let recorded = Rc::<RefCell<Recorded>>::default();
         let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
-        let root = Tmpfs::new(1 << 30, 0o755);
+        let arrivals = Rc::<slow::Arrivals>::default();
+        let root = slow::Slow { inner: Tmpfs::new(1 << 30, 0o755), arrivals: arrivals.clone() };
         let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), Box::new(root), "tmpfs");
         kernel.mount_standard().unwrap();
         let start = Instant::now();
         let engine = Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
-        let mut machine = Self { kernel, engine, recorded };
+        let mut machine = Self { kernel, engine, recorded, arrivals };
         for directory in ["/bin", "/tmp", "/etc", "/lib64", "/lib", "/lib/x86_64-linux-gnu", "/root"] {
             machine.mkdir(directory);
         }
@@ -138,7 +144,12 @@ impl Machine {
             user: String::new(),
             stdio,
         };
-        self.kernel.spawn(&request)
+        loop {
+            match self.kernel.spawn(&request) {
+                Err(Stop::Wait(_)) => self.kernel.disk_arrived(),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Runs until the first process ends, or nothing can ever happen again.
@@ -147,6 +158,7 @@ impl Machine {
         let deadline = Instant::now() + Duration::from_secs(seconds_max);
         loop {
             assert!(Instant::now() < deadline, "{pid} runs too long; so far {:?}", String::from_utf8_lossy(&stdout));
+            let waits_before = self.arrivals.waits.get();
             let slice = self.kernel.run_slice(&mut self.engine, 5_000_000);
             stdout.extend(self.kernel.take_output(pid, Output::Stdout));
             stderr.extend(self.kernel.take_output(pid, Output::Stderr));
@@ -154,7 +166,11 @@ impl Machine {
                 let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
                 return Finished { status, stdout: text(stdout), stderr: text(stderr) };
             }
-            if let Slice::Idle { wake_at_ns } = slice {
+            let waits = self.arrivals.waits.get();
+            self.kernel.disk_arrived();
+            if let Slice::Idle { wake_at_ns } = slice
+                && waits == waits_before
+            {
                 assert!(wake_at_ns.is_some(), "{pid} waits for ever");
                 std::thread::sleep(Duration::from_micros(500));
             }
