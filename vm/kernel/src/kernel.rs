@@ -51,6 +51,8 @@ pub struct Kernel {
     pub(crate) forked_spaces: Vec<(SpaceId, Weak<Mm>)>,
     pub(crate) host_name: RefCell<Vec<u8>>,
     pub(crate) domain_name: RefCell<Vec<u8>>,
+    /// Guest memory in use beyond which a process is killed.
+    pub(crate) memory_limit_bytes: u64,
     pub(crate) boot_ns: u64,
     /// `/proc/sys/kernel/random/boot_id`.
     pub(crate) boot_id: [u8; 16],
@@ -60,6 +62,8 @@ pub struct Kernel {
     pub(crate) idle_since_ns: Option<u64>,
     /// Offset that `clock_settime` has put on the host's clock.
     pub(crate) realtime_shift_ns: i64,
+    /// Pages have been brought in since memory in use was last counted.
+    pub(crate) faulted: bool,
     /// Log every system call.
     pub traces_calls: bool,
     /// Things said once.
@@ -99,11 +103,13 @@ impl Kernel {
             forked_spaces: Vec::new(),
             host_name: RefCell::new(b"edgebox".to_vec()),
             domain_name: RefCell::new(b"(none)".to_vec()),
+            memory_limit_bytes: crate::oom::MEMORY_LIMIT_BYTES,
             boot_ns,
             boot_id,
             idle_ns: 0,
             idle_since_ns: None,
             realtime_shift_ns: 0,
+            faulted: false,
             traces_calls: false,
             said: BTreeSet::new(),
             context_switches: 0,

@@ -19,6 +19,7 @@
 //! | [`task`] | tasks, processes, their beginning and end |
 //! | [`credentials`] | on whose behalf a task acts |
 //! | [`mm`] | memory maps and page faults |
+//! | [`oom`] | what happens when memory runs out |
 //! | [`exec`] | starting programs |
 //! | [`signal`] | signals |
 //! | [`futex`] | sleeping on a word of memory |
@@ -37,6 +38,7 @@ pub mod host;
 pub mod hosted;
 pub mod kernel;
 pub mod mm;
+pub mod oom;
 pub mod sched;
 pub mod signal;
 pub mod stop;

@@ -17,6 +17,8 @@ use crate::wait::{QueueId, WaitQueue};
 const QUANTUM_INSTRUCTIONS: u64 = 400_000;
 /// What a system call counts for, so that a task that does little else has its turns cut too.
 const CALL_COST_INSTRUCTIONS: u64 = 400;
+/// What a page fault counts for: it bounds the memory that can be taken between two looks at how much there is.
+const FAULT_COST_INSTRUCTIONS: u64 = 100;
 /// First address that no 64-bit pointer of a program can hold.
 const CANONICAL_END: u64 = 1 << 47;
 
@@ -74,11 +76,14 @@ impl Kernel {
             let before = engine.instructions();
             let exit = self.run_program(engine, task, quantum - spent);
             spent += engine.instructions() - before + 1;
-            if exit == Exit::Syscall {
-                spent += CALL_COST_INSTRUCTIONS;
-            }
+            spent += match exit {
+                Exit::Syscall => CALL_COST_INSTRUCTIONS,
+                Exit::Fault(_) => FAULT_COST_INSTRUCTIONS,
+                _ => 0,
+            };
             self.handle_exit(task, exit);
         }
+        self.check_memory();
         self.tell(engine);
         let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
         task.cpu_time_ns.set(task.cpu_time_ns.get() + used_ns);
@@ -127,6 +132,7 @@ impl Kernel {
             Exit::Syscall => self.start_call(task),
             Exit::Interrupted => {}
             Exit::Fault(fault) => {
+                self.faulted = true;
                 let Ok(mm) = task.mm() else { return };
                 match mm.resolve(fault.addr, fault.access) {
                     Ok(()) => {}

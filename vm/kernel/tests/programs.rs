@@ -21,6 +21,17 @@ fn true_and_echo() {
 }
 
 #[test]
+fn the_biggest_process_is_killed_when_memory_runs_out() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/bin/bash");
+    install(&mut machine, "/usr/bin/tail");
+    machine.kernel.set_memory_limit(64 << 20);
+    let finished = machine.run(&["bash", "-c", "tail /dev/zero; echo $?; echo still here"], b"");
+    assert_eq!(finished.stdout, "137\nstill here\n", "{finished:?}");
+    assert!(machine.recorded.borrow().log.iter().any(|line| line.contains("(tail)")));
+}
+
+#[test]
 fn a_shell_with_pipelines() {
     let mut machine = Machine::new();
     for program in ["/bin/bash", "/bin/cat", "/usr/bin/sort", "/usr/bin/wc", "/bin/ls", "/usr/bin/seq", "/usr/bin/tr"] {

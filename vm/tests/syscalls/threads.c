@@ -30,6 +30,21 @@ static void *ping(void *arg) {
     return NULL;
 }
 
+static void noted(int signal) { (void)signal; }
+
+static void *poke(void *arg) {
+    usleep(20000);
+    pthread_kill((pthread_t)arg, SIGUSR1);
+    return NULL;
+}
+
+static void *post_later(void *arg) {
+    (void)arg;
+    usleep(20000);
+    sem_post(&sem);
+    return NULL;
+}
+
 static void *sleeper(void *arg) {
     (void)arg;
     sem_post(&sem);
@@ -57,6 +72,20 @@ int main(void) {
     TRY(pthread_cancel(t[0]));
     TRY(pthread_join(t[0], &result));
     printf("%d\n", result == PTHREAD_CANCELED);
+    // A wait that a handler interrupts leaves nothing behind.
+    struct sigaction action = {.sa_handler = noted};
+    sigaction(SIGUSR1, &action, NULL);
+    pthread_create(&t[0], NULL, poke, (void *)pthread_self());
+    TRY(sem_wait(&sem));
+    pthread_join(t[0], NULL);
+    sem_post(&sem);
+    TRY(sem_wait(&sem));
+    int value;
+    pthread_create(&t[0], NULL, post_later, NULL);
+    TRY(sem_wait(&sem));
+    pthread_join(t[0], NULL);
+    TRY(sem_getvalue(&sem, &value));
+    printf("%d\n", value);
     struct timespec soon;
     clock_gettime(CLOCK_REALTIME, &soon);
     soon.tv_nsec += 5000000;

@@ -113,7 +113,7 @@ fn size_option(text: &str) -> Option<u64> {
         b'k' | b'K' => (&text[..text.len() - 1], 1 << 10),
         b'm' | b'M' => (&text[..text.len() - 1], 1 << 20),
         b'g' | b'G' => (&text[..text.len() - 1], 1 << 30),
-        b'%' => (&text[..text.len() - 1], crate::syscall::system::MEMORY_BYTES / 100),
+        b'%' => (&text[..text.len() - 1], crate::oom::MEMORY_LIMIT_BYTES / 100),
         _ => (text, 1),
     };
     digits.parse::<u64>().ok()?.checked_mul(factor)

@@ -76,6 +76,7 @@ impl Kernel {
         let call = task.call.take();
         if let Some(call) = &call {
             finish_interrupted(task, call, action);
+            self.futex_cancel(task);
         }
         let blocked = task.saved_blocked.get().unwrap_or(task.blocked.get());
         let alt_stack = task.alt_stack.get();

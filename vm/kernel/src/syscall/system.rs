@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use abi::process::*;
 use abi::{Errno, Writer};
-use memory::PAGE_SIZE;
 
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::{Outcome, Wait};
@@ -14,8 +13,6 @@ use crate::task::Task;
 pub const RELEASE: &str = "6.1.0-edgebox";
 /// What `uname -v` says.
 pub const VERSION: &str = "#1 SMP PREEMPT edgebox";
-/// Memory that `/proc/meminfo` and `sysinfo` speak of.
-pub const MEMORY_BYTES: u64 = 4 << 30;
 const NAME_BYTES_MAX: usize = 64;
 /// Random bytes made in one go.
 const RANDOM_PIECE_BYTES: usize = 64 * 1024;
@@ -52,24 +49,10 @@ pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -
     Ok(0)
 }
 
-impl Kernel {
-    /// Bytes of guest memory in use.
-    pub fn used_memory_bytes(&self) -> u64 {
-        let mut spaces = Vec::new();
-        for mm in self.tasks.tasks().iter().filter_map(|task| task.mm().ok()) {
-            let space = mm.space.borrow();
-            spaces.push((space.id(), u64::from(space.present_pages()) * PAGE_SIZE));
-        }
-        spaces.sort();
-        spaces.dedup();
-        spaces.iter().map(|(_, bytes)| bytes).sum()
-    }
-}
-
 pub(super) fn sysinfo(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
-    let used = k.used_memory_bytes().min(MEMORY_BYTES);
+    let (total, used) = (k.memory_limit_bytes, k.used_memory_bytes().min(k.memory_limit_bytes));
     let head = Writer::new().u64(k.uptime_ns() / SECOND_NS).u64(0).u64(0).u64(0);
-    let head = head.u64(MEMORY_BYTES).u64(MEMORY_BYTES - used).u64(0).u64(0).u64(0).u64(0);
+    let head = head.u64(total).u64(total - used).u64(0).u64(0).u64(0).u64(0);
     let processes = k.tasks.tasks().len() as u16;
     let bytes = head.u16(processes).u16(0).u32(0).u64(0).u64(0).u32(1).pad_to(112).finish();
     t.mm()?.write_user(addr, &bytes).map(|()| 0)

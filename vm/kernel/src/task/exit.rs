@@ -45,6 +45,7 @@ impl Kernel {
     /// Ends one thread, whatever it is doing.
     pub(crate) fn end_task(&mut self, task: &Rc<Task>) {
         self.leave_queues(task);
+        self.futex_cancel(task);
         self.release_futexes(task);
         task.run_state.set(RunState::Dead);
         task.call.take();

@@ -6,7 +6,7 @@ use abi::time::USER_HZ;
 use super::Node;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
-use crate::syscall::system::{MEMORY_BYTES, RELEASE, VERSION};
+use crate::syscall::system::{RELEASE, VERSION};
 use crate::task::RunState;
 use crate::vfs::FileKind;
 
@@ -158,7 +158,7 @@ fn loadavg(kernel: &mut Kernel) -> String {
 }
 
 fn meminfo(kernel: &mut Kernel) -> String {
-    let total = MEMORY_BYTES / 1024;
+    let total = kernel.memory_limit_bytes / 1024;
     let used = kernel.used_memory_bytes() / 1024;
     let free = total.saturating_sub(used);
     let rows = [
