@@ -35,7 +35,7 @@ function openTerminal() {
   terminal.loadAddon(fit);
   terminal.loadAddon(new Unicode11Addon());
   terminal.unicode.activeVersion = '11';
-  terminal.open(document.getElementById('terminal'));
+  terminal.open(document.getElementById('screen'));
   fit.fit();
   // Ctrl-C is the guest's; Ctrl-Shift-C copies, as in other terminals.
   terminal.attachCustomKeyEventHandler((event) => {
@@ -51,6 +51,8 @@ function openTerminal() {
 
 async function main() {
   const { terminal, fit } = openTerminal();
+  // Both for embedders, tests and curious people at the console.
+  globalThis.terminal = terminal;
   const obstacle = Box.obstacle();
   if (obstacle) {
     say('This page can\'t run a machine.', 'broken');
@@ -71,14 +73,13 @@ async function main() {
     onHalted: () => say('The machine has shut down. Reload the page to start afresh.'),
     onLog: (line) => console.info(line),
   });
-  // For embedders, tests and curious people at the console.
   globalThis.box = box;
-  globalThis.terminal = terminal;
+
   const encoder = new TextEncoder();
   terminal.onData((text) => box.write(encoder.encode(text)));
   terminal.onBinary((text) => box.write(Uint8Array.from(text, (character) => character.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => box.resize(cols, rows));
-  new ResizeObserver(() => fit.fit()).observe(document.getElementById('terminal'));
+  new ResizeObserver(() => fit.fit()).observe(document.getElementById('screen'));
   await box.boot();
   terminal.focus();
 }

@@ -16,6 +16,8 @@ let machine;
 /** @type {ChunkFetcher} */
 let fetcher;
 let engineModule;
+/** The disk is mounted: the machine can run. */
+let mounted = false;
 let runMs = 0;
 let scheduled = false;
 let timer = 0;
@@ -33,7 +35,7 @@ turn.port1.onmessage = () => {
 };
 
 function wake() {
-  if (scheduled || !machine) return;
+  if (scheduled || !mounted) return;
   clearTimeout(timer);
   scheduled = true;
   turn.port2.postMessage(0);
@@ -45,7 +47,7 @@ function slice() {
   try {
     wait = machine.run(SLICE_MS);
   } catch (error) {
-    machine = undefined;
+    mounted = false;
     report({ event: 'trouble', kind: 'broken', text: `the engine stopped: ${error.message ?? error}` });
     return;
   }
@@ -130,6 +132,7 @@ const methods = {
     }, report);
     machine = new Machine(await manifest, host, columns, rows);
     await onceReady(() => machine.mount() || undefined);
+    mounted = true;
     return { command: machine.command() };
   },
 
@@ -168,7 +171,7 @@ const methods = {
 
 self.onmessage = async ({ data: { id, method, args } }) => {
   try {
-    if (!machine && method !== 'start') throw new Error('the machine is not running');
+    if (!mounted && method !== 'start') throw new Error('the machine is not running');
     report({ id, result: await methods[method](...args) });
   } catch (error) {
     report({ id, error: String(error.message ?? error) });
