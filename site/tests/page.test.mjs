@@ -51,7 +51,10 @@ test("a background job brought to the foreground and interrupted", async () => {
 test("a job stopped with Ctrl-Z and continued", async () => {
   const from = await terminal.length();
   await terminal.type("cat");
-  await terminal.press("Enter", "Control+z");
+  await terminal.press("Enter");
+  // Only once it runs: a shell that still edits its line reads what is typed ahead.
+  await terminal.waitUntilRunning(from);
+  await terminal.press("Control+z");
   await terminal.waitFor(/\[1\]\+\s+Stopped\s+cat/, from);
   await terminal.waitForPrompt(from);
   await terminal.type("fg");
@@ -67,15 +70,14 @@ test("a job stopped with Ctrl-Z and continued", async () => {
 test("vi edits and saves a file", async () => {
   await terminal.type("vi note.txt");
   await terminal.press("Enter");
-  await terminal.waitFor(/note\.txt.*\[New\]|~\n~/);
+  await terminal.waitFor(/"note\.txt" \[New/);
   await terminal.type("ifirst line");
   await terminal.press("Enter");
   await terminal.type("second line");
   await terminal.press("Escape");
   await terminal.type(":wq");
-  const from = 0;
   await terminal.press("Enter");
-  await terminal.waitForPrompt(from);
+  await terminal.waitForPrompt();
   assert.equal(await terminal.run("cat note.txt"), "first line\nsecond line");
 });
 
@@ -85,7 +87,7 @@ test("python3 with floats and unicode", async () => {
 });
 
 test("gcc hello.c && ./a.out", async () => {
-  await terminal.run("printf '#include <stdio.h>\\nint main(void){printf(\"hello %.3f\\\\n\", 2.0/3);}\\n' > hello.c");
+  await terminal.run("printf '#include <stdio.h>\\nint main(void){printf(\"hello %%.3f\\\\n\", 2.0/3);}\\n' > hello.c");
   assert.equal(await terminal.run("gcc hello.c && ./a.out"), "hello 0.667");
 });
 
@@ -116,10 +118,11 @@ test("a UTF-8 file name typed and listed", async () => {
   assert.equal(await terminal.run("ls names"), "é漢🙂");
   // A character erased is one character, not one byte.
   const from = await terminal.length();
-  await terminal.type("cat > /dev/null");
+  await terminal.type("cat");
   await terminal.press("Enter");
+  await terminal.waitUntilRunning(from);
   await terminal.page.keyboard.insertText("aé漢");
-  await terminal.waitFor(/aé漢$/, from);
+  await terminal.waitFor(/\naé漢$/, from);
   await terminal.press("Backspace", "Backspace");
   await terminal.waitFor(/\na$/, from);
   await terminal.press("Control+c");
@@ -129,7 +132,7 @@ test("a UTF-8 file name typed and listed", async () => {
 test("the page API: run, files, exit status", async () => {
   const outcome = await terminal.page.evaluate(async () => {
     const { box } = globalThis;
-    await box.putFile("/tmp/from-page", "one\ntwo\n", 0o600);
+    await box.putFile("/tmp/from-page", "one\ntwo\n", 0o644);
     const counted = await box.run(["/bin/sh", "-c", "wc -l < /tmp/from-page; echo oops >&2; exit 3"]);
     const fed = await box.run(["tr", "a-z", "A-Z"], { stdin: "shout", user: "user" });
     const killed = await box.run(["sh", "-c", "kill -TERM $$"]);

@@ -11,7 +11,7 @@ const FLAGS = [
 export const PROMPT = "user@edgebox:";
 
 /** How long anything may take: the machines that run tests are slow and busy. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 60_000;
 
 export async function openBrowser() {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
@@ -77,6 +77,15 @@ export class TerminalPage {
 
   async press(...keys) {
     for (const key of keys) await this.page.keyboard.press(key);
+  }
+
+  /** Waits until a `cat` that was just started copies what is typed. */
+  async waitUntilRunning(from) {
+    await this.waitFor(/cat$/, from);
+    await this.page.waitForTimeout(500);
+    await this.type("running");
+    await this.press("Enter");
+    await this.waitFor(/running\nrunning$/, from);
   }
 
   /** Types a command and Enter, waits for the next prompt, returns what was printed in between. */
