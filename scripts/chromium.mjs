@@ -171,7 +171,11 @@ try {
   await page.goto(`http://127.0.0.1:${server.address().port}/page/headless.html`);
   status = await run(page);
 } catch (error) {
-  process.stderr.write(`edgebox: ${error.message}\n`);
+  // Playwright's message holds a stack; its first line says what happened.
+  const [what] = error.message.replace(/^page\.evaluate: (Error: )?/, "").split("\n");
+  process.stderr.write(`edgebox: ${what}\n`);
+  if (what.includes("ENOENT")) status = 127;
+  else if (/: E[A-Z]+ \(/.test(what)) status = 126;
 } finally {
   await context.close();
   server.close();

@@ -4,6 +4,7 @@
 //! version is the one in `Cargo.lock`, which it has to be.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -65,7 +66,9 @@ impl WasmCrate {
     fn compile(&self, paths: &Paths) -> Result<PathBuf> {
         let arguments = ["build", "--locked", "--package", self.name, "--lib", "--target", TARGET];
         let target_dir = paths.build().join("target");
-        let cargo = Cmd::new("cargo").args(arguments).args(["--profile", self.profile]).dir(paths.root());
+        // Progress is for people; whoever reads a command's output wants that alone.
+        let quiet = if std::io::stderr().is_terminal() { None } else { Some("--quiet") };
+        let cargo = Cmd::new("cargo").args(arguments).args(quiet).args(["--profile", self.profile]).dir(paths.root());
         // A target directory of its own: the flags would make every other build start over.
         let cargo = cargo
             .env("CARGO_TARGET_DIR", &target_dir)

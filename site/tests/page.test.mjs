@@ -121,8 +121,8 @@ test("a UTF-8 file name typed and listed", async () => {
   await terminal.type("cat");
   await terminal.press("Enter");
   await terminal.waitUntilRunning(from);
-  await terminal.page.keyboard.insertText("aé漢");
-  await terminal.waitFor(/\naé漢$/, from);
+  await terminal.page.keyboard.insertText("aéü");
+  await terminal.waitFor(/\naéü$/, from);
   await terminal.press("Backspace", "Backspace");
   await terminal.waitFor(/\na$/, from);
   await terminal.press("Control+c");

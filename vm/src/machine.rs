@@ -108,7 +108,7 @@ impl Machine {
         let context = Context { root: &root, cwd: &root, credentials: &credentials, umask: 0o022 };
         let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
         for end in ends {
-            match vfs.mkdir(&context, At::cwd(path[..end].as_bytes()), 0o755) {
+            match vfs.mkdir(&context, At::cwd(&path.as_bytes()[..end]), 0o755) {
                 Ok(_) => {}
                 Err(stop) if stop.is(Errno::EEXIST) => {}
                 Err(stop) => return Err(stop),

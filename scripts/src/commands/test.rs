@@ -118,6 +118,7 @@ fn web(paths: &Paths) -> Result<Tally> {
     for test in &tests {
         command = command.path(test);
     }
+    let command = command.env("EDGEBOX_TOOL", std::env::current_exe()?);
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
     counted(&command.env("EDGEBOX_CHROMIUM", chromium))
 }

@@ -1,0 +1,82 @@
+// `edgebox vm`: the same commands natively and in Chromium, as a shell or a CI job would run them.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const tool = process.env.EDGEBOX_TOOL;
+
+/** Runs `edgebox vm OPTIONS -- COMMAND`. */
+function vm(options, command, { stdin = "", signal, whenSeen } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(tool, ["vm", ...options, "--", ...command]);
+    const output = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"]) {
+      child[stream].setEncoding("utf8").on("data", (text) => {
+        output[stream] += text;
+        if (signal && output.stdout.includes(whenSeen)) child.kill(signal);
+      });
+    }
+    child.stdin.end(stdin);
+    child.on("close", (status) => resolve({ status, ...output }));
+  });
+}
+
+for (const host of ["native", "chromium"]) {
+  const options = ["--host", host];
+
+  test(`${host}: streams and exit status pass through`, async () => {
+    const script = "tr a-z A-Z; echo problem >&2; exit 7";
+    const outcome = await vm(options, ["/bin/sh", "-c", script], { stdin: "from outside\n" });
+    assert.deepEqual(outcome, { status: 7, stdout: "FROM OUTSIDE\n", stderr: "problem\n" });
+  });
+
+  test(`${host}: environment, working directory, user`, async () => {
+    const settings = ["--env", "COLOUR=é漢🙂", "--cwd", "/usr/share", "--user", "root"];
+    const outcome = await vm([...options, ...settings], ["sh", "-c", "echo $COLOUR; pwd; id -un; echo $HOME"]);
+    assert.deepEqual(outcome, { status: 0, stdout: "é漢🙂\n/usr/share\nroot\n/root\n", stderr: "" });
+  });
+
+  test(`${host}: a signal ends a program with its status`, async () => {
+    const outcome = await vm(options, ["sh", "-c", "echo ready; while :; do sleep 1; done"], {
+      signal: "SIGTERM", whenSeen: "ready",
+    });
+    assert.equal(outcome.status, 128 + 15);
+  });
+
+  test(`${host}: a program that dereferences NULL`, async () => {
+    const outcome = await vm(options, ["python3", "-c", "import ctypes; ctypes.string_at(0)"]);
+    assert.equal(outcome.status, 128 + 11);
+  });
+
+  test(`${host}: a compiler and what it makes, from a directory of the host`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), "edgebox-bind-"));
+    try {
+      const source = '#include <math.h>\n#include <stdio.h>\nint main(void){printf("%.15Lf %g\\n", 2.0L/3, sqrt(2.0));}\n';
+      await writeFile(join(directory, "program.c"), source);
+      const script = "gcc -O1 /src/program.c -o /tmp/program -lm && /tmp/program";
+      const outcome = await vm([...options, "--bind", `${directory}:/src`, "--user", "root"], ["sh", "-c", script]);
+      assert.deepEqual(outcome, { status: 0, stdout: "0.666666666666667 1.41421\n", stderr: "" });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  test(`${host}: a command that does not exist`, async () => {
+    const outcome = await vm(options, ["/no/such/program"]);
+    assert.equal(outcome.status, 127);
+    assert.match(outcome.stderr, /\/no\/such\/program/);
+  });
+}
+
+test("native: what the guest writes into a bound directory is there", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "edgebox-bind-"));
+  try {
+    await vm(["--bind", `${directory}:/work`, "--user", "root"], ["sh", "-c", "echo written > /work/file"]);
+    assert.equal(await readFile(join(directory, "file"), "utf8"), "written\n");
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
