@@ -32,7 +32,7 @@ impl RandomCalls {
             1 => self.next(),
             2 | 3 => self.next() % 32,
             4 => 1 << (self.next() % 64),
-            5 => stack & !4095 | self.next() % 8192,
+            5 => (stack & !4095) | (self.next() % 8192),
             _ => stack.wrapping_sub(self.next() % 65536) & !7,
         }
     }
