@@ -25,7 +25,7 @@
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
 //! | [`futex`] | futexes |
-//! | [`socket`] | sockets |
+//! | [`socket`], [`message`] | sockets; sending and receiving |
 //! | [`system`] | the machine as a whole |
 
 // A call has up to six arguments, besides the kernel and the task.
@@ -40,6 +40,7 @@ pub mod futex;
 pub mod ids;
 pub mod limits;
 pub mod memory;
+pub mod message;
 pub mod path;
 pub mod poll;
 pub mod prctl;

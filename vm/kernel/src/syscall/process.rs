@@ -1,5 +1,6 @@
 //! Making, ending and waiting for processes.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use abi::file::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
@@ -76,6 +77,23 @@ fn start(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<u64> {
         Some(running) => Err(Wait::Vfork(running.vfork_done.id()).into()),
         None => Ok(child as u64),
     }
+}
+
+/// Stops sharing directories and descriptors with other tasks.
+pub(super) fn unshare(_k: &mut Kernel, t: &Rc<Task>, flags: u64) -> Outcome<u64> {
+    const HARMLESS: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    if flags & !HARMLESS != 0 {
+        return Err(Errno::EPERM.into());
+    }
+    if flags & CLONE_FS != 0 {
+        let own = t.fs_state();
+        *t.fs.borrow_mut() = Rc::new(RefCell::new(own));
+    }
+    if flags & CLONE_FILES != 0 {
+        let own = t.fd_table()?.borrow().clone();
+        *t.files.borrow_mut() = Some(Rc::new(RefCell::new(own)));
+    }
+    Ok(0)
 }
 
 pub(super) fn execve(k: &mut Kernel, t: &Rc<Task>, path: u64, args: u64, env: u64) -> Outcome<u64> {

@@ -110,10 +110,10 @@ pub const TABLE: &[Row] = table! {
     41 socket socket::socket, 3;
     42 connect socket::connect, 3;
     43 accept socket::accept, 3;
-    44 sendto socket::sendto, 6;
-    45 recvfrom socket::recvfrom, 6;
-    46 sendmsg socket::sendmsg, 3;
-    47 recvmsg socket::recvmsg, 3;
+    44 sendto message::sendto, 6;
+    45 recvfrom message::recvfrom, 6;
+    46 sendmsg message::sendmsg, 3;
+    47 recvmsg message::recvmsg, 3;
     48 shutdown socket::shutdown, 2;
     49 bind socket::bind, 3;
     50 listen socket::listen, 2;
@@ -270,6 +270,7 @@ pub const TABLE: &[Row] = table! {
     269 faccessat path::faccessat, 3;
     270 pselect6 poll::pselect6, 6;
     271 ppoll poll::ppoll, 5;
+    272 unshare process::unshare, 1 "no namespaces";
     273 set_robust_list futex::set_robust_list, 2;
     274 get_robust_list futex::get_robust_list, 3;
     275 splice transfer::splice, 6;
@@ -290,10 +291,10 @@ pub const TABLE: &[Row] = table! {
     295 preadv rw::preadv, 4;
     296 pwritev rw::pwritev, 4;
     297 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
-    299 recvmmsg socket::recvmmsg, 4;
+    299 recvmmsg message::recvmmsg, 4;
     302 prlimit64 limits::prlimit64, 4;
     306 syncfs rw::syncfs, 1;
-    307 sendmmsg socket::sendmmsg, 4;
+    307 sendmmsg message::sendmmsg, 4;
     309 getcpu system::getcpu, 2;
     316 renameat2 path::renameat2, 5;
     318 getrandom system::getrandom, 3;
