@@ -69,7 +69,7 @@ async function* filesBelow(host, guest) {
 async function bind(page, { host, guest }) {
   for await (const file of filesBelow(host, guest)) {
     if (file.directory) {
-      const made = await page.evaluate((path) => globalThis.box.run(["mkdir", "-p", path]), file.guest);
+      const made = await page.evaluate((path) => globalThis.box.run(["mkdir", "-p", path], { user: "root" }), file.guest);
       if (made.status !== 0) throw new Error(`--bind: ${made.stderr}`);
     } else {
       const data = (await readFile(file.host)).toString("base64");

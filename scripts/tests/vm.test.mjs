@@ -4,9 +4,12 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test as declare } from "node:test";
 
 const tool = process.env.EDGEBOX_TOOL;
+
+/** A test that hangs is a failed one. */
+const test = (name, body) => declare(name, { timeout: 120_000 }, body);
 
 /** Runs `edgebox vm OPTIONS -- COMMAND`. */
 function vm(options, command, { stdin = "", signal, whenSeen } = {}) {

@@ -1,6 +1,7 @@
 //! `edgebox vm`: one command in the machine, headless.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -196,8 +197,8 @@ fn chromium(paths: &Paths, args: &VmArgs) -> Result<i32> {
         "binds": binds, "stats": args.stats,
     });
     let command = node.script(&paths.root().join("scripts/chromium.mjs")).arg(&request.to_string());
-    let status = command.to_command().status().context("running node")?;
-    Ok(status.code().unwrap_or(1))
+    // In this process's place, so that signals and the terminal are node's.
+    Err(command.to_command().exec()).context("running node")
 }
 
 /// Packs a directory as an image of its own.
