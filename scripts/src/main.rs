@@ -48,6 +48,7 @@ enum Command {
     Image(commands::image::ImageArgs),
     Pack(commands::pack::PackArgs),
     Dev(commands::dev::DevArgs),
+    Bench(commands::bench::BenchArgs),
     Test(commands::test::TestArgs),
     Vm(commands::vm::VmArgs),
 }
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),
         Command::Dev(args) => commands::dev::run(&paths, args),
+        Command::Bench(args) => commands::bench::run(&paths, args),
         Command::Test(args) if commands::test::run(&paths, args) => Ok(()),
         Command::Test(_) => return ExitCode::FAILURE,
         Command::Vm(args) => match commands::vm::run(&paths, args) {

@@ -45,6 +45,11 @@ pub fn upload(paths: &Paths, node: &Node) -> Result<()> {
     fingerprint.write(&stamp)
 }
 
+/// A port nobody uses, so that a running `edgebox dev` is left alone.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
 /// Set by SIGINT, SIGTERM and SIGHUP once a server runs: it must be stopped, not left behind.
 static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

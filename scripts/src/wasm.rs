@@ -58,6 +58,8 @@ impl WasmCrate {
         fs::create_dir_all(out_dir)?;
         let mut bindgen = Bindgen::new();
         bindgen.input_path(&wasm).web(true)?.typescript(false).omit_default_module_path(true);
+        // Names of functions are a third of the module, and visitors have no use for them.
+        bindgen.remove_name_section(true).remove_producers_section(true);
         bindgen.reset_state_function(self.restarts).force_enable_abort_handler(self.restarts);
         bindgen.generate(out_dir).with_context(|| format!("generating bindings of {}", self.name))?;
         fingerprint.write(&stamp)

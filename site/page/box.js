@@ -81,7 +81,8 @@ export class Box {
    * @param {(bytes: Uint8Array) => void} [options.onConsole] gets the console's output
    * @param {(progress: object) => void} [options.onProgress] hears what is being loaded
    * @param {(trouble: {kind: string, text: string}) => void} [options.onTrouble] hears that the server can't be
-   *   reached (`unreachable`; the machine waits and goes on later) or that the machine can't go on (`broken`)
+   *   reached (`unreachable`; the machine waits and goes on later), that a part of the disk is lost (`disk`; programs
+   *   get I/O errors), or that the machine can't go on (`broken`)
    * @param {() => void} [options.onRecovered] hears that the server answers again
    * @param {() => void} [options.onHalted] hears that every process has ended
    * @param {(line: string) => void} [options.onLog] gets messages of the kernel layer

@@ -22,6 +22,13 @@ function describe({ stage, requests, bytes, waiting }) {
   return waiting > 0 ? `loading: ${loaded}` : `ready: ${loaded}`;
 }
 
+/** What to say of each kind of trouble, and how it looks. */
+const TROUBLE = {
+  unreachable: (text) => [`The server can't be reached (${text}). The machine waits and goes on when it is back.`, 'trouble'],
+  disk: (text) => [`A part of the disk can't be read: ${text}. Programs that need it fail.`, 'trouble'],
+  broken: (text) => [`The machine stopped: ${text}. Reload the page to start afresh.`, 'broken'],
+};
+
 function openTerminal() {
   const terminal = new Terminal({
     allowProposedApi: true,
@@ -66,9 +73,7 @@ async function main() {
     rows: terminal.rows,
     onConsole: (bytes) => terminal.write(bytes),
     onProgress: (progress) => { if (!status.className) say(describe(progress)); },
-    onTrouble: ({ kind, text }) => (kind === 'broken'
-      ? say(`The machine stopped: ${text}. Reload the page to start afresh.`, 'broken')
-      : say(`The server can't be reached (${text}). The machine waits and goes on when it is back.`, 'trouble')),
+    onTrouble: ({ kind, text }) => say(...TROUBLE[kind](text)),
     onRecovered: () => say('The server is back.'),
     onHalted: () => say('The machine has shut down. Reload the page to start afresh.'),
     onLog: (line) => console.info(line),

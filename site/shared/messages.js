@@ -22,14 +22,16 @@
  * - `output { pid, stream, bytes }`: of a spawned process; stream 1 or 2
  * - `exit { pid, status, signal }`: it ended with an exit status, or by a signal
  * - `progress { stage, requests, bytes, waiting }`: what has been loaded; stages are {@link Stage}
- * - `trouble { kind, text }`: `unreachable` (the machine waits), `broken` (it can't go on)
+ * - `trouble { kind, text }`: `unreachable` (the machine waits), `disk` (a part of the disk
+ *   is lost: programs get I/O errors), `broken` (it can't go on)
  * - `recovered`: the server answers again
  * - `log { line }`: a message of the kernel layer
  * - `halted`: every process has ended
  *
  * @typedef {'engine' | 'manifest' | 'disk'} Stage
- * @typedef {{ requests: number, wireBytes: number, chunks: number, chunkBytes: number, waiting: number,
- *   overlayBytes: number, instructions: number, runMs: number, engineBytes: number, guestPages: number }} Stats
+ * @typedef {{ requests: number, wireBytes: number, networkRequests: number, networkBytes: number, chunks: number,
+ *   chunkBytes: number, refetches: number, waiting: number, overlayBytes: number, instructions: number, runMs: number,
+ *   engineBytes: number }} Stats
  */
 
 /** Signals that callers name, by number on x86 Linux. */

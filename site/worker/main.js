@@ -11,6 +11,9 @@ const SLICE_MS = 8;
 /** Progress reports are at least this far apart, in milliseconds. */
 const PROGRESS_MS = 100;
 
+// The browser's account of requests keeps 250 unless told otherwise.
+performance.setResourceTimingBufferSize(100_000);
+
 /** @type {Machine} */
 let machine;
 /** @type {ChunkFetcher} */
@@ -74,6 +77,7 @@ const host = {
   processOutput: (pid, stream, bytes) => report({ event: 'output', pid, stream, bytes }),
   processExit: (pid, status, signal) => report({ event: 'exit', pid, status, signal }),
   log: (line) => report({ event: 'log', line }),
+  diskFailure: (text) => report({ event: 'trouble', kind: 'disk', text }),
   fetchChunk: (digest, refetch) => fetcher.fetch(digest, refetch),
 };
 
@@ -164,8 +168,17 @@ const methods = {
 
   stats() {
     const engine = JSON.parse(machine.stats());
-    const engineBytes = engineModule.memory.buffer.byteLength;
-    return { ...engine, requests: fetcher.requests, wireBytes: fetcher.wireBytes, runMs, engineBytes };
+    // What came over the network, caches not counted: the browser's own account of this worker's requests.
+    const sizes = performance.getEntriesByType('resource').map((entry) => entry.transferSize).filter((size) => size > 0);
+    return {
+      ...engine,
+      requests: fetcher.requests,
+      wireBytes: fetcher.wireBytes,
+      networkRequests: sizes.length,
+      networkBytes: sizes.reduce((sum, size) => sum + size, 0),
+      runMs,
+      engineBytes: engineModule.memory.buffer.byteLength,
+    };
   },
 };
 

@@ -7,19 +7,35 @@ use disk::{BlockDevice, BlockError, ChunkSource, Disk};
 use kernel::fs::ext2::{Ext2, MountError, Superblock};
 
 /// A disk with two owners: the file system above it and the host, which delivers chunks.
-pub struct SharedDisk<S>(pub Rc<RefCell<Disk<S>>>);
+pub struct SharedDisk<S> {
+    /// The disk.
+    pub disk: Rc<RefCell<Disk<S>>>,
+    /// Hears why bytes can't be had; the guest is told no more than `EIO`.
+    pub on_failure: Box<dyn Fn(&str)>,
+}
+
+impl<S> SharedDisk<S> {
+    fn heard<T>(&self, result: Result<T, BlockError>) -> Result<T, BlockError> {
+        if let Err(BlockError::Failed(why)) = &result {
+            (self.on_failure)(why);
+        }
+        result
+    }
+}
 
 impl<S: ChunkSource> BlockDevice for SharedDisk<S> {
     fn size_bytes(&self) -> u64 {
-        self.0.borrow().size_bytes()
+        self.disk.borrow().size_bytes()
     }
 
     fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
-        self.0.borrow_mut().read(offset, to)
+        let result = self.disk.borrow_mut().read(offset, to);
+        self.heard(result)
     }
 
     fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError> {
-        self.0.borrow_mut().write(offset, from)
+        let result = self.disk.borrow_mut().write(offset, from);
+        self.heard(result)
     }
 }
 

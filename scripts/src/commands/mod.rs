@@ -1,5 +1,6 @@
 //! The tool's subcommands, one module each.
 
+pub mod bench;
 pub mod dev;
 pub mod image;
 pub mod pack;

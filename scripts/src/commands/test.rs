@@ -1,7 +1,6 @@
 //! `edgebox test`: everything that can fail, in one run.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -109,7 +108,7 @@ fn rust(paths: &Paths) -> Result<Tally> {
 fn web(paths: &Paths) -> Result<Tally> {
     let chromium = tools::ensure_chromium()?;
     let node = server::build(paths)?;
-    let server = Server::start(&node, free_port()?, true)?;
+    let server = Server::start(&node, server::free_port()?, true)?;
     let mut tests = Vec::new();
     for directory in NODE_TEST_DIRECTORIES {
         collect_node_tests(&paths.root().join(directory), &mut tests)?;
@@ -121,11 +120,6 @@ fn web(paths: &Paths) -> Result<Tally> {
     let command = command.env("EDGEBOX_TOOL", std::env::current_exe()?);
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
     counted(&command.env("EDGEBOX_CHROMIUM", chromium))
-}
-
-/// A port nobody uses, so that a running `edgebox dev` is left alone.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn collect_node_tests(directory: &Path, tests: &mut Vec<PathBuf>) -> Result<()> {

@@ -80,7 +80,9 @@ impl Machine {
 
     fn make_machine(&mut self) -> Result<bool, JsError> {
         let callbacks = clone(&self.callbacks);
-        let device = Box::new(SharedDisk(self.disk.clone()));
+        let failures = clone(&self.callbacks);
+        let on_failure = Box::new(move |why: &str| failures.disk_failure(why));
+        let device = Box::new(SharedDisk { disk: self.disk.clone(), on_failure });
         let mounted = root::mount(device, &mut |line| callbacks.log(line)).map_err(|error| JsError::new(&error))?;
         let Some(root) = mounted else { return Ok(false) };
         let world = World { callbacks: clone(&self.callbacks) };

@@ -24,6 +24,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn log(this: &Callbacks, line: &str);
 
+    /// A part of the disk can't be had, and why.
+    #[wasm_bindgen(method, js_name = diskFailure)]
+    pub fn disk_failure(this: &Callbacks, why: &str);
+
     /// Starts fetching a chunk.
     #[wasm_bindgen(method, js_name = fetchChunk)]
     pub fn fetch_chunk(this: &Callbacks, digest: &str, refetch: bool);

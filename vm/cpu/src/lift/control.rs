@@ -106,12 +106,42 @@ impl Lifter<'_> {
 
     /// SETcc and CMOVcc.
     fn by_condition(&mut self) -> Option<Lifted> {
+        use Mnemonic as M;
         let condition = condition(self.inst.condition_code())?;
-        let name = format!("{:?}", self.mnemonic());
-        match () {
-            () if name.starts_with("Set") => Some(self.setcc(condition)),
-            () if name.starts_with("Cmov") => Some(self.cmov(condition)),
-            () => None,
+        match self.mnemonic() {
+            M::Seto
+            | M::Setno
+            | M::Setb
+            | M::Setae
+            | M::Sete
+            | M::Setne
+            | M::Setbe
+            | M::Seta
+            | M::Sets
+            | M::Setns
+            | M::Setp
+            | M::Setnp
+            | M::Setl
+            | M::Setge
+            | M::Setle
+            | M::Setg => Some(self.setcc(condition)),
+            M::Cmovo
+            | M::Cmovno
+            | M::Cmovb
+            | M::Cmovae
+            | M::Cmove
+            | M::Cmovne
+            | M::Cmovbe
+            | M::Cmova
+            | M::Cmovs
+            | M::Cmovns
+            | M::Cmovp
+            | M::Cmovnp
+            | M::Cmovl
+            | M::Cmovge
+            | M::Cmovle
+            | M::Cmovg => Some(self.cmov(condition)),
+            _ => None,
         }
     }
 
@@ -258,20 +288,14 @@ impl Lifter<'_> {
 
     /// Width of the count register of JCXZ and LOOP.
     fn count_width(&self) -> Width {
-        match self.mnemonic() {
-            Mnemonic::Jcxz => Width::W16,
-            Mnemonic::Jecxz => Width::W32,
-            Mnemonic::Jrcxz => Width::W64,
-            _ => {
-                let name = format!("{:?}", self.code());
-                if name.ends_with("RCX") {
-                    Width::W64
-                } else if name.ends_with("ECX") {
-                    Width::W32
-                } else {
-                    Width::W16
-                }
-            }
+        use iced_x86::Code::*;
+        match self.code() {
+            Jrcxz_rel8_16 | Jrcxz_rel8_64 | Loop_rel8_16_RCX | Loop_rel8_64_RCX | Loope_rel8_16_RCX
+            | Loope_rel8_64_RCX | Loopne_rel8_16_RCX | Loopne_rel8_64_RCX => Width::W64,
+            Jecxz_rel8_16 | Jecxz_rel8_32 | Jecxz_rel8_64 | Loop_rel8_16_ECX | Loop_rel8_32_ECX | Loop_rel8_64_ECX
+            | Loope_rel8_16_ECX | Loope_rel8_32_ECX | Loope_rel8_64_ECX | Loopne_rel8_16_ECX | Loopne_rel8_32_ECX
+            | Loopne_rel8_64_ECX => Width::W32,
+            _ => Width::W16,
         }
     }
 
