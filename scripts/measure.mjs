@@ -32,7 +32,7 @@ async function boot(terminal) {
     const look = () => {
       const buffer = globalThis.terminal?.buffer?.active;
       const line = buffer?.getLine(buffer.baseY + buffer.cursorY)?.translateToString(true) ?? "";
-      if (/\$$/.test(line)) resolve(performance.now());
+      if (/\$ *$/.test(line)) resolve(performance.now());
       else setTimeout(look, 5);
     };
     look();
