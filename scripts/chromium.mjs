@@ -3,10 +3,10 @@
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
 // one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, columns, rows, binds, stats }.
 import { createReadStream } from "node:fs";
-import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
+import { dirname, extname, join, normalize } from "node:path";
 
 import { chromium } from "playwright-core";
 
@@ -66,7 +66,9 @@ async function* filesBelow(host, guest) {
   for (const name of await readdir(host)) yield* filesBelow(join(host, name), `${guest}/${name}`);
 }
 
+/** Copies a directory into the guest; returns the guest's paths of its files. */
 async function bind(page, { host, guest }) {
+  const copied = [];
   for await (const file of filesBelow(host, guest)) {
     if (file.directory) {
       const made = await page.evaluate((path) => globalThis.box.run(["mkdir", "-p", path], { user: "root" }), file.guest);
@@ -77,8 +79,27 @@ async function bind(page, { host, guest }) {
         const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
         return globalThis.box.putFile(path, bytes, mode);
       }, [file.guest, data, file.mode]);
+      copied.push(file.guest);
     }
   }
+  return copied;
+}
+
+/** Copies back what the guest has changed in a bound directory: new and other bytes, and files that are gone. */
+async function copyBack(page, { host, guest }, copied) {
+  const found = await page.evaluate((path) => globalThis.box.run(["find", path, "-type", "f"], { user: "root" }), guest);
+  if (found.status !== 0) throw new Error(`--bind: looking for changes in ${guest}: ${found.stderr}`);
+  const present = found.stdout.split("\n").filter(Boolean);
+  const onHost = (path) => join(host, path.slice(guest.length));
+  for (const path of present) {
+    const text = await page.evaluate(async (file) => globalThis.encode(await globalThis.box.getFile(file)), path);
+    const bytes = Buffer.from(text, "base64");
+    const old = await readFile(onHost(path)).catch(() => null);
+    if (old?.equals(bytes)) continue;
+    await mkdir(dirname(onHost(path)), { recursive: true });
+    await writeFile(onHost(path), bytes);
+  }
+  for (const path of copied.filter((each) => !present.includes(each))) await rm(onHost(path));
 }
 
 /** Passes standard input on, piece by piece, each after the one before has been taken. */
@@ -124,7 +145,8 @@ async function run(page) {
       onTrouble: ({ text }) => globalThis.hostLog(text),
     });
   }, request);
-  for (const each of request.binds) await bind(page, each);
+  const copied = [];
+  for (const each of request.binds) copied.push(await bind(page, each));
   await page.evaluate(async ({ argv, env, cwd, user, tty }) => {
     const { box, send, decode } = globalThis;
     const options = {
@@ -153,6 +175,7 @@ async function run(page) {
     await globalThis.sent;
     return exit.status;
   });
+  for (const [index, each] of request.binds.entries()) await copyBack(page, each, copied[index]);
   if (request.stats) {
     const stats = await page.evaluate(() => globalThis.box.stats());
     process.stderr.write(`${JSON.stringify(stats)}\n`);

@@ -72,14 +72,18 @@ for (const host of ["native", "chromium"]) {
     assert.equal(outcome.status, 127);
     assert.match(outcome.stderr, /\/no\/such\/program/);
   });
-}
 
-test("native: what the guest writes into a bound directory is there", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "edgebox-bind-"));
-  try {
-    await vm(["--bind", `${directory}:/work`, "--user", "root"], ["sh", "-c", "echo written > /work/file"]);
-    assert.equal(await readFile(join(directory, "file"), "utf8"), "written\n");
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-});
+  test(`${host}: what the guest writes into a bound directory is there, and what it removes is gone`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), "edgebox-bind-"));
+    try {
+      await writeFile(join(directory, "old"), "to be removed\n");
+      const script = "rm /work/old; mkdir -p /work/sub; echo written > /work/sub/file";
+      const outcome = await vm([...options, "--bind", `${directory}:/work`, "--user", "root"], ["sh", "-c", script]);
+      assert.deepEqual(outcome, { status: 0, stdout: "", stderr: "" });
+      assert.equal(await readFile(join(directory, "sub/file"), "utf8"), "written\n");
+      await assert.rejects(readFile(join(directory, "old")), { code: "ENOENT" });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+}
