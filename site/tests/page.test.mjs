@@ -129,6 +129,21 @@ test("a UTF-8 file name typed and listed", async () => {
   await terminal.waitForPrompt(from);
 });
 
+test("text is copied and pasted", async () => {
+  await terminal.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await terminal.run("echo 'é漢🙂 copied'");
+  await terminal.page.evaluate(() => globalThis.terminal.selectAll());
+  await terminal.press("Control+Shift+C");
+  const copied = await terminal.page.evaluate(() => navigator.clipboard.readText());
+  assert.match(copied, /\né漢🙂 copied\n/);
+  await terminal.page.evaluate(() => navigator.clipboard.writeText("echo pasted-é漢🙂"));
+  const from = await terminal.length();
+  await terminal.press("Control+Shift+V");
+  await terminal.waitFor(/echo pasted-é漢🙂$/, from);
+  await terminal.press("Enter");
+  await terminal.waitFor(/\npasted-é漢🙂\n/, from);
+});
+
 test("the page API: run, files, exit status", async () => {
   const outcome = await terminal.page.evaluate(async () => {
     const { box } = globalThis;
