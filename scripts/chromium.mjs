@@ -1,7 +1,7 @@
 // Runs one command in a machine in headless Chromium: `edgebox vm --host chromium`.
 //
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
-// one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, columns, rows, binds, stats }.
+// one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, binds, stats }.
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -28,6 +28,9 @@ const FLAGS = [
 const INPUT_BYTES_MAX = 64 * 1024;
 
 const request = JSON.parse(process.argv[2]);
+// The guest's terminal is as large as ours.
+const { columns = 80, rows = 24 } = process.stdout;
+Object.assign(request, { columns, rows });
 
 /** Serves the site and the disk as the Worker would, minus the storage. */
 function serve() {

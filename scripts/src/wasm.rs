@@ -4,7 +4,6 @@
 //! version is the one in `Cargo.lock`, which it has to be.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -68,9 +67,9 @@ impl WasmCrate {
     fn compile(&self, paths: &Paths) -> Result<PathBuf> {
         let arguments = ["build", "--locked", "--package", self.name, "--lib", "--target", TARGET];
         let target_dir = paths.build().join("target");
-        // Progress is for people; whoever reads a command's output wants that alone.
-        let quiet = if std::io::stderr().is_terminal() { None } else { Some("--quiet") };
-        let cargo = Cmd::new("cargo").args(arguments).args(quiet).args(["--profile", self.profile]).dir(paths.root());
+        let _spinner = progress::spinner(&format!("compiling {} to WebAssembly", self.name));
+        let cargo =
+            Cmd::new("cargo").args(arguments).arg("--quiet").args(["--profile", self.profile]).dir(paths.root());
         // A target directory of its own: the flags would make every other build start over.
         let cargo = cargo
             .env("CARGO_TARGET_DIR", &target_dir)

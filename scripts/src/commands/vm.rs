@@ -193,7 +193,7 @@ fn chromium(paths: &Paths, args: &VmArgs) -> Result<i32> {
         args.binds.iter().map(|(host, guest)| serde_json::json!({"host": host, "guest": guest})).collect();
     let request = serde_json::json!({
         "site": paths.site(), "disk": paths.disk(), "chromium": browser, "image": image, "argv": args.command,
-        "env": env, "cwd": args.cwd, "user": args.user, "tty": runner::has_terminal(), "columns": 80, "rows": 24,
+        "env": env, "cwd": args.cwd, "user": args.user, "tty": runner::has_terminal(),
         "binds": binds, "stats": args.stats,
     });
     let command = node.script(&paths.root().join("scripts/chromium.mjs")).arg(&request.to_string());
