@@ -1,10 +1,11 @@
 // `edgebox vm`: the same commands natively and in Chromium, as a shell or a CI job would run them.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test as declare } from "node:test";
+import { promisify } from "node:util";
 
 const tool = process.env.EDGEBOX_TOOL;
 
@@ -87,3 +88,14 @@ for (const host of ["native", "chromium"]) {
     }
   });
 }
+
+test("native: a directory as the root file system", async () => {
+  const root = await mkdtemp(join(tmpdir(), "edgebox-root-"));
+  try {
+    await writeFile(join(root, "program.c"), "int main(void) { return 42; }\n");
+    await promisify(execFile)("gcc", ["-static", "-o", join(root, "program"), join(root, "program.c")]);
+    assert.deepEqual(await vm(["--root", root], ["/program"]), { status: 42, stdout: "", stderr: "" });
+  } finally {
+    await rm(root, { recursive: true });
+  }
+});

@@ -146,7 +146,10 @@ fn open_disk(paths: &Paths, args: &VmArgs) -> Result<(Box<dyn BlockDevice>, Imag
     if let Some(root) = &args.root {
         let image = raw_of_directory(paths, root)?;
         let config = ImageConfig { cmd: vec!["/bin/sh".into()], ..ImageConfig::default() };
-        return Ok((Box::new(RawDisk::open(&image)?), config));
+        let disk = RawDisk::open(&image)?;
+        // It lives as long as it is open.
+        std::fs::remove_file(&image)?;
+        return Ok((Box::new(disk), config));
     }
     let manifest = manifest(paths, &args.image)?;
     let disk = Disk::new(&manifest, DirectorySource::new(paths.disk()));
