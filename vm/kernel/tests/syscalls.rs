@@ -28,7 +28,15 @@ fn compile(name: &str, is_static: bool) -> PathBuf {
 /// Runs a program on this computer.
 fn run_here(program: &Path) -> Finished {
     use std::os::unix::process::ExitStatusExt;
-    let output = Command::new(program).stdin(Stdio::null()).current_dir("/tmp").output().unwrap();
+    // With every signal at its default: whoever runs the tests in the background has some ignored, and programs inherit
+    // that.
+    let output = Command::new("env")
+        .arg("--default-signal")
+        .arg(program)
+        .stdin(Stdio::null())
+        .current_dir("/tmp")
+        .output()
+        .unwrap();
     let status = match output.status.signal() {
         Some(signal) => ExitStatus::Signal { signal: signal as u32, core: output.status.core_dumped() },
         None => ExitStatus::Code(output.status.code().unwrap() as u8),

@@ -8,6 +8,13 @@ static char buf[200];
 // Prints bytes so that control characters show.
 static void show(const char *what, int fd) {
     long n = read(fd, buf, sizeof buf);
+    // Linux hands bytes from one side to the other in the background: what was written at once may come in parts.
+    struct pollfd more = {fd, POLLIN, 0};
+    while (n > 0 && n < (long)sizeof buf && poll(&more, 1, 100) == 1 && more.revents == POLLIN) {
+        long part = read(fd, buf + n, sizeof buf - n);
+        if (part <= 0) break;
+        n += part;
+    }
     printf("%s: ", what);
     if (n < 0) printf("%s", strerrorname_np(errno));
     for (long i = 0; i < n; i++) {
@@ -62,7 +69,7 @@ int main(void) {
     int n;
     type(m, "q");
     struct pollfd p = {s, POLLIN, 0};
-    TRY(poll(&p, 1, 0));
+    TRY(poll(&p, 1, 1000));
     TRY(ioctl(s, FIONREAD, &n));
     printf("%d\n", n);
     t.c_cc[VMIN] = 0;
