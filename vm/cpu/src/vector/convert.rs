@@ -1,6 +1,7 @@
 //! Between integers and floating point. Values that don't fit become the "integer indefinite", the most negative one.
 
 use std::array::from_fn;
+use std::cmp::Ordering;
 
 use super::{join, lanes};
 use crate::ir::Conversion;
@@ -45,61 +46,49 @@ fn narrow(value: f64, mxcsr: u32) -> f32 {
         let sign = ((bits >> 63) as u32) << 31;
         return f32::from_bits(sign | 0x7fc0_0000 | (bits >> 29) as u32 & 0x003f_ffff);
     }
-    directed(value as f32, value, mxcsr)
-}
-
-/// Corrects a value rounded to nearest for another rounding mode. `exact` is what was rounded.
-fn directed(nearest: f32, exact: f64, mxcsr: u32) -> f32 {
-    let wide = f64::from(nearest);
-    match mxcsr >> 13 & 3 {
-        1 if wide > exact => nearest.next_down(),
-        2 if wide < exact => nearest.next_up(),
-        3 if wide.abs() > exact.abs() => {
-            if nearest > 0.0 {
-                nearest.next_down()
-            } else {
-                nearest.next_up()
-            }
-        }
-        _ => nearest,
-    }
-}
-
-/// An integer as `f64`, rounded as MXCSR says.
-fn int_to_f64(value: i64, mxcsr: u32) -> f64 {
-    let nearest = value as f64;
-    let (wide, exact) = (nearest as i128, i128::from(value));
-    match mxcsr >> 13 & 3 {
-        1 if wide > exact => nearest.next_down(),
-        2 if wide < exact => nearest.next_up(),
-        3 if wide.abs() > exact.abs() => {
-            if value > 0 {
-                nearest.next_down()
-            } else {
-                nearest.next_up()
-            }
-        }
-        _ => nearest,
-    }
-}
-
-/// An integer as `f32`, rounded once.
-fn int_to_f32(value: i64, mxcsr: u32) -> f32 {
     let nearest = value as f32;
-    let (wide, exact) = (nearest as i128, i128::from(value));
-    match mxcsr >> 13 & 3 {
-        1 if wide > exact => nearest.next_down(),
-        2 if wide < exact => nearest.next_up(),
-        3 if wide.abs() > exact.abs() => {
-            if value > 0 {
-                nearest.next_down()
-            } else {
-                nearest.next_up()
-            }
-        }
-        _ => nearest,
+    match correction(f64::from(nearest).partial_cmp(&value), value < 0.0, mxcsr) {
+        Correction::Down => nearest.next_down(),
+        Correction::Up => nearest.next_up(),
+        Correction::None => nearest,
     }
 }
+
+/// What a value rounded to nearest needs in another rounding mode.
+enum Correction {
+    Down,
+    Up,
+    None,
+}
+
+/// `rounded` is how the value rounded to nearest compares with the exact one, whose sign is `is_negative`.
+fn correction(rounded: Option<Ordering>, is_negative: bool, mxcsr: u32) -> Correction {
+    let toward_zero = mxcsr >> 13 & 3 == 3;
+    let down = mxcsr >> 13 & 3 == 1 || toward_zero && !is_negative;
+    let up = mxcsr >> 13 & 3 == 2 || toward_zero && is_negative;
+    match rounded {
+        Some(Ordering::Greater) if down => Correction::Down,
+        Some(Ordering::Less) if up => Correction::Up,
+        _ => Correction::None,
+    }
+}
+
+/// An integer as floating point, rounded once, as MXCSR says.
+macro_rules! int_to_float {
+    ($name:ident, $ty:ty) => {
+        fn $name(value: i64, mxcsr: u32) -> $ty {
+            let nearest = value as $ty;
+            match correction((nearest as i128).partial_cmp(&i128::from(value)), value < 0, mxcsr) {
+                Correction::Down => nearest.next_down(),
+                Correction::Up => nearest.next_up(),
+                Correction::None => nearest,
+            }
+        }
+    };
+}
+
+int_to_float!(int_to_f32, f32);
+int_to_float!(int_to_f64, f64);
 
 /// Computes one conversion.
 pub fn eval(conversion: Conversion, a: u128, b: u128, mxcsr: u32) -> u128 {
