@@ -17,13 +17,47 @@ struct Slot {
     close_on_exec: bool,
 }
 
+/// Numbers a table has room for at first, as in Linux (`NR_OPEN_DEFAULT`); programs see it through `select`.
+const CAPACITY_FIRST: usize = 64;
+/// Larger tables have a power of two times this many numbers.
+const CAPACITY_STEP: usize = 128;
+
+/// Room for number `index`, in the steps in which Linux grows its tables.
+fn capacity_for(index: usize) -> usize {
+    match index {
+        0..CAPACITY_FIRST => CAPACITY_FIRST,
+        _ => (index / CAPACITY_STEP + 1).next_power_of_two() * CAPACITY_STEP,
+    }
+}
+
 /// Descriptors by number; tasks made with `CLONE_FILES` share one table.
-#[derive(Clone, Default)]
 pub struct FdTable {
+    /// As many as there is room for.
     slots: Vec<Option<Slot>>,
 }
 
+impl Default for FdTable {
+    fn default() -> Self {
+        Self { slots: vec![None; CAPACITY_FIRST] }
+    }
+}
+
+impl Clone for FdTable {
+    /// The copy has room for what is open only: numbers used earlier are forgotten.
+    fn clone(&self) -> Self {
+        let last = self.slots.iter().rposition(Option::is_some).unwrap_or(0);
+        let mut slots = self.slots[..=last].to_vec();
+        slots.resize(capacity_for(last), None);
+        Self { slots }
+    }
+}
+
 impl FdTable {
+    /// Numbers there is room for; `select` looks no further.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The file of a descriptor.
     pub fn get(&self, fd: i32) -> Outcome<Rc<OpenFile>> {
         Ok(self.slot(fd)?.file.clone())
@@ -65,7 +99,7 @@ impl FdTable {
 
     fn put(&mut self, index: usize, slot: Slot) -> Option<Slot> {
         if index >= self.slots.len() {
-            self.slots.resize(index + 1, None);
+            self.slots.resize(capacity_for(index), None);
         }
         self.slots[index].replace(slot)
     }

@@ -13,8 +13,6 @@ use crate::stop::{Outcome, Wait};
 use crate::task::{Restart, Task};
 
 const MILLI_NS: u64 = 1_000_000;
-/// Descriptors that `select` can name.
-const SELECT_FDS_MAX: usize = 1024;
 const READ_EVENTS: u32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
 const WRITE_EVENTS: u32 = POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR;
 const EXCEPT_EVENTS: u32 = POLLPRI;
@@ -162,7 +160,7 @@ pub(super) fn pselect6(
 }
 
 fn select_files(k: &mut Kernel, t: &Rc<Task>, count: i32, sets: [u64; 3], timeout_ns: Option<u64>) -> Outcome<u64> {
-    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?.min(SELECT_FDS_MAX);
+    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?.min(t.fd_table()?.borrow().capacity());
     let bytes = count.div_ceil(64) * 8;
     let mm = t.mm()?;
     let mut wanted = [vec![0; bytes], vec![0; bytes], vec![0; bytes]];
