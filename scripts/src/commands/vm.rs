@@ -73,7 +73,7 @@ pub enum HostKind {
 pub enum EngineKind {
     /// The interpreter.
     Interp,
-    /// Code generation; not built yet.
+    /// The interpreter, and hot code as WebAssembly.
     Jit,
 }
 
@@ -92,9 +92,6 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command; the result is its exit status.
 pub fn run(paths: &Paths, args: &VmArgs) -> Result<i32> {
-    if args.engine == EngineKind::Jit {
-        bail!("there is no JIT yet: use --engine interp");
-    }
     match args.host {
         HostKind::Native => native(paths, args),
         HostKind::Chromium => chromium(paths, args),
@@ -115,15 +112,26 @@ impl VmArgs {
 
 // ---- native ----
 
+fn engine(kind: EngineKind, start: Instant) -> Result<Box<dyn cpu::Engine>> {
+    let time_stamp = move || start.elapsed().as_nanos() as u64;
+    match kind {
+        EngineKind::Interp => Ok(Box::new(cpu::Interpreter::new(Box::new(time_stamp)))),
+        #[cfg(feature = "native-jit")]
+        EngineKind::Jit => vm::native::jit(time_stamp).map_err(anyhow::Error::msg),
+        #[cfg(not(feature = "native-jit"))]
+        EngineKind::Jit => bail!("this edgebox was built without its native JIT: build it with --features native-jit"),
+    }
+}
+
 fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
     let (device, config) = open_disk(paths, args)?;
     let Some(root) = root::mount(device, &mut |line| eprintln!("edgebox: {line}")).map_err(anyhow::Error::msg)? else {
         bail!("the disk does not answer");
     };
     let start = Instant::now();
-    let engine = cpu::Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
+    let engine = engine(args.engine, start)?;
     let (world, memories) = (Box::new(World::new(start)), Box::new(Memories::default()));
-    let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, Box::new(engine));
+    let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, engine);
     if let Err(stop) = machine.set_up() {
         bail!("setting the machine up: {stop:?}");
     }
