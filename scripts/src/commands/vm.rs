@@ -36,9 +36,9 @@ pub struct VmArgs {
     /// Where the machine runs.
     #[arg(long, value_enum, default_value_t = HostKind::Native)]
     pub host: HostKind,
-    /// What runs its instructions.
-    #[arg(long, value_enum, default_value_t = EngineKind::Interp)]
-    pub engine: EngineKind,
+    /// What runs its instructions; if not given, `jit` in Chromium and `interp` natively.
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineKind>,
     /// A variable for its environment.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub env: Vec<(String, String)>,
@@ -129,7 +129,7 @@ fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
         bail!("the disk does not answer");
     };
     let start = Instant::now();
-    let engine = engine(args.engine, start)?;
+    let engine = engine(args.engine.unwrap_or(EngineKind::Interp), start)?;
     let (world, memories) = (Box::new(World::new(start)), Box::new(Memories::default()));
     let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, engine);
     if let Err(stop) = machine.set_up() {
@@ -145,7 +145,8 @@ fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
     let status = runner::run(&mut machine, start, &args.program())?;
     if args.stats {
         let seconds = start.elapsed().as_secs_f64();
-        eprintln!("{{\"instructions\":{},\"runMs\":{:.1}}}", machine.instructions(), seconds * 1e3);
+        let counters: String = machine.counters().iter().map(|(name, count)| format!(",\"{name}\":{count}")).collect();
+        eprintln!("{{\"instructions\":{},\"runMs\":{:.1}{counters}}}", machine.instructions(), seconds * 1e3);
     }
     Ok(status)
 }
@@ -206,6 +207,7 @@ fn chromium(paths: &Paths, args: &VmArgs) -> Result<i32> {
         "site": paths.site(), "disk": paths.disk(), "chromium": browser, "image": image, "argv": args.command,
         "env": env, "cwd": args.cwd, "user": args.user, "tty": runner::has_terminal(),
         "binds": binds, "stats": args.stats,
+        "engine": if args.engine == Some(EngineKind::Interp) { "interp" } else { "jit" },
     });
     let command = node.script(&paths.root().join("scripts/chromium.mjs")).arg(&request.to_string());
     // In this process's place, so that signals and the terminal are node's.

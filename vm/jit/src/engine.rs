@@ -240,7 +240,6 @@ impl<H: CodeHost> Jit<H> {
             first_exit: self.exits.len() as u32,
         };
         let emitted = emit::emit(&region, settings, &mut self.table);
-        if std::env::var("JITDBG").is_ok() {std::fs::write("/tmp/r.wasm", &emitted.wasm).unwrap();}
         let module = match self.host.compile(&emitted.wasm) {
             Ok(module) => module,
             Err(_) => {
@@ -281,9 +280,12 @@ impl<H: CodeHost> Engine for Jit<H> {
         self.interpreter.enter(space);
         let budget = budget.min(i64::MAX as u64) as i64;
         let mut fuel = budget;
+        // Whether the block at rip is to be interpreted even if it is hot: it can't be compiled, or has just come back.
+        let mut must_interpret = false;
         let exit = loop {
             self.drop_stale(space);
-            if let Some(at) = self.compiled(cpu, space) {
+            let compiled = if must_interpret { None } else { self.compiled(cpu, space) };
+            if let Some(at) = compiled {
                 match self.run_compiled(at, cpu, space, &mut fuel) {
                     Back::Exit(exit) => break exit,
                     Back::Anywhere if fuel <= 0 => break Exit::Interrupted,
@@ -292,11 +294,13 @@ impl<H: CodeHost> Engine for Jit<H> {
                     Back::Interpret => self.drop_stale(space),
                 }
             }
-            if let Some(exit) = self.interpreter.run_cold(cpu, space, &mut fuel) {
+            must_interpret |= compiled.is_some();
+            if let Some(exit) = self.interpreter.run_cold(cpu, space, &mut fuel, must_interpret) {
                 break exit;
             }
             self.drop_stale(space);
             self.heat(cpu, space);
+            must_interpret = self.compiled(cpu, space).is_none();
         };
         self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);
         exit
@@ -314,5 +318,17 @@ impl<H: CodeHost> Engine for Jit<H> {
 
     fn instructions(&self) -> u64 {
         self.instructions
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let Stats { regions, wasm_bytes, guest_instructions, refused, entered, side_exits } = self.stats;
+        vec![
+            ("regions", regions),
+            ("wasmBytes", wasm_bytes),
+            ("compiledInstructions", guest_instructions),
+            ("refused", refused),
+            ("entered", entered),
+            ("sideExits", side_exits),
+        ]
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use memory::HostMemory;
 use wasm_encoder::{ExportKind, ExportSection, MemorySection};
 use wasmtime::{
-    Config, Engine, Func, Instance, LinearMemory, Memory, MemoryCreator, MemoryType, Module, Ref, RefType, Store, Table,
-    TableType, TypedFunc,
+    Config, Engine, Func, Instance, LinearMemory, Memory, MemoryCreator, MemoryType, Module, Ref, RefType, Store,
+    Table, TableType, TypedFunc,
 };
 
 use crate::area::Area;
@@ -135,9 +135,8 @@ impl Wasmtime {
         let none = Ref::Func(None);
         let table = Table::new(&mut store, TableType::new(RefType::FUNCREF, 0, None), none)?;
         let perform = Func::wrap(&mut store, |number: i32| running::perform(number as u32) as i32);
-        let status = Func::wrap(&mut store, |kind: i32, a: i64, b: i64| {
-            running::status(kind as u32, a as u64, b as u64) as i32
-        });
+        let status =
+            Func::wrap(&mut store, |kind: i32, a: i64, b: i64| running::status(kind as u32, a as u64, b as u64) as i32);
         let mut host = Self {
             store,
             lender,

@@ -52,9 +52,8 @@ pub extern "C" fn perform(number: u32) -> u32 {
     }
     // SAFETY: generated code runs within `with` only, which keeps all these pointers good; `run` holds no reference to
     // what they point at while generated code runs.
-    let (cpu, space, time_stamp, table) = unsafe {
-        (&mut *(*running).cpu, &mut *(*running).space, &*(*running).time_stamp, &*(*running).table)
-    };
+    let (cpu, space, time_stamp, table) =
+        unsafe { (&mut *(*running).cpu, &mut *(*running).space, &*(*running).time_stamp, &*(*running).table) };
     let Some(op) = table.get(number) else { return performed::TRAP };
     match (Context { cpu, space, time_stamp }).perform(&op) {
         Ok(()) if space.has_stale_code() => performed::STALE,

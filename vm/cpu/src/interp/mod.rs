@@ -44,10 +44,15 @@ impl Interpreter {
         Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0, last_indirect: (0, 0) }
     }
 
-    /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. The first
-    /// block runs even if it is hot.
-    fn interpret(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, fuel: &mut i64) -> Option<Exit> {
-        let (mut from, mut is_first) = (None, true);
+    /// See [`Self::run_cold`].
+    fn interpret(
+        &mut self,
+        cpu: &mut CpuState,
+        space: &mut AddressSpace,
+        fuel: &mut i64,
+        mut must_run: bool,
+    ) -> Option<Exit> {
+        let mut from = None;
         loop {
             let block = match self.block(cpu, space) {
                 Ok(block) => block,
@@ -56,10 +61,10 @@ impl Interpreter {
             if let Some(from) = from {
                 self.cache.link(from, block);
             }
-            if !is_first && self.cache.is_hot(block) {
+            if self.cache.is_hot(block) && !must_run {
                 return None;
             }
-            is_first = false;
+            must_run = false;
             match self.execute(block, cpu, space, fuel) {
                 Next::Block { link } => from = link,
                 Next::Hot => return None,
@@ -83,7 +88,7 @@ impl Engine for Interpreter {
         let mut fuel = budget;
         let exit = loop {
             // Nobody compiles here: what is hot is interpreted on.
-            if let Some(exit) = self.interpret(cpu, space, &mut fuel) {
+            if let Some(exit) = self.interpret(cpu, space, &mut fuel, true) {
                 break exit;
             }
         };

@@ -19,10 +19,16 @@ impl Interpreter {
         self.cache.enter(space);
     }
 
-    /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. The first
-    /// block runs even if it is hot.
-    pub fn run_cold(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, fuel: &mut i64) -> Option<Exit> {
-        self.interpret(cpu, space, fuel)
+    /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. With
+    /// `must_run` the first block runs even if it is hot.
+    pub fn run_cold(
+        &mut self,
+        cpu: &mut CpuState,
+        space: &mut AddressSpace,
+        fuel: &mut i64,
+        must_run: bool,
+    ) -> Option<Exit> {
+        self.interpret(cpu, space, fuel, must_run)
     }
 
     /// How often the block at an address has run, if there is one.

@@ -19,8 +19,8 @@ use rustc_apfloat::Float;
 use rustc_apfloat::ieee::X87DoubleExtended as Extended;
 
 use crate::exit::Exception;
-use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
 use crate::flags::order_status;
+use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
 use crate::helper::{Context, Trap};
 use crate::ir::slot;
 use crate::state::reg::RAX;

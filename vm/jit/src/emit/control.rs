@@ -62,7 +62,6 @@ impl Emitter<'_> {
                 self.exits.len() - 1
             }
         };
-        if std::env::var("JITDBG").is_ok() {eprintln!("exit {point:?}");}
         let number = self.settings.first_exit + number as u32;
         self.s().i32_const(number as i32);
         self.branch_to(Frame::Leave);
@@ -186,10 +185,13 @@ impl Emitter<'_> {
             return self.forward(target);
         }
         let labels: Vec<u32> = shape.targets.iter().map(|target| self.depth(Frame::Block(*target))).collect();
-        self.s().local_get(LABEL).br_table(labels[1..].iter().fold(vec![labels[0]], |mut all, label| {
-            all.push(*label);
-            all
-        }), labels[0]);
+        self.s().local_get(LABEL).br_table(
+            labels[1..].iter().fold(vec![labels[0]], |mut all, label| {
+                all.push(*label);
+                all
+            }),
+            labels[0],
+        );
     }
 
     fn forward(&mut self, to: NodeId) {

@@ -228,7 +228,15 @@ impl Emitter<'_> {
                 for (index, operand) in [a, b].into_iter().enumerate() {
                     self.float_operand(operand, width);
                     self.float_operand(operand, width);
-                    self.pick(narrow, |s| { s.f32_ne(); }, |s| { s.f64_ne(); });
+                    self.pick(
+                        narrow,
+                        |s| {
+                            s.f32_ne();
+                        },
+                        |s| {
+                            s.f64_ne();
+                        },
+                    );
                     if index == 1 {
                         self.s().i32_or();
                     }
@@ -249,10 +257,26 @@ impl Emitter<'_> {
             _ => {
                 self.float_operand(a, width);
                 self.float_operand(b, width);
-                self.pick(narrow, |s| { s.f32_lt(); }, |s| { s.f64_lt(); });
+                self.pick(
+                    narrow,
+                    |s| {
+                        s.f32_lt();
+                    },
+                    |s| {
+                        s.f64_lt();
+                    },
+                );
                 self.float_operand(a, width);
                 self.float_operand(b, width);
-                self.pick(narrow, |s| { s.f32_gt(); }, |s| { s.f64_gt(); });
+                self.pick(
+                    narrow,
+                    |s| {
+                        s.f32_gt();
+                    },
+                    |s| {
+                        s.f64_gt();
+                    },
+                );
                 self.s().i32_or().i32_eqz();
             }
         }

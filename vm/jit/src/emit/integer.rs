@@ -361,7 +361,15 @@ impl Emitter<'_> {
         self.get32(RAX);
         self.s().i64_extend_i32_u().i64_or().local_set(n);
         self.get32(divisor);
-        self.pick(signed, |s| { s.i64_extend_i32_s(); }, |s| { s.i64_extend_i32_u(); });
+        self.pick(
+            signed,
+            |s| {
+                s.i64_extend_i32_s();
+            },
+            |s| {
+                s.i64_extend_i32_u();
+            },
+        );
         self.s().local_tee(d).i64_eqz();
         if signed {
             // The one quotient of 64 bits that overflows.
@@ -369,7 +377,15 @@ impl Emitter<'_> {
         }
         self.side_exit_if();
         self.s().local_get(n).local_get(d);
-        self.pick(signed, |s| { s.i64_div_s(); }, |s| { s.i64_div_u(); });
+        self.pick(
+            signed,
+            |s| {
+                s.i64_div_s();
+            },
+            |s| {
+                s.i64_div_u();
+            },
+        );
         self.s().local_tee(q).local_get(q);
         if signed {
             self.s().i64_extend32_s();
@@ -405,7 +421,15 @@ impl Emitter<'_> {
         self.s().if_(wasm_encoder::BlockType::Empty);
         self.frames.push(super::control::Frame::Arm);
         self.s().local_get(n).local_get(d);
-        self.pick(signed, |s| { s.i64_div_s(); }, |s| { s.i64_div_u(); });
+        self.pick(
+            signed,
+            |s| {
+                s.i64_div_s();
+            },
+            |s| {
+                s.i64_div_u();
+            },
+        );
         self.set(RAX);
         self.s().local_get(n);
         self.get(RAX);

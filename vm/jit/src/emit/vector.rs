@@ -244,12 +244,28 @@ impl Emitter<'_> {
     /// Pushes a vector's low lane.
     fn low_lane(&mut self, shape: Shape, slot: VSlot) {
         self.vget(slot);
-        self.pick(shape == Shape::Scalar32, |s| { s.f32x4_extract_lane(0); }, |s| { s.f64x2_extract_lane(0); });
+        self.pick(
+            shape == Shape::Scalar32,
+            |s| {
+                s.f32x4_extract_lane(0);
+            },
+            |s| {
+                s.f64x2_extract_lane(0);
+            },
+        );
     }
 
     /// Pops a number into the low lane of the vector below it.
     fn merge_low(&mut self, shape: Shape) {
-        self.pick(shape == Shape::Scalar32, |s| { s.f32x4_replace_lane(0); }, |s| { s.f64x2_replace_lane(0); });
+        self.pick(
+            shape == Shape::Scalar32,
+            |s| {
+                s.f32x4_replace_lane(0);
+            },
+            |s| {
+                s.f64x2_replace_lane(0);
+            },
+        );
     }
 
     /// An operation of `b`, whose other lanes come from `a` if it is scalar.
@@ -283,7 +299,15 @@ impl Emitter<'_> {
             (false, false) => self.s().f64x2_pmax(),
         };
         if is_scalar {
-            self.pick(is_single, |s| { s.f32x4_extract_lane(0); }, |s| { s.f64x2_extract_lane(0); });
+            self.pick(
+                is_single,
+                |s| {
+                    s.f32x4_extract_lane(0);
+                },
+                |s| {
+                    s.f64x2_extract_lane(0);
+                },
+            );
             self.merge_low(shape);
         }
         self.vset(o.dst);
@@ -324,7 +348,15 @@ impl Emitter<'_> {
             for operand in [o.a, o.b] {
                 self.vget(operand);
                 self.vget(operand);
-                self.pick(is_single, |s| { s.f32x4_ne(); }, |s| { s.f64x2_ne(); });
+                self.pick(
+                    is_single,
+                    |s| {
+                        s.f32x4_ne();
+                    },
+                    |s| {
+                        s.f64x2_ne();
+                    },
+                );
             }
             self.s().v128_or();
         } else {
@@ -380,10 +412,10 @@ impl Emitter<'_> {
             C::MergeI64ToF64 => self.merged(o, |s| {
                 s.i64x2_extract_lane(0).f64_convert_i64_s().f64x2_replace_lane(0);
             }),
-            C::F32ToI32 | C::F32ToI32Truncated => self.to_integer(o, true, false, conversion == C::F32ToI32),
-            C::F32ToI64 | C::F32ToI64Truncated => self.to_integer(o, true, true, conversion == C::F32ToI64),
-            C::F64ToI32 | C::F64ToI32Truncated => self.to_integer(o, false, false, conversion == C::F64ToI32),
-            C::F64ToI64 | C::F64ToI64Truncated => self.to_integer(o, false, true, conversion == C::F64ToI64),
+            C::F32ToI32 | C::F32ToI32Truncated => self.integral(o, true, false, conversion == C::F32ToI32),
+            C::F32ToI64 | C::F32ToI64Truncated => self.integral(o, true, true, conversion == C::F32ToI64),
+            C::F64ToI32 | C::F64ToI32Truncated => self.integral(o, false, false, conversion == C::F64ToI32),
+            C::F64ToI64 | C::F64ToI64Truncated => self.integral(o, false, true, conversion == C::F64ToI64),
             C::F32x4ToI32x4Truncated => self.packed_to_integers(o),
             _ => return false,
         }
@@ -406,7 +438,7 @@ impl Emitter<'_> {
 
     /// The low number as an integer in the low lane, the rest 0. What does not fit becomes the most negative integer:
     /// WebAssembly's saturating conversion gives that for numbers too low, so only too high ones and NaN remain.
-    fn to_integer(&mut self, o: Operands, from_single: bool, to_64: bool, round: bool) {
+    fn integral(&mut self, o: Operands, from_single: bool, to_64: bool, round: bool) {
         // Every f32 is an f64.
         let value = self.locals.take(ValType::F64);
         self.s().v128_const(0);

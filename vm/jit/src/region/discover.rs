@@ -101,12 +101,11 @@ pub fn discover(source: &dyn Source, head: u64, mode: Mode) -> Option<Region> {
     let all: Vec<(Block, Box<[u8]>)> = std::iter::once(first).chain(blocks.into_values()).collect();
     let index: BTreeMap<u64, NodeId> = all.iter().enumerate().map(|(index, (block, _))| (block.rip, index)).collect();
     let edge = |rip: &u64| index.get(rip).map_or(Edge::Out(*rip), |node| Edge::To(*node));
-    let entries = std::iter::once(0).chain(entries.iter().filter_map(|rip| index.get(rip).copied()).filter(|n| *n != 0));
+    let entries =
+        std::iter::once(0).chain(entries.iter().filter_map(|rip| index.get(rip).copied()).filter(|n| *n != 0));
     let entries = entries.collect();
     let pieces = all.iter().map(|(block, bytes)| (block.rip, bytes.clone())).collect();
-    let nodes = all
-        .into_iter()
-        .map(|(block, _)| Node { edges: block.exits.iter().map(edge).collect(), block })
-        .collect();
+    let nodes =
+        all.into_iter().map(|(block, _)| Node { edges: block.exits.iter().map(edge).collect(), block }).collect();
     Some(Region { mode, nodes, entries, pieces })
 }
