@@ -5,7 +5,7 @@ use cpu::ir::{Fork, Op};
 use wasm_encoder::{BlockType, BranchHint, ValType};
 
 use super::locals::{FUEL, LABEL};
-use super::{Emitter, ExitPoint, TYPE_REGION};
+use super::{Emitter, ExitPoint, Facts, TYPE_REGION};
 use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, offset};
 use crate::region::{Edge, NodeId};
 
@@ -89,7 +89,7 @@ impl Emitter<'_> {
         self.frames.push(Frame::Dispatch);
         self.s().block(BlockType::Empty);
         self.frames.push(Frame::Go);
-        self.subtree(self.dispatcher());
+        self.subtree(self.dispatcher(), false);
         self.frames.pop();
         self.s().end();
         self.go();
@@ -148,8 +148,8 @@ impl Emitter<'_> {
 
     // ---- the walk over the dominator tree ----
 
-    /// Emits a node with everything it dominates.
-    fn subtree(&mut self, node: NodeId) {
+    /// Emits a node with everything it dominates. It `inherits` what is known where the branch to it is.
+    fn subtree(&mut self, node: NodeId, inherits: bool) {
         let is_dispatcher = node == self.dispatcher();
         let is_loop = self.shape.is_header[node] && !is_dispatcher;
         if is_loop {
@@ -165,12 +165,13 @@ impl Emitter<'_> {
         if is_dispatcher {
             self.dispatch();
         } else {
-            self.node(node);
+            self.node(node, inherits && !is_loop);
         }
         for merge in merges {
             self.frames.pop();
             self.s().end();
-            self.subtree(merge);
+            self.unpaid = 0;
+            self.subtree(merge, false);
         }
         if is_loop {
             self.frames.pop();
@@ -196,23 +197,42 @@ impl Emitter<'_> {
 
     fn forward(&mut self, to: NodeId) {
         if self.shape.is_merge[to] {
+            self.pay();
             self.branch_to(Frame::Block(to));
-        } else {
-            self.subtree(to);
+            return;
         }
+        if self.shape.is_header[to] {
+            self.pay();
+        }
+        let (facts, unpaid) = (self.facts.clone(), self.unpaid);
+        self.subtree(to, true);
+        (self.facts, self.unpaid) = (facts, unpaid);
     }
 
-    fn node(&mut self, node: NodeId) {
+    fn node(&mut self, node: NodeId, inherits: bool) {
         let region = self.region;
         let block = &region.nodes[node].block;
         if self.shape.is_header[node] {
             self.check_fuel(block.rip);
         }
-        let count = block.marks.len() as i32;
-        self.s().local_get(FUEL).i32_const(count).i32_sub().local_set(FUEL);
+        if !inherits {
+            self.facts = Facts::new(self.kinds[node]);
+            self.unpaid = 0;
+        }
+        self.unpaid += block.marks.len() as i32;
+        let groups = self.groups();
         self.operations(node);
         let last = block.ops.last().expect("a block ends with an exit");
         self.terminator(node, last);
+        self.release_accesses(groups);
+    }
+
+    /// Reduces the fuel by the instructions on the way here.
+    fn pay(&mut self) {
+        let unpaid = self.unpaid;
+        if unpaid != 0 {
+            self.s().local_get(FUEL).i32_const(unpaid).i32_sub().local_set(FUEL);
+        }
     }
 
     fn check_fuel(&mut self, rip: u64) {
@@ -226,8 +246,6 @@ impl Emitter<'_> {
     fn operations(&mut self, node: NodeId) {
         let region = self.region;
         let block = &region.nodes[node].block;
-        self.kind = self.kinds[node];
-        (self.is_bool, self.is_narrow) = (0, 0);
         self.plan_accesses(&block.ops[..]);
         let mut marks = block.marks.iter().peekable();
         for (index, op) in block.ops.iter().enumerate() {
@@ -238,10 +256,9 @@ impl Emitter<'_> {
             }
             if index + 1 < block.ops.len() {
                 self.operation(index, op);
-                self.kind = self.kind.after(op);
+                self.facts.kind = self.facts.kind.after(op);
             }
         }
-        self.release_accesses();
     }
 
     /// Leaves before the instruction at `rip` if the one before has changed code.
@@ -268,6 +285,13 @@ impl Emitter<'_> {
                 let next = self.next;
                 self.get(src);
                 self.s().local_set(next);
+                for guard in &self.region.nodes[node].guards {
+                    self.s().local_get(next).i64_const(guard.rip as i64).i64_eq().if_(BlockType::Empty);
+                    self.frames.push(Frame::Arm);
+                    self.enter(node, guard.to);
+                    self.end_if();
+                }
+                self.pay();
                 self.branch_to(Frame::Go);
             }
             Op::BranchEq32(f) => self.fork(node, f, |e| {
@@ -323,6 +347,7 @@ impl Emitter<'_> {
             Op::BranchFlags { condition, exit } => self.fork_flags(node, condition, exit),
             Op::Syscall => {
                 let rip = self.rip;
+                self.pay();
                 self.leave(ExitPoint::Syscall { rip });
             }
             Op::Interrupt { .. } | Op::Raise { .. } => {
@@ -357,21 +382,30 @@ impl Emitter<'_> {
 
     /// Takes an exit of a node.
     fn follow(&mut self, node: NodeId, exit: u32) {
-        let region = self.region;
-        match region.nodes[node].edges[exit as usize] {
+        match self.region.nodes[node].edges[exit as usize] {
             Edge::Out(rip) => {
                 let next = self.next;
                 self.s().i64_const(rip as i64).local_set(next);
+                self.pay();
                 self.branch_to(Frame::Go);
             }
-            Edge::To(to) if self.shape.rerouted.contains(&(node, to)) => {
-                let label = self.shape.label(to).expect("a rerouted branch leads to one of the dispatcher's targets");
-                self.check_fuel(region.nodes[to].block.rip);
-                self.s().i32_const(label as i32).local_set(LABEL);
-                self.branch_to(Frame::Dispatch);
-            }
-            Edge::To(to) if self.shape.is_backward(node, to) => self.branch_to(Frame::Loop(to)),
-            Edge::To(to) => self.forward(to),
+            Edge::To(to) => self.enter(node, to),
+        }
+    }
+
+    /// From one node to another.
+    fn enter(&mut self, from: NodeId, to: NodeId) {
+        if self.shape.rerouted.contains(&(from, to)) {
+            let label = self.shape.label(to).expect("a rerouted branch leads to one of the dispatcher's targets");
+            self.pay();
+            self.check_fuel(self.region.nodes[to].block.rip);
+            self.s().i32_const(label as i32).local_set(LABEL);
+            self.branch_to(Frame::Dispatch);
+        } else if self.shape.is_backward(from, to) {
+            self.pay();
+            self.branch_to(Frame::Loop(to));
+        } else {
+            self.forward(to);
         }
     }
 }

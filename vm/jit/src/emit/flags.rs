@@ -43,7 +43,7 @@ impl Emitter<'_> {
 
     /// Pushes the status flags as RFLAGS has them, an i32.
     pub(super) fn status(&mut self) {
-        if self.kind == Kind::Known(FlagKind::BITS) {
+        if self.facts.kind == Kind::Known(FlagKind::BITS) {
             self.get32(slot::FLAG_A);
             self.s().i32_const(cpu::rflags::STATUS as i32).i32_and();
         } else {
@@ -54,7 +54,7 @@ impl Emitter<'_> {
     /// Pushes 1 if the condition holds, else 0, an i32.
     pub(super) fn condition(&mut self, condition: Condition) {
         let class = condition as u8 >> 1;
-        let done = self.kind.known().is_some_and(|kind| self.direct(kind, class));
+        let done = self.facts.kind.known().is_some_and(|kind| self.direct(kind, class));
         if !done {
             self.status();
             self.of_bits(class);

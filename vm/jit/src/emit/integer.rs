@@ -120,16 +120,16 @@ impl Emitter<'_> {
                 self.set(dst);
             }
             Op::Move(o) => {
-                let (narrow, bool) = (self.is_narrow >> o.src.0 & 1, self.is_bool >> o.src.0 & 1);
+                let (narrow, bool) = (self.facts.is_narrow >> o.src.0 & 1, self.facts.is_bool >> o.src.0 & 1);
                 self.get(o.src);
                 self.set(o.dst);
-                self.is_narrow |= narrow << o.dst.0;
-                self.is_bool |= bool << o.dst.0;
+                self.facts.is_narrow |= narrow << o.dst.0;
+                self.facts.is_bool |= bool << o.dst.0;
             }
             Op::Zext8(o) => self.masked(o, 0xff),
             Op::Zext16(o) => self.masked(o, 0xffff),
             Op::Zext32(o) => {
-                if self.is_narrow >> o.src.0 & 1 != 0 {
+                if self.facts.is_narrow >> o.src.0 & 1 != 0 {
                     self.get(o.src);
                     self.set_narrow(o.dst);
                 } else {
@@ -155,10 +155,10 @@ impl Emitter<'_> {
             Op::InsertHigh8(o) => self.insert(o, 0xff, 8),
             Op::Insert16(o) => self.insert(o, 0xffff, 0),
             Op::MoveIf { dst, src, condition } => {
-                let narrow = self.is_narrow >> src.0 & self.is_narrow >> dst.0 & 1;
+                let narrow = self.facts.is_narrow >> src.0 & self.facts.is_narrow >> dst.0 & 1;
                 self.get(src);
                 self.get(dst);
-                if self.is_bool >> condition.0 & 1 != 0 {
+                if self.facts.is_bool >> condition.0 & 1 != 0 {
                     self.get32(condition);
                 } else {
                     self.get(condition);
@@ -166,7 +166,7 @@ impl Emitter<'_> {
                 }
                 self.s().select();
                 self.set(dst);
-                self.is_narrow |= narrow << dst.0;
+                self.facts.is_narrow |= narrow << dst.0;
             }
             _ => return false,
         }
@@ -181,7 +181,7 @@ impl Emitter<'_> {
 
     /// Replaces bits of the destination by the source's low ones.
     fn insert(&mut self, o: Unary, mask: i64, at: i64) {
-        let narrow = self.is_narrow >> o.dst.0 & 1;
+        let narrow = self.facts.is_narrow >> o.dst.0 & 1;
         self.get(o.dst);
         self.s().i64_const(!(mask << at)).i64_and();
         self.get(o.src);
@@ -191,7 +191,7 @@ impl Emitter<'_> {
         }
         self.s().i64_or();
         self.set(o.dst);
-        self.is_narrow |= narrow << o.dst.0;
+        self.facts.is_narrow |= narrow << o.dst.0;
     }
 
     fn arithmetic(&mut self, op: &Op) -> bool {

@@ -18,9 +18,13 @@ use super::{Emitter, GUEST};
 /// Most bytes from a group's first to its last: more than this could lie on three pages.
 const GROUP_BYTES_MAX: i64 = 4096;
 
+/// What an address is made of: the numbers of its base's and index's values, and the shift.
+type Key = (u32, u32, u8);
+
 /// Accesses whose addresses differ by constants.
 #[derive(Clone, Debug)]
 struct Group {
+    key: Key,
     /// Displacements of the first byte and past the last, from the group's anchor.
     start: i64,
     end: i64,
@@ -39,11 +43,19 @@ struct Access {
     at: i64,
 }
 
-/// The accesses of the block at hand, by index of their operations.
-#[derive(Default)]
+/// What is known about addresses at a place in the code: handed on from a block to those that only it leads to.
+#[derive(Clone)]
 pub(super) struct Accesses {
+    values: Values,
     groups: Vec<Group>,
+    /// The accesses of the block at hand, by index of their operations.
     by_op: HashMap<usize, Access>,
+}
+
+impl Default for Accesses {
+    fn default() -> Self {
+        Self { values: Values::new(), groups: Vec::new(), by_op: HashMap::new() }
+    }
 }
 
 /// What a slot holds: the value with a number, plus a constant.
@@ -53,7 +65,8 @@ struct Value {
     plus: i64,
 }
 
-/// Follows what slots hold through a block.
+/// Follows what slots hold.
+#[derive(Clone)]
 struct Values {
     slots: [Value; SLOT_COUNT],
     next: u32,
@@ -119,37 +132,45 @@ fn guest(offset: i64) -> MemArg {
 }
 
 impl Emitter<'_> {
-    /// Sorts a block's accesses into groups.
+    /// Sorts a block's accesses into groups: those checked before where they cover them, otherwise new ones.
     pub(super) fn plan_accesses(&mut self, ops: &[Op]) {
-        let mut values = Values::new();
-        let mut open: HashMap<(u32, u32, u8), usize> = HashMap::new();
-        let mut plan = Accesses::default();
+        let Accesses { values, groups, by_op } = &mut self.facts.accesses;
+        by_op.clear();
+        let old = groups.len();
         for (index, op) in ops.iter().enumerate() {
             if let Some((addr, bytes, writes)) = access_of(op) {
                 let (base, scaled) = (values.of(addr.base), values.of(addr.index));
                 let at = base.plus.wrapping_add(scaled.plus << addr.shift).wrapping_add(addr.disp.into());
                 let key = (base.number, scaled.number, addr.shift);
-                let group = open.get(&key).copied().filter(|group| plan.groups[*group].admits(at, bytes));
-                let group = group.unwrap_or_else(|| {
-                    plan.groups.push(Group { start: at, end: at + bytes, writes, base: None, aligned: 0 });
-                    plan.groups.len() - 1
+                let checked =
+                    groups[..old].iter().rposition(|group| group.key == key && group.covers(at, bytes, writes));
+                let open = || groups[old..].iter().rposition(|group| group.key == key && group.admits(at, bytes));
+                let group = checked.or_else(|| open().map(|at| at + old)).unwrap_or_else(|| {
+                    groups.push(Group { key, start: at, end: at + bytes, writes, base: None, aligned: 0 });
+                    groups.len() - 1
                 });
-                open.insert(key, group);
-                plan.groups[group].add(at, bytes, writes);
-                plan.by_op.insert(index, Access { group, at });
+                if group >= old {
+                    groups[group].add(at, bytes, writes);
+                }
+                by_op.insert(index, Access { group, at });
             }
             values.after(op);
         }
-        self.accesses = plan;
     }
 
-    /// Gives the block's temporaries back.
-    pub(super) fn release_accesses(&mut self) {
-        for group in std::mem::take(&mut self.accesses).groups {
+    /// Gives the temporaries of groups after the first `keep` back.
+    pub(super) fn release_accesses(&mut self, keep: usize) {
+        let count = self.facts.accesses.groups.len();
+        for group in self.facts.accesses.groups.split_off(keep.min(count)) {
             if let Some(local) = group.base {
                 self.locals.give(ValType::I32, local);
             }
         }
+    }
+
+    /// How many groups there are.
+    pub(super) fn groups(&self) -> usize {
+        self.facts.accesses.groups.len()
     }
 
     /// Pushes an operand's address, an i64.
@@ -179,13 +200,13 @@ impl Emitter<'_> {
 
     /// Makes sure the access may happen; returns the local and the offset that make up its host address.
     fn checked(&mut self, index: usize, addr: Addr) -> (u32, MemArg) {
-        let access = self.accesses.by_op[&index];
-        let group = self.accesses.groups[access.group].clone();
+        let access = self.facts.accesses.by_op[&index];
+        let group = self.facts.accesses.groups[access.group].clone();
         let base = match group.base {
             Some(base) => base,
             None => {
                 let base = self.check_group(&group, access, addr);
-                self.accesses.groups[access.group].base = Some(base);
+                self.facts.accesses.groups[access.group].base = Some(base);
                 base
             }
         };
@@ -201,7 +222,7 @@ impl Emitter<'_> {
         let need = if group.writes { PageState::WRITE } else { PageState::READ };
         // Below 2^32 by itself: no need to look at the upper half.
         let alone = addr.index == slot::ZERO && addr.disp == 0 && to_start == 0;
-        let narrow = alone && (self.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO);
+        let narrow = alone && (self.facts.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO);
         self.address(addr);
         if to_start != 0 {
             self.s().i64_const(to_start).i64_add();
@@ -224,12 +245,12 @@ impl Emitter<'_> {
 
     /// Leaves the instruction to the interpreter, which raises #GP, if a 16-byte operand is not aligned.
     fn check_alignment(&mut self, index: usize, addr: Addr) {
-        let access = self.accesses.by_op[&index];
+        let access = self.facts.accesses.by_op[&index];
         let bit = 1 << access.at.rem_euclid(16);
-        if self.accesses.groups[access.group].aligned & bit != 0 {
+        if self.facts.accesses.groups[access.group].aligned & bit != 0 {
             return;
         }
-        self.accesses.groups[access.group].aligned |= bit;
+        self.facts.accesses.groups[access.group].aligned |= bit;
         self.address(addr);
         self.s().i32_wrap_i64().i32_const(15).i32_and();
         self.side_exit_if();
@@ -292,6 +313,11 @@ impl Group {
     /// Whether an access fits in.
     fn admits(&self, at: i64, bytes: i64) -> bool {
         self.end.max(at + bytes) - self.start.min(at) <= GROUP_BYTES_MAX
+    }
+
+    /// Whether a check of the group is one of an access too.
+    fn covers(&self, at: i64, bytes: i64, writes: bool) -> bool {
+        self.base.is_some() && self.start <= at && at + bytes <= self.end && self.writes >= writes
     }
 
     fn add(&mut self, at: i64, bytes: i64, writes: bool) {

@@ -134,6 +134,24 @@ pub struct Emitted {
 /// Instructions that compute one thing from what is on the stack.
 type Sink = fn(&mut InstructionSink<'_>);
 
+/// What is known at a place in the code. A block that only one other leads to starts with what that one knows.
+#[derive(Clone)]
+struct Facts {
+    /// Kind of the flags.
+    kind: Kind,
+    /// Slots known to hold 0 or 1, and to have zeroes in their upper half.
+    is_bool: u64,
+    is_narrow: u64,
+    accesses: memory::Accesses,
+}
+
+impl Facts {
+    /// Nothing but the flags' kind.
+    fn new(kind: Kind) -> Self {
+        Self { kind, is_bool: 0, is_narrow: 0, accesses: memory::Accesses::default() }
+    }
+}
+
 struct Emitter<'a> {
     region: &'a Region,
     shape: &'a Shape,
@@ -150,15 +168,11 @@ struct Emitter<'a> {
     vectors_written: u32,
     /// The address to go to, an i64.
     next: u32,
-    // ---- of the block at hand ----
-    /// Kind of the flags.
-    kind: Kind,
-    /// Slots known to hold 0 or 1, and to have zeroes in their upper half.
-    is_bool: u64,
-    is_narrow: u64,
+    facts: Facts,
     /// Address of the instruction at hand.
     rip: u64,
-    accesses: memory::Accesses,
+    /// Guest instructions since the fuel was last reduced.
+    unpaid: i32,
     /// Set by an operation that may have changed code: leave after the instruction if this local is not 0.
     stale: Option<u32>,
 }
@@ -187,11 +201,9 @@ pub fn emit(region: &Region, settings: Settings, table: &mut OpTable) -> Emitted
         written: 0,
         vectors_written: 0,
         next,
-        kind: Kind::Varied,
-        is_bool: 0,
-        is_narrow: 0,
+        facts: Facts::new(Kind::Varied),
         rip: 0,
-        accesses: memory::Accesses::default(),
+        unpaid: 0,
         stale: None,
     };
     emitter.find_writes();
@@ -331,8 +343,8 @@ impl Emitter<'_> {
 
     /// Pops an i64 into a slot.
     fn set(&mut self, slot: Slot) {
-        self.is_bool &= !(1 << slot.0);
-        self.is_narrow &= !(1 << slot.0);
+        self.facts.is_bool &= !(1 << slot.0);
+        self.facts.is_narrow &= !(1 << slot.0);
         if slot == slot::ZERO {
             self.s().drop();
             return;
@@ -344,7 +356,7 @@ impl Emitter<'_> {
     /// Pops an i64 below 2^32 into a slot.
     fn set_narrow(&mut self, slot: Slot) {
         self.set(slot);
-        self.is_narrow |= 1 << slot.0;
+        self.facts.is_narrow |= 1 << slot.0;
     }
 
     /// Pops an i32 into a slot, zero-extended.
@@ -356,7 +368,7 @@ impl Emitter<'_> {
     /// Pops an i32 that is 0 or 1 into a slot.
     fn set_bool(&mut self, slot: Slot) {
         self.set32(slot);
-        self.is_bool |= 1 << slot.0;
+        self.facts.is_bool |= 1 << slot.0;
     }
 
     /// Pushes a vector.

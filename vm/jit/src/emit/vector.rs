@@ -95,7 +95,7 @@ impl Emitter<'_> {
                     self.vset(o.dst);
                     return true;
                 }
-                self.shift(op, o) || self.one_operand(op, o) || self.low(op, o)
+                self.shift(op, o) || self.one_operand(op, o) || self.low(op, o) || self.odd(op, o)
             }
         }
     }
@@ -198,6 +198,92 @@ impl Emitter<'_> {
             }
             _ => return false,
         }
+        self.vset(o.dst);
+        true
+    }
+
+    /// What takes a few instructions.
+    fn odd(&mut self, op: VectorOp, o: Operands) -> bool {
+        match op {
+            VectorOp::AndNot => {
+                self.vget(o.b);
+                self.vget(o.a);
+                self.s().v128_andnot();
+            }
+            VectorOp::ShlBytes | VectorOp::ShrBytes => {
+                let by = o.imm.min(16);
+                let left = op == VectorOp::ShlBytes;
+                // Zeroes first, or last.
+                let lanes = std::array::from_fn(|i| i as u8 + if left { 16 - by } else { by });
+                if left {
+                    self.s().v128_const(0);
+                    self.vget(o.a);
+                } else {
+                    self.vget(o.a);
+                    self.s().v128_const(0);
+                }
+                self.s().i8x16_shuffle(lanes);
+            }
+            VectorOp::Permute8 => {
+                // An index with its top bit set gives 0 in both; otherwise PSHUFB looks at four bits.
+                self.vget(o.a);
+                self.vget(o.b);
+                self.s().v128_const(i128::from_le_bytes([0x8f; 16])).v128_and().i8x16_swizzle();
+            }
+            VectorOp::MulEvenU32 => {
+                const EVEN: [u8; 16] = [0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11];
+                for operand in [o.a, o.b] {
+                    self.vget(operand);
+                    self.vget(operand);
+                    self.s().i8x16_shuffle(EVEN);
+                }
+                self.s().i64x2_extmul_low_i32x4_u();
+            }
+            VectorOp::MulHighS16 => {
+                self.multiply_high_lanes(o, one!(i32x4_extmul_low_i16x8_s), one!(i32x4_extmul_high_i16x8_s))
+            }
+            VectorOp::MulHighU16 => {
+                self.multiply_high_lanes(o, one!(i32x4_extmul_low_i16x8_u), one!(i32x4_extmul_high_i16x8_u))
+            }
+            VectorOp::Shl(lane) | VectorOp::Shr(lane) | VectorOp::Sar(lane) => {
+                return self.shift_by_register(op, lane, o);
+            }
+            _ => return false,
+        }
+        self.vset(o.dst);
+        true
+    }
+
+    /// The upper halves of 16-bit products.
+    fn multiply_high_lanes(&mut self, o: Operands, low: Sink, high: Sink) {
+        for half in [low, high] {
+            self.vget(o.a);
+            self.vget(o.b);
+            half(&mut self.s());
+        }
+        self.s().i8x16_shuffle([2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31]);
+    }
+
+    /// Shifts of every lane by `b`'s low 64 bits; counts of the lane's width or more shift everything out.
+    fn shift_by_register(&mut self, op: VectorOp, lane: Lane, o: Operands) -> bool {
+        let sink: Option<Sink> = match op {
+            VectorOp::Shl(_) => by_lane!(lane, L16: i16x8_shl, L32: i32x4_shl, L64: i64x2_shl),
+            VectorOp::Shr(_) => by_lane!(lane, L16: i16x8_shr_u, L32: i32x4_shr_u, L64: i64x2_shr_u),
+            _ => by_lane!(lane, L16: i16x8_shr_s, L32: i32x4_shr_s),
+        };
+        let Some(sink) = sink else { return false };
+        let last = i64::from(lane_bits(lane)) - 1;
+        let count = self.locals.take(ValType::I64);
+        self.vget(o.b);
+        self.s().i64x2_extract_lane(0).local_set(count);
+        self.vget(o.a);
+        // For arithmetic shifts the largest count does what all larger ones do.
+        self.s().local_get(count).i64_const(last).local_get(count).i64_const(last).i64_lt_u().select().i32_wrap_i64();
+        sink(&mut self.s());
+        if !matches!(op, VectorOp::Sar(_)) {
+            self.s().v128_const(0).local_get(count).i64_const(last).i64_le_u().select();
+        }
+        self.locals.give(ValType::I64, count);
         self.vset(o.dst);
         true
     }

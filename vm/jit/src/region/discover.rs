@@ -1,19 +1,40 @@
-//! Finds the blocks of a region: those reached from a hot one by direct branches, calls and returns to calls, and by
-//! indirect jumps as far as their targets are known, unless they have hardly ever run.
+//! Finds the blocks of a region: those reached from a hot one by branches, calls and returns, unless they have hardly
+//! ever run.
+//!
+//! Small functions are *inlined*: their blocks are there once for each call, in a [`Context`] that knows where the call
+//! returns to. Their `ret` compares the address it pops with that one and branches, which is much cheaper than looking
+//! it up, and leaves the caller's loops intact. A context is only a guess about the stack: where the comparison fails,
+//! the address is looked up as always.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use cpu::Mode;
 use cpu::ir::{Block, Op};
 use cpu::lift::{WINDOW_BYTES, lift_part};
 
-use super::{Edge, Node, NodeId, Region};
+use super::{Edge, Guard, Node, NodeId, Region};
 
 /// Blocks in one region: the browser's optimising compiler takes 14 ms for 100 and gets slower than linear.
 const NODES_MAX: usize = 120;
 
 /// Operations in one region, for the same reason.
 const OPS_MAX: usize = 4000;
+
+/// Blocks and operations of a function that is inlined.
+const INLINED_NODES_MAX: usize = 20;
+const INLINED_OPS_MAX: usize = 240;
+
+/// Calls within calls that are inlined.
+const DEPTH_MAX: usize = 4;
+
+/// Code by address: its block, and the bytes that comes from.
+type Lifted = HashMap<u64, Option<(Block, Box<[u8]>)>>;
+
+/// Targets of an indirect jump that are compared with one after another; where there are more, they are looked up.
+const GUARDS_MAX: usize = 4;
+
+/// Passes over the code until no block begins within another; there are hardly ever more than three.
+const PASSES_MAX: usize = 6;
 
 /// Where guest code is looked up.
 pub trait Source {
@@ -25,87 +46,305 @@ pub trait Source {
     fn targets(&self, rip: u64) -> &[u64];
 }
 
-fn lift_at(source: &dyn Source, rip: u64, mode: Mode, is_leader: &dyn Fn(u64) -> bool) -> Option<(Block, Box<[u8]>)> {
-    let mut window = [0; WINDOW_BYTES];
-    let length = source.fetch(rip, &mut window);
-    let block = lift_part(&window[..length], rip, mode, is_leader)?;
-    let bytes = window[..usize::from(block.depends_on).min(length)].into();
-    Some((block, bytes))
-}
-
 /// Address of a block's last instruction.
-pub fn last_instruction(block: &Block) -> u64 {
+fn last_instruction(block: &Block) -> u64 {
     block.rip + block.marks.last().map_or(0, |mark| u64::from(mark.offset))
 }
 
+/// A call that has been inlined; the first one stands for none.
+#[derive(Clone, Copy, Default)]
+struct Context {
+    parent: usize,
+    /// The function called.
+    callee: u64,
+    /// Where the call returns to.
+    back: u64,
+    depth: usize,
+}
+
+/// No call.
+const ROOT: usize = 0;
+
+/// Code by address, lifted once.
+struct Code<'a> {
+    source: &'a dyn Source,
+    mode: Mode,
+    leaders: &'a BTreeSet<u64>,
+    blocks: Lifted,
+    /// Blocks and operations of functions, where they are few.
+    sizes: HashMap<u64, Option<(usize, usize)>>,
+}
+
+impl Code<'_> {
+    fn block(&mut self, rip: u64) -> Option<&(Block, Box<[u8]>)> {
+        let Self { source, mode, leaders, blocks, .. } = self;
+        let lift = || {
+            let mut window = [0; WINDOW_BYTES];
+            let length = source.fetch(rip, &mut window);
+            let block = lift_part(&window[..length], rip, *mode, &|rip| leaders.contains(&rip))?;
+            let bytes = window[..usize::from(block.depends_on).min(length)].into();
+            Some((block, bytes))
+        };
+        blocks.entry(rip).or_insert_with(lift).as_ref()
+    }
+
+    /// Whether a function is worth inlining, with all it calls.
+    fn is_small(&mut self, callee: u64) -> bool {
+        self.size(callee).is_some()
+    }
+
+    /// Blocks and operations of a function with all it calls, if they are few.
+    fn size(&mut self, callee: u64) -> Option<(usize, usize)> {
+        if let Some(known) = self.sizes.get(&callee) {
+            return *known;
+        }
+        // While it is being measured, a function that calls itself is not small.
+        self.sizes.insert(callee, None);
+        let size = self.measure(callee);
+        self.sizes.insert(callee, size);
+        size
+    }
+
+    fn measure(&mut self, callee: u64) -> Option<(usize, usize)> {
+        let source = self.source;
+        let (mut seen, mut queue) = (BTreeSet::from([callee]), VecDeque::from([callee]));
+        let (mut inner, mut ops) = (0, 0);
+        while let Some(rip) = queue.pop_front() {
+            let (block, _) = self.block(rip)?;
+            ops += block.ops.len();
+            let (exits, back, is_return) = (block.exits.clone(), block.returns_to, block.is_return);
+            let jumps = matches!(block.ops.last(), Some(Op::JumpIndirect { .. })) && !is_return;
+            let targets = if jumps { source.targets(last_instruction(block)).to_vec() } else { Vec::new() };
+            if jumps && targets.len() != 1 {
+                return None;
+            }
+            let next: Vec<u64> = match back {
+                Some(back) => {
+                    let (nodes, more) = self.size(*exits.first().or(targets.first())?)?;
+                    (inner, ops) = (inner + nodes, ops + more);
+                    vec![back]
+                }
+                None => exits.into_iter().chain(targets).collect(),
+            };
+            queue.extend(next.into_iter().filter(|rip| source.is_warm(*rip)).filter(|rip| seen.insert(*rip)));
+            if seen.len() + inner > INLINED_NODES_MAX || ops > INLINED_OPS_MAX {
+                return None;
+            }
+        }
+        Some((seen.len() + inner, ops))
+    }
+}
+
 /// What the search has found.
-#[derive(Default)]
-struct Search {
-    blocks: BTreeMap<u64, (Block, Box<[u8]>)>,
-    /// Addresses that something comes back or jumps to by way of a register or the stack.
-    entries: BTreeSet<u64>,
-    queue: VecDeque<u64>,
+struct Search<'a> {
+    code: Code<'a>,
+    contexts: Vec<Context>,
+    nodes: Vec<Node>,
+    index: HashMap<(u64, usize), NodeId>,
+    /// Context of each node.
+    context_of: Vec<usize>,
+    /// Nodes whose exits have not been followed yet.
+    queue: VecDeque<NodeId>,
+    entries: Vec<NodeId>,
+    /// Where the region's function returns to when it has called itself.
+    recursive: Vec<u64>,
     ops: usize,
 }
 
-impl Search {
-    fn run(&mut self, source: &dyn Source, head: u64, mode: Mode) {
-        self.queue.push_back(head);
-        while let Some(rip) = self.queue.pop_front() {
-            if self.blocks.contains_key(&rip) || self.blocks.len() >= NODES_MAX || self.ops >= OPS_MAX {
-                continue;
-            }
-            let Some((block, bytes)) = lift_at(source, rip, mode, &|_| false) else { continue };
-            self.ops += block.ops.len();
-            self.follow(source, &block);
-            self.blocks.insert(rip, (block, bytes));
+impl<'a> Search<'a> {
+    fn new(source: &'a dyn Source, mode: Mode, leaders: &'a BTreeSet<u64>) -> Self {
+        Self {
+            code: Code { source, mode, leaders, blocks: HashMap::new(), sizes: HashMap::new() },
+            contexts: vec![Context::default()],
+            nodes: Vec::new(),
+            index: HashMap::new(),
+            context_of: Vec::new(),
+            queue: VecDeque::new(),
+            entries: Vec::new(),
+            recursive: Vec::new(),
+            ops: 0,
         }
     }
 
-    fn follow(&mut self, source: &dyn Source, block: &Block) {
-        self.queue.extend(block.exits.iter().filter(|rip| source.is_warm(**rip)));
-        if let Some(back) = block.returns_to.filter(|rip| source.is_warm(*rip)) {
-            self.entries.insert(back);
-            self.queue.push_back(back);
+    fn run(&mut self, head: u64) {
+        if let Some(head) = self.node(head, ROOT) {
+            self.entries.push(head);
         }
-        let jumps = matches!(block.ops.last(), Some(Op::JumpIndirect { .. })) && !block.is_return;
-        if jumps && block.returns_to.is_none() {
-            for target in source.targets(last_instruction(block)).iter().filter(|rip| source.is_warm(**rip)) {
-                self.entries.insert(*target);
-                self.queue.push_back(*target);
+        while let Some(node) = self.queue.pop_front() {
+            self.follow(node);
+        }
+        self.guard_recursion();
+    }
+
+    /// Lets a function that calls itself compare its return address with where it has done so.
+    fn guard_recursion(&mut self) {
+        let back: Vec<Guard> = self
+            .recursive
+            .iter()
+            .take(GUARDS_MAX)
+            .filter_map(|rip| Some(Guard { rip: *rip, to: *self.index.get(&(*rip, ROOT))? }))
+            .collect();
+        for (node, context) in self.nodes.iter_mut().zip(&self.context_of) {
+            if *context == ROOT && node.block.is_return {
+                node.guards.extend(&back);
             }
         }
     }
 
-    /// Ends blocks where others begin, so that no code is there twice.
-    fn split(&mut self, source: &dyn Source, mode: Mode) {
-        let leaders: BTreeSet<u64> = self.blocks.keys().copied().collect();
-        for (rip, (block, bytes)) in &mut self.blocks {
-            let inside = |mark: &cpu::ir::Mark| mark.offset > 0 && leaders.contains(&(rip + u64::from(mark.offset)));
-            if block.marks.iter().any(inside)
-                && let Some(shorter) = lift_at(source, *rip, mode, &|rip| leaders.contains(&rip))
-            {
-                (*block, *bytes) = shorter;
+    /// The node for a block in a context, if there is such code and room for it.
+    fn node(&mut self, rip: u64, context: usize) -> Option<NodeId> {
+        if let Some(node) = self.index.get(&(rip, context)) {
+            return Some(*node);
+        }
+        if self.nodes.len() >= NODES_MAX || self.ops >= OPS_MAX {
+            return None;
+        }
+        let (block, _) = self.code.block(rip)?.clone();
+        self.ops += block.ops.len();
+        let edges = block.exits.iter().map(|rip| Edge::Out(*rip)).collect();
+        self.nodes.push(Node { block, edges, guards: Vec::new() });
+        self.context_of.push(context);
+        let node = self.nodes.len() - 1;
+        self.index.insert((rip, context), node);
+        self.queue.push_back(node);
+        Some(node)
+    }
+
+    fn warm_node(&mut self, rip: u64, context: usize) -> Option<NodeId> {
+        if self.code.source.is_warm(rip) { self.node(rip, context) } else { None }
+    }
+
+    fn add_entry(&mut self, rip: u64) {
+        if let Some(node) = self.warm_node(rip, ROOT)
+            && !self.entries.contains(&node)
+        {
+            self.entries.push(node);
+        }
+    }
+
+    /// The context of a call, if the function is to be inlined there.
+    fn inlined(&mut self, callee: u64, back: u64, parent: usize) -> Option<usize> {
+        let depth = self.contexts[parent].depth + 1;
+        let allowed = depth <= DEPTH_MAX && self.nodes.len() + INLINED_NODES_MAX <= NODES_MAX;
+        if !allowed || !self.code.source.is_warm(callee) || !self.code.is_small(callee) {
+            return None;
+        }
+        let known = self.contexts.iter().position(|context| {
+            context.depth > 0 && context.parent == parent && context.callee == callee && context.back == back
+        });
+        Some(known.unwrap_or_else(|| {
+            self.contexts.push(Context { parent, callee, back, depth });
+            self.contexts.len() - 1
+        }))
+    }
+
+    fn follow(&mut self, node: NodeId) {
+        let context = self.context_of[node];
+        let block = &self.nodes[node].block;
+        let (exits, returns_to, is_return) = (block.exits.clone(), block.returns_to, block.is_return);
+        let jumps = matches!(block.ops.last(), Some(Op::JumpIndirect { .. }));
+        let targets = if jumps { self.code.source.targets(last_instruction(block)).to_vec() } else { Vec::new() };
+        match returns_to {
+            Some(back) if jumps => self.follow_indirect_call(node, context, back, &targets),
+            Some(back) => self.follow_call(node, context, exits[0], back),
+            None if is_return => self.follow_return(node, context),
+            None if jumps => self.follow_jump(node, context, &targets),
+            None => {
+                for (exit, rip) in exits.into_iter().enumerate() {
+                    if let Some(to) = self.warm_node(rip, context) {
+                        self.nodes[node].edges[exit] = Edge::To(to);
+                    }
+                }
             }
         }
+    }
+
+    fn follow_call(&mut self, node: NodeId, context: usize, callee: u64, back: u64) {
+        let inlined = self.inlined(callee, back, context);
+        // A function that calls itself goes on at the region's own start.
+        let is_head = self.nodes[0].block.rip == callee;
+        let to = match inlined {
+            Some(inner) => self.node(callee, inner),
+            None if is_head => Some(0),
+            None => None,
+        };
+        if let Some(to) = to {
+            self.nodes[node].edges[0] = Edge::To(to);
+        }
+        if inlined.is_none() && context == ROOT {
+            self.add_entry(back);
+            if is_head {
+                self.recursive.push(back);
+            }
+        }
+    }
+
+    fn follow_indirect_call(&mut self, node: NodeId, context: usize, back: u64, targets: &[u64]) {
+        let mut all = targets.len() <= GUARDS_MAX && !targets.is_empty();
+        if all {
+            for target in targets {
+                match self.inlined(*target, back, context).and_then(|inner| self.node(*target, inner)) {
+                    Some(to) => self.nodes[node].guards.push(Guard { rip: *target, to }),
+                    None => all = false,
+                }
+            }
+        }
+        if !all && context == ROOT {
+            self.add_entry(back);
+        }
+    }
+
+    fn follow_return(&mut self, node: NodeId, context: usize) {
+        let Context { parent, back, depth, .. } = self.contexts[context];
+        if depth > 0
+            && let Some(to) = self.warm_node(back, parent)
+        {
+            self.nodes[node].guards.push(Guard { rip: back, to });
+        }
+    }
+
+    fn follow_jump(&mut self, node: NodeId, context: usize, targets: &[u64]) {
+        if targets.len() <= GUARDS_MAX {
+            for target in targets {
+                if let Some(to) = self.warm_node(*target, context) {
+                    self.nodes[node].guards.push(Guard { rip: *target, to });
+                }
+            }
+        } else if context == ROOT {
+            targets.iter().for_each(|target| self.add_entry(*target));
+        }
+    }
+
+    /// Addresses of blocks that begin within others.
+    fn overlaps(&self) -> BTreeSet<u64> {
+        let starts: BTreeSet<u64> = self.index.keys().map(|(rip, _)| *rip).collect();
+        let inside = |node: &Node| {
+            let rip = node.block.rip;
+            let marks = node.block.marks.iter().filter(|mark| mark.offset > 0);
+            marks.map(|mark| rip + u64::from(mark.offset)).filter(|rip| starts.contains(rip)).collect::<Vec<_>>()
+        };
+        self.nodes.iter().flat_map(inside).collect()
+    }
+
+    fn finish(self, mode: Mode) -> Option<Region> {
+        let used: BTreeSet<u64> = self.index.keys().map(|(rip, _)| *rip).collect();
+        let bytes = |rip: u64| Some((rip, self.code.blocks.get(&rip)?.as_ref()?.1.clone()));
+        let pieces = used.into_iter().filter_map(bytes).collect();
+        (!self.nodes.is_empty()).then_some(Region { mode, nodes: self.nodes, entries: self.entries, pieces })
     }
 }
 
 /// The region around the block at `head`; `None` if there is no code.
 pub fn discover(source: &dyn Source, head: u64, mode: Mode) -> Option<Region> {
-    let mut search = Search::default();
-    search.run(source, head, mode);
-    search.split(source, mode);
-    let Search { mut blocks, entries, .. } = search;
-    let first = blocks.remove(&head)?;
-    let all: Vec<(Block, Box<[u8]>)> = std::iter::once(first).chain(blocks.into_values()).collect();
-    let index: BTreeMap<u64, NodeId> = all.iter().enumerate().map(|(index, (block, _))| (block.rip, index)).collect();
-    let edge = |rip: &u64| index.get(rip).map_or(Edge::Out(*rip), |node| Edge::To(*node));
-    let entries =
-        std::iter::once(0).chain(entries.iter().filter_map(|rip| index.get(rip).copied()).filter(|n| *n != 0));
-    let entries = entries.collect();
-    let pieces = all.iter().map(|(block, bytes)| (block.rip, bytes.clone())).collect();
-    let nodes =
-        all.into_iter().map(|(block, _)| Node { edges: block.exits.iter().map(edge).collect(), block }).collect();
-    Some(Region { mode, nodes, entries, pieces })
+    let mut leaders = BTreeSet::new();
+    for pass in 1.. {
+        let mut search = Search::new(source, mode, &leaders);
+        search.run(head);
+        let overlaps = search.overlaps();
+        if overlaps.is_empty() || pass == PASSES_MAX {
+            return search.finish(mode);
+        }
+        leaders.extend(overlaps);
+    }
+    None
 }

@@ -86,11 +86,10 @@ pub fn kinds(region: &Region, targets: &[usize]) -> Vec<Kind> {
                 continue;
             }
             let out = node.block.ops.iter().fold(kinds[index], Kind::after);
-            for edge in &node.edges {
-                let Edge::To(to) = edge else { continue };
-                let new = kinds[*to].join(out);
-                changed |= new != kinds[*to];
-                kinds[*to] = new;
+            for to in node.successors() {
+                let new = kinds[to].join(out);
+                changed |= new != kinds[to];
+                kinds[to] = new;
             }
         }
     }

@@ -32,6 +32,28 @@ pub struct Node {
     pub block: Block,
     /// One for each of the block's exits.
     pub edges: Vec<Edge>,
+    /// Where its indirect jump is likely to lead.
+    pub guards: Vec<Guard>,
+}
+
+/// A likely target of an indirect jump.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guard {
+    /// Its address.
+    pub rip: u64,
+    /// Its block.
+    pub to: NodeId,
+}
+
+impl Node {
+    /// Blocks of the region that may come next.
+    pub fn successors(&self) -> impl Iterator<Item = NodeId> {
+        let direct = self.edges.iter().filter_map(|edge| match edge {
+            Edge::To(node) => Some(*node),
+            Edge::Out(_) => None,
+        });
+        direct.chain(self.guards.iter().map(|guard| guard.to))
+    }
 }
 
 /// What is compiled together.

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{Edge, NodeId, Region};
+use super::{NodeId, Region};
 
 /// See the module. The dispatcher is the node after the region's last.
 #[derive(Clone, Debug)]
@@ -32,14 +32,8 @@ struct Graph {
 impl Graph {
     fn new(region: &Region) -> Self {
         let edges = |node: &super::Node| {
-            let mut to: Vec<NodeId> = node
-                .edges
-                .iter()
-                .filter_map(|edge| match edge {
-                    Edge::To(node) => Some(*node),
-                    Edge::Out(_) => None,
-                })
-                .collect();
+            let mut to: Vec<NodeId> = node.successors().collect();
+            to.sort_unstable();
             to.dedup();
             to
         };
