@@ -1,0 +1,156 @@
+//! What is run.
+
+use anyhow::{Context, Result, bail};
+use disk::ChunkDigest;
+use serde::Serialize;
+
+/// Which mean a task counts for.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// Benchmarks that compute.
+    Compute,
+    /// Benchmarks of system calls, faults, processes.
+    System,
+    /// Starting programs.
+    Start,
+    /// Programs people use.
+    Program,
+    /// A command given by the user.
+    Command,
+}
+
+impl Group {
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Compute => "compute",
+            Group::System => "system",
+            Group::Start => "start",
+            Group::Program => "programs",
+            Group::Command => "command",
+        }
+    }
+}
+
+/// Something to measure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    pub name: String,
+    pub group: Group,
+    pub what: What,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A benchmark of `bench.c`.
+    Benchmark,
+    /// A program of the image.
+    Command(Command),
+}
+
+/// A program of the image and what it needs.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Command {
+    pub argv: Vec<String>,
+    /// Files staged for it: it finds them in /tmp.
+    pub files: Vec<String>,
+    /// Run afterwards, not measured: what it prints is compared as well.
+    pub check: Vec<String>,
+    /// Whether an exit status other than 0 is an outcome like others.
+    pub may_fail: bool,
+    /// How many programs it starts, if that is what it is about.
+    pub starts: Option<u32>,
+}
+
+/// One execution.
+#[derive(Serialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// What came out: equal everywhere if all is well.
+    pub checksum: String,
+    /// Iterations done.
+    pub work: u64,
+    pub wall_us: f64,
+    pub cpu_us: f64,
+}
+
+/// Parses what `bench list` prints.
+pub fn parse_list(text: &str) -> Result<Vec<Task>> {
+    text.lines()
+        .map(|line| {
+            let group = match line.split(' ').collect::<Vec<_>>()[..] {
+                [_, "compute", _] => Group::Compute,
+                [_, "system", _] => Group::System,
+                _ => bail!("bench.c lists {line:?}"),
+            };
+            let name = line.split(' ').next().unwrap_or_default().into();
+            Ok(Task { name, group, what: What::Benchmark })
+        })
+        .collect()
+}
+
+/// Parses what benchmark `name` of `bench.c` prints.
+pub fn parse_runs(name: &str, text: &str) -> Result<Vec<Run>> {
+    let runs: Vec<Run> = text.lines().map(|line| parse_run(name, line)).collect::<Result<_>>()?;
+    if runs.is_empty() {
+        bail!("bench.c printed nothing");
+    }
+    Ok(runs)
+}
+
+fn parse_run(name: &str, line: &str) -> Result<Run> {
+    let unexpected = || format!("bench.c printed {line:?}");
+    let ["RESULT", printed, checksum, work, wall, cpu] = line.split(' ').collect::<Vec<_>>()[..] else {
+        bail!(unexpected());
+    };
+    if printed != name {
+        bail!(unexpected());
+    }
+    Ok(Run {
+        checksum: checksum.into(),
+        work: work.parse().with_context(unexpected)?,
+        wall_us: wall.parse().with_context(unexpected)?,
+        cpu_us: cpu.parse().with_context(unexpected)?,
+    })
+}
+
+/// A short name for what a program left: its status and all it printed.
+pub fn checksum(status: i32, output: &str) -> String {
+    let digest = ChunkDigest::of(output.as_bytes()).to_string();
+    format!("{status}/{}", &digest[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        let tasks = parse_list("fib compute 500\nforkwait system 500\n").unwrap();
+        assert_eq!(tasks[0].name, "fib");
+        assert_eq!(tasks.iter().map(|task| task.group).collect::<Vec<_>>(), [Group::Compute, Group::System]);
+        assert!(parse_list("fib 500\n").is_err());
+    }
+
+    #[test]
+    fn runs() {
+        let text = "RESULT fib 985213d2 50 15937 7020\nRESULT fib 985213d2 50 15000 7000\n";
+        let runs = parse_runs("fib", text).unwrap();
+        let first = Run { checksum: "985213d2".into(), work: 50, wall_us: 15937.0, cpu_us: 7020.0 };
+        assert_eq!((runs.len(), &runs[0]), (2, &first));
+    }
+
+    #[test]
+    fn what_is_no_run() {
+        for text in ["", "RESULT fib 985213d2 50 15937\n", "RESULT sieve 985213d2 50 1 1\n", "RESULT fib 0 x 1 1\n"] {
+            assert!(parse_runs("fib", text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn checksums_tell_outcomes_apart() {
+        assert_eq!(checksum(0, "x"), checksum(0, "x"));
+        assert_ne!(checksum(0, "x"), checksum(1, "x"));
+        assert_ne!(checksum(0, "x"), checksum(0, "y"));
+    }
+}
