@@ -8,10 +8,12 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -64,11 +66,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s FILE ROOT PROGRAM [ARGUMENT...]\n", argv[0]);
         return NOT_STARTED;
     }
+    /* Whoever waits for it may be interrupted. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     wall = now_us();
     pid = fork();
     if (pid < 0)
         die("fork");
     if (!pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         change_root(argv[2]);
         execvp(argv[3], argv + 3);
         die(argv[3]);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::task::complaint;
 use crate::command::Cmd;
 
 /// A browser with a page, and its machine.
@@ -39,7 +40,7 @@ impl Outcome {
     /// What it printed, if it succeeded.
     pub fn text(&self) -> Result<&str> {
         if self.status != 0 {
-            bail!("status {}: {}", self.status, self.stderr.lines().next().unwrap_or_default());
+            bail!("status {}: {}", self.status, complaint(&self.stderr));
         }
         Ok(&self.stdout)
     }

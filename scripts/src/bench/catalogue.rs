@@ -36,7 +36,7 @@ pub fn programs(kit: &Kit, root: Option<&Path>) -> Result<Vec<Task>> {
     };
     let compiler = root.and_then(compiler).unwrap_or("/usr/lib/gcc/x86_64-linux-gnu/12/cc1".into());
     // The compiler proper: qemu would not follow the driver into it.
-    let compile = [&compiler, "-quiet", "-O2", "/tmp/bench.c", "-o", "/tmp/bench.s"];
+    let compile = [&compiler, "-quiet", "-imultiarch", "x86_64-linux-gnu", "-O2", "/tmp/bench.c", "-o", "/tmp/bench.s"];
     let gzip = ["gzip", "-kfn6", "-S", ".packed", &format!("/tmp/{PLAIN_TEXT}")];
     Ok(vec![
         program("python3", &["python3", "/tmp/work.py"], "work.py", ""),

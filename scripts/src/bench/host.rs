@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::task::complaint;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -24,7 +25,7 @@ impl Finished {
     /// What it printed, if it succeeded.
     pub fn text(&self) -> Result<&str> {
         if self.status != 0 {
-            bail!("status {}: {}", self.status, self.stderr.lines().next().unwrap_or_default());
+            bail!("status {}: {}", self.status, complaint(&self.stderr));
         }
         Ok(&self.stdout)
     }
@@ -95,7 +96,7 @@ impl Chroot {
         let Finished { status, stdout, stderr } = run(&mut command, self.limit)?;
         let noted = std::fs::read_to_string(note.path())?;
         let (wall_us, cpu_us) =
-            parse_times(&noted).with_context(|| format!("timed.c failed: {}", stderr.lines().next().unwrap_or("")))?;
+            parse_times(&noted).with_context(|| format!("timed.c failed: {}", complaint(&stderr)))?;
         Ok(Executed { status, stdout, stderr, wall_us, cpu_us })
     }
 

@@ -115,7 +115,7 @@ impl Machines {
     fn run_command(&mut self, column: Column, command: &Command) -> Result<Run> {
         let executed = self.execute(column, &command.argv, &command.files)?;
         if executed.status != 0 && !command.may_fail {
-            bail!("status {}: {}", executed.status, executed.stderr.lines().next().unwrap_or_default());
+            bail!("status {}: {}", executed.status, task::complaint(&executed.stderr));
         }
         let mut checksum = task::checksum(executed.status, &executed.stdout);
         if !command.check.is_empty() {

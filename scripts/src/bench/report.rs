@@ -76,10 +76,12 @@ impl Report<'_> {
             let ratios = others().map(|(index, _)| ratio_cell(&row.cells[index]));
             table.add([row.task.clone(), ms_cell(&row.cells[0])].into_iter().chain(ratios));
         }
-        table.add_gap();
+        if !self.means().is_empty() {
+            table.add_gap();
+        }
         for (name, group) in self.means() {
             let means = others().map(|(index, _)| self.mean_cell(group, index));
-            table.add([format!("mean, {name}"), "1".into()].into_iter().chain(means));
+            table.add([format!("geometric mean, {name}"), "1".into()].into_iter().chain(means));
         }
         table
     }
@@ -130,14 +132,16 @@ impl Report<'_> {
             let cells = [mark.to_owned() + &digits(*first_ms), mark.to_owned() + &digits(*ms)];
             table.add([row.task.clone()].into_iter().chain(cells).chain([ratio(*first_ratio), ratio(*last_ratio)]));
         }
-        table.add_gap();
+        if !self.means().is_empty() {
+            table.add_gap();
+        }
         for (name, group) in self.means() {
             let of = |pick: fn(&Figures) -> Option<f64>| {
                 let found = mean(self.rows, group, |row| pick(row.cells[index].figures()?));
                 found.map_or("–".into(), |(ratio, _)| digits(ratio))
             };
             let ratios = [of(|figures| figures.first_ratio), of(|figures| figures.ratio)];
-            table.add([format!("mean, {name}"), String::new(), String::new()].into_iter().chain(ratios));
+            table.add([format!("geometric mean, {name}"), String::new(), String::new()].into_iter().chain(ratios));
         }
         table
     }
@@ -175,11 +179,19 @@ impl Report<'_> {
             }
         }
         notes.extend(self.left_out());
-        if let Some(share) = processor_share(self.samples, Column::Native).filter(|share| *share < BUSY_BELOW) {
+        if let Some(share) = self.native_share().filter(|share| *share < BUSY_BELOW) {
             let percent = share * 100.0;
             notes.push(format!("This machine is busy: native programs got {percent:.0} % of a processor."));
         }
         notes
+    }
+
+    /// The part of a processor that native programs had which do nothing but compute.
+    fn native_share(&self) -> Option<f64> {
+        let computes = |task: &&Task| matches!(task.group, Group::Compute | Group::Program);
+        let names: Vec<&str> = self.tasks.iter().filter(computes).map(|task| task.name.as_str()).collect();
+        let samples = self.samples.iter().filter(|sample| sample.column == Column::Native);
+        processor_share(samples.filter(|sample| names.contains(&sample.task.as_str())))
     }
 
     fn disagreement(&self, row: &Row, column: Column) -> String {
@@ -285,13 +297,13 @@ mod tests {
         let table = "
 amd64, image default, engine jit: CPU time against native, median of 1 rounds, the last of 2 runs in each
 
-               native ms            box           wasm
-fib                 10.0          2.00!           1.50
-forkwait            1.00         failed              –
+                         native ms            box           wasm
+fib                           10.0          2.00!           1.50
+forkwait                      1.00         failed              –
 
-mean, compute          1           2.00           1.50
-mean, system           1              –              –
-mean, all              1  (1 of 2) 2.00  (1 of 2) 1.50
+geometric mean, compute          1           2.00           1.50
+geometric mean, system           1              –              –
+geometric mean, all              1  (1 of 2) 2.00  (1 of 2) 1.50
 ";
         assert!(text.starts_with(table), "{text}");
         for line in [

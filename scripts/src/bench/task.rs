@@ -120,6 +120,15 @@ pub fn checksum(status: i32, output: &str) -> String {
     format!("{status}/{}", &digest[..8])
 }
 
+/// The line of what a failed program said that says most.
+pub fn complaint(stderr: &str) -> &str {
+    let lines = || stderr.lines().filter(|line| !line.trim().is_empty());
+    lines()
+        .find(|line| line.to_ascii_lowercase().contains("error"))
+        .or_else(|| lines().next())
+        .unwrap_or("it said nothing")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +154,13 @@ mod tests {
         for text in ["", "RESULT fib 985213d2 50 15937\n", "RESULT sieve 985213d2 50 1 1\n", "RESULT fib 0 x 1 1\n"] {
             assert!(parse_runs("fib", text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn complaints() {
+        assert_eq!(complaint("in x.c\nx.c:1: error: no\ncompilation terminated\n"), "x.c:1: error: no");
+        assert_eq!(complaint("\nno\nmore\n"), "no");
+        assert_eq!(complaint(""), "it said nothing");
     }
 
     #[test]

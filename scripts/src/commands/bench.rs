@@ -219,16 +219,18 @@ fn prepare(
     if has_benchmarks {
         machines.bench = Some(kit.bench(arch)?);
     }
-    let qemu = kit.qemu(arch);
-    keep_if_ok(columns, Column::Qemu, qemu.map(|qemu| machines.qemu = Some(qemu)));
+    if columns.contains(&Column::Qemu) {
+        let qemu = kit.qemu(arch);
+        keep_if_ok(columns, Column::Qemu, qemu.map(|qemu| machines.qemu = Some(qemu)));
+    }
     if columns.contains(&Column::Wasm) {
         keep_if_ok(columns, Column::Wasm, kit.bench_wasm());
     }
+    let manifest = root::ensure_image(paths, &session.image)?;
     if columns.contains(&Column::Box) || columns.contains(&Column::Wasm) {
         machines.browser = Some(start_browser(paths, args, session, kit)?);
     }
     if !has_benchmarks {
-        let manifest = root::ensure_image(paths, &session.image)?;
         let root = root::extract(paths, &session.image, &manifest)?;
         machines.chroot = Some(Chroot { timed: kit.timed()?, root, env: manifest.config.env, limit });
     }
@@ -236,7 +238,7 @@ fn prepare(
 }
 
 fn keep_if_ok(columns: &mut Vec<Column>, column: Column, outcome: Result<()>) {
-    if let (true, Err(error)) = (columns.contains(&column), outcome) {
+    if let Err(error) = outcome {
         println!("{column} is left out: {error:#}");
         columns.retain(|other| *other != column);
     }
@@ -246,7 +248,6 @@ fn start_browser(paths: &Paths, args: &BenchArgs, session: &Session, kit: &Kit) 
     let chromium = tools::ensure_chromium()?;
     let node = Node::ensure(paths)?;
     site::build(paths, &node)?;
-    root::ensure_image(paths, &session.image)?;
     let setup = json!({
         "site": paths.site(), "disk": paths.disk(), "files": kit.files(), "chromium": chromium,
         "image": session.image, "engine": args.engine.map(EngineKind::name), "timeoutS": args.timeout,
