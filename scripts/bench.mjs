@@ -6,8 +6,9 @@
 //   { do: "open" }                               a fresh page; its machine starts when it is needed
 //   { do: "run", files, argv }                   a program in the machine, once it has got these files
 //   { do: "wasm", file, args }                   a WASI program of `files`, in a worker of its own
-// `files` in a request are those of the directory `files` that the program needs; they are at /tmp in the machine. An
-// answer is { error } if it went wrong; what comes next gets a fresh page.
+// `files` in a request are those of the directory `files` that the program needs; they are at /tmp in the machine. A
+// program that prints READY gets a line when its CPU time up to there has been noted: `steps` are the times between.
+// An answer is { error } if it went wrong; what comes next gets a fresh page.
 import { readFileSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -25,6 +26,8 @@ const address = `http://127.0.0.1:${server.address().port}`;
 const browser = await chromium.launch({ executablePath: setup.chromium, args: FLAGS });
 const system = await browser.newBrowserCDPSession();
 let page = null;
+/** What {@link cpuMs} said at each READY. */
+let marks = [];
 /** Files the page's machine has got; `null` if there is no machine yet. */
 let present = null;
 
@@ -32,6 +35,7 @@ async function open() {
   await page?.close();
   present = null;
   page = await browser.newPage();
+  await page.exposeFunction("mark", async () => { marks.push(await cpuMs()); });
   await page.goto(`${address}/page/headless.html`);
   return {};
 }
@@ -71,12 +75,18 @@ async function cpuMs() {
   return sums;
 }
 
-/** Adds to a result what CPU time it took. */
+/** What CPU time there was between two looks at it. */
+function between(before, after) {
+  return { workersMs: after.workers - before.workers, tabMs: after.tabs - before.tabs };
+}
+
+/** Adds to a result what CPU time it took, as a whole and in steps. */
 async function measured(action) {
+  marks = [];
   const before = await cpuMs();
   const result = await action();
-  const after = await cpuMs();
-  return { ...result, cpuMs: after.workers - before.workers, tabCpuMs: after.tabs - before.tabs };
+  const cpu = between(before, await cpuMs());
+  return { ...result, cpu, steps: marks.slice(1).map((mark, index) => between(marks[index], mark)) };
 }
 
 async function run({ files, argv }) {
@@ -86,13 +96,23 @@ async function run({ files, argv }) {
     present.add(file);
   }
   return measured(() => page.evaluate(async (argv) => {
-    const { box, broken } = globalThis;
-    const before = await box.stats();
+    const { box, broken, mark } = globalThis;
+    const output = { stdout: "", stderr: "" };
+    const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+    const collect = (stream, bytes) => { output[stream] += decoders[stream].decode(bytes, { stream: true }); };
+    let started;
+    const onStdout = async (bytes) => {
+      collect("stdout", bytes);
+      if (!output.stdout.endsWith("READY\n")) return;
+      await mark();
+      await (await started).write("\n");
+    };
     const start = performance.now();
-    const result = await Promise.race([box.run(argv, { user: "root", cwd: "/tmp" }), broken]);
-    const wallMs = performance.now() - start;
-    const after = await box.stats();
-    return { ...result, wallMs, instructions: after.instructions - before.instructions };
+    started = box.spawn(argv, { user: "root", cwd: "/tmp", onStdout, onStderr: (bytes) => collect("stderr", bytes) });
+    const process = await started;
+    if (!argv.includes("step")) await process.closeInput();
+    const exit = await Promise.race([process.exited, broken]);
+    return { ...exit, ...output, wallMs: performance.now() - start };
   }, argv));
 }
 
@@ -101,9 +121,15 @@ async function wasm({ file, args }) {
   const result = await measured(() => page.evaluate(([url, args]) => new Promise((resolve, reject) => {
     const worker = new Worker("/files/wasi.mjs", { type: "module" });
     globalThis.wasmWorker = worker;
-    worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
+    const lines = new Int32Array(new SharedArrayBuffer(4));
+    worker.onmessage = async ({ data }) => {
+      if (!data.ready) return data.error ? reject(new Error(data.error)) : resolve(data);
+      await globalThis.mark();
+      Atomics.add(lines, 0, 1);
+      return Atomics.notify(lines, 0);
+    };
     worker.onerror = ({ message }) => reject(new Error(message ?? "wasi.mjs could not be loaded"));
-    worker.postMessage({ url, args });
+    worker.postMessage({ url, args, lines });
   }), [`/files/${file}`, args]));
   await page.evaluate(() => globalThis.wasmWorker.terminate());
   return result;

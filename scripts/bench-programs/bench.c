@@ -1,8 +1,8 @@
 /* Micro-benchmarks: the same work on the real processor, in an emulator, and in our engine.
  *
- *   bench list                    names, kinds and default amounts of work
- *   bench NAME [SCALE [REPEATS]]  run one; SCALE is a percentage of the default work
- *   bench all [SCALE [REPEATS]]   run every one
+ *   bench list                           names, kinds and default amounts of work
+ *   bench NAME [SCALE [REPEATS [step]]]  run one; SCALE is a percentage of the default work
+ *   bench all [SCALE [REPEATS [step]]]   run every one
  *
  * Each run prints one line:
  *   RESULT name checksum work wall_us cpu_us
@@ -10,6 +10,9 @@
  * CLOCK_MONOTONIC says, cpu_us the CPU time the kernel charged to this process and its children (on a busy machine
  * the steadier of the two).  Repeated runs are in one process: the first shows what warming up costs.  Checksums
  * depend on the work only (floating-point ones may differ between x87 and SSE builds).
+ *
+ * With "step" it prints READY before each run and after the last, and waits for a line of input: whoever runs it can
+ * look meanwhile at what the run took from the outside.
  *
  * If BENCH_LAUNCHER is set, execwait starts its children with the program it names: an emulator that works on single
  * processes is to emulate the new program too.  Built for WASI, only the computing benchmarks are there.
@@ -923,13 +926,24 @@ static void run(const struct test *t, double percent)
     fflush(stdout);
 }
 
+static void step(void)
+{
+    int c;
+    puts("READY");
+    fflush(stdout);
+    do
+        c = getchar();
+    while (c != '\n' && c != EOF);
+}
+
 int main(int argc, char **argv)
 {
     double percent = argc > 2 ? atof(argv[2]) : 100.0;
     int repeats = argc > 3 ? atoi(argv[3]) : 1;
+    int steps = argc > 4 && !strcmp(argv[4], "step");
     int i, k, hit = 0;
     if (argc < 2) {
-        fprintf(stderr, "usage: %s list | all [SCALE [REPEATS]] | NAME [SCALE [REPEATS]]\n", argv[0]);
+        fprintf(stderr, "usage: %s list | all|NAME [SCALE [REPEATS [step]]]\n", argv[0]);
         return 2;
     }
 #ifndef __wasi__
@@ -946,10 +960,15 @@ int main(int argc, char **argv)
     }
     for (i = 0; i < NTESTS; i++)
         if (!strcmp(argv[1], "all") || !strcmp(argv[1], tests[i].name)) {
-            for (k = 0; k < repeats; k++)
+            for (k = 0; k < repeats; k++) {
+                if (steps)
+                    step();
                 run(&tests[i], percent);
+            }
             hit = 1;
         }
+    if (steps)
+        step();
     if (!hit)
         fprintf(stderr, "%s: no test named %s\n", argv[0], argv[1]);
     return hit ? 0 : 2;

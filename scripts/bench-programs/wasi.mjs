@@ -1,6 +1,7 @@
 // A Web Worker that runs one WASI program: just enough of WASI for bench.c.
 //
-// It gets { url, args } and answers { status, stdout, wallMs }, or { error }.
+// It gets { url, args, lines } and answers { status, stdout, wallMs }, or { error }. When the program reads, it says
+// { ready: true } and waits until `lines` (a shared Int32Array of one element) changes; what is read is an empty line.
 
 const SUCCESS = 0;
 const NO_SYSTEM = 52;
@@ -12,7 +13,7 @@ class Exit {
 }
 
 /** Functions of `wasi_snapshot_preview1`; the memory is there once the program is. */
-function wasi(args, program, write) {
+function wasi({ args, lines }, program, write) {
   const encoder = new TextEncoder();
   const texts = args.map((arg) => encoder.encode(`${arg}\0`));
   const view = () => new DataView(program.memory.buffer);
@@ -45,6 +46,14 @@ function wasi(args, program, write) {
       view().setUint32(written, total, true);
       return SUCCESS;
     },
+    fd_read(_fd, vectors, _count, read) {
+      const before = Atomics.load(lines, 0);
+      globalThis.postMessage({ ready: true });
+      Atomics.wait(lines, 0, before);
+      bytes(view().getUint32(vectors, true), 1)[0] = 10;
+      view().setUint32(read, 1, true);
+      return SUCCESS;
+    },
     // Streams are neither files nor seekable.
     fd_fdstat_get(_fd, result) {
       bytes(result, 24).fill(0);
@@ -66,7 +75,8 @@ function runToEnd(start) {
   }
 }
 
-async function run({ url, args }) {
+async function run(request) {
+  const { url } = request;
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
   const binary = await answer.arrayBuffer();
@@ -74,7 +84,7 @@ async function run({ url, args }) {
   const program = {};
   let stdout = "";
   const decoder = new TextDecoder();
-  const functions = wasi(args, program, (piece) => { stdout += decoder.decode(piece); });
+  const functions = wasi(request, program, (piece) => { stdout += decoder.decode(piece); });
   const answerNo = { get: (known, name) => known[name] ?? (() => NO_SYSTEM) };
   const imports = { wasi_snapshot_preview1: new Proxy(functions, answerNo) };
   const { instance } = await WebAssembly.instantiate(binary, imports);

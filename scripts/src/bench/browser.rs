@@ -27,16 +27,23 @@ pub struct Outcome {
     pub stderr: String,
     /// On the page's clock.
     pub wall_ms: f64,
-    /// CPU time of the browser's workers meanwhile.
-    pub cpu_ms: f64,
+    pub cpu: CpuTime,
+    /// From one READY to the next.
+    #[serde(default)]
+    pub steps: Vec<CpuTime>,
+}
+
+/// CPU time of the browser.
+#[derive(Deserialize, Clone, Copy, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct CpuTime {
+    /// Of the worker that runs programs.
+    pub workers_ms: f64,
+    /// Of all its threads, those that compile among them.
+    pub tab_ms: f64,
 }
 
 impl Outcome {
-    /// The part of a processor it had. Its worker is one thread; a little more is what other threads did.
-    pub fn processor_share(&self) -> f64 {
-        (self.cpu_ms / self.wall_ms).clamp(0.01, 1.0)
-    }
-
     /// What it printed, if it succeeded.
     pub fn text(&self) -> Result<&str> {
         if self.status != 0 {
@@ -102,21 +109,12 @@ impl Drop for Browser {
 mod tests {
     use super::*;
 
-    fn outcome(text: &str) -> Outcome {
-        serde_json::from_str(text).unwrap()
-    }
-
     #[test]
-    fn shares_of_a_processor() {
-        let share = |text| outcome(text).processor_share();
-        assert_eq!(share(r#"{"status":0,"stdout":"","wallMs":200,"cpuMs":50}"#), 0.25);
-        assert_eq!(share(r#"{"status":0,"stdout":"","wallMs":200,"cpuMs":250,"stderr":""}"#), 1.0);
-    }
-
-    #[test]
-    fn failures_have_what_was_said() {
-        let failed = outcome(r#"{"status":4,"stdout":"","wallMs":1,"cpuMs":1,"stderr":"no\nmore"}"#);
-        assert_eq!(failed.text().unwrap_err().to_string(), "status 4: no");
+    fn outcomes() {
+        let text = r#"{"status":4,"stdout":"","wallMs":1,"cpu":{"workersMs":2,"tabMs":3},"stderr":"no\nmore"}"#;
+        let outcome: Outcome = serde_json::from_str(text).unwrap();
+        assert_eq!(outcome.cpu, CpuTime { workers_ms: 2.0, tab_ms: 3.0 });
+        assert_eq!(outcome.text().unwrap_err().to_string(), "status 4: no");
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct Executed {
     pub stderr: String,
     pub wall_us: f64,
     pub cpu_us: f64,
+    /// See [`Run`](super::task::Run).
+    pub tab_cpu_us: Option<f64>,
 }
 
 impl Chroot {
@@ -97,7 +99,7 @@ impl Chroot {
         let noted = std::fs::read_to_string(note.path())?;
         let (wall_us, cpu_us) =
             parse_times(&noted).with_context(|| format!("timed.c failed: {}", complaint(&stderr)))?;
-        Ok(Executed { status, stdout, stderr, wall_us, cpu_us })
+        Ok(Executed { status, stdout, stderr, wall_us, cpu_us, tab_cpu_us: None })
     }
 
     /// The path of `program` in the root file system, as a shell would find it.

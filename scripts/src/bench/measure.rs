@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::browser::Browser;
+use super::browser::{Browser, Outcome};
 use super::column::{Arch, Column, Scale, scale_percent};
 use super::host::{self, Chroot, Executed};
 use super::kit::{self, Kit};
@@ -89,14 +89,18 @@ impl Machines {
             Column::Box => {
                 let program = Kit::bench_name(self.arch);
                 let path = format!("/tmp/{program}");
-                self.browser()?.run(&[&path, name, &percent, &repeats], &[program])?
+                self.browser()?.run(&[&path, name, &percent, &repeats, "step"], &[program])?
             }
-            Column::Wasm => self.browser()?.run_wasm(kit::WASM, &["bench", name, &percent, &repeats])?,
+            Column::Wasm => self.browser()?.run_wasm(kit::WASM, &["bench", name, &percent, &repeats, "step"])?,
         };
-        let share = outcome.processor_share();
         let mut runs = task::parse_runs(name, outcome.text()?)?;
-        for run in &mut runs {
-            run.cpu_us = run.wall_us * share;
+        if runs.len() != outcome.steps.len() {
+            bail!("{} runs in {} steps", runs.len(), outcome.steps.len());
+        }
+        for (run, step) in runs.iter_mut().zip(&outcome.steps) {
+            // The worker also passes messages on before and after, which the program's own clock does not see.
+            run.cpu_us = (step.workers_ms * 1e3).min(run.wall_us);
+            run.tab_cpu_us = Some(step.tab_ms * 1e3);
         }
         Ok(runs)
     }
@@ -122,7 +126,8 @@ impl Machines {
             let checked = self.execute(column, &command.check, &[])?;
             checksum = format!("{checksum} {}", task::checksum(checked.status, &checked.stdout));
         }
-        Ok(Run { checksum, work: 1, wall_us: executed.wall_us, cpu_us: executed.cpu_us })
+        let Executed { wall_us, cpu_us, tab_cpu_us, .. } = executed;
+        Ok(Run { checksum, work: 1, wall_us, cpu_us, tab_cpu_us })
     }
 
     fn execute(&mut self, column: Column, argv: &[String], files: &[String]) -> Result<Executed> {
@@ -135,8 +140,9 @@ impl Machines {
         }
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let outcome = self.browser()?.run(&argv, files)?;
-        let (wall_us, cpu_us) = (outcome.wall_ms * 1e3, outcome.cpu_ms * 1e3);
-        Ok(Executed { status: outcome.status, stdout: outcome.stdout, stderr: outcome.stderr, wall_us, cpu_us })
+        let Outcome { status, stdout, stderr, wall_ms, cpu, .. } = outcome;
+        let (wall_us, cpu_us, tab_cpu_us) = (wall_ms * 1e3, cpu.workers_ms * 1e3, Some(cpu.tab_ms * 1e3));
+        Ok(Executed { status, stdout, stderr, wall_us, cpu_us, tab_cpu_us })
     }
 
     fn browser(&mut self) -> Result<&mut Browser> {

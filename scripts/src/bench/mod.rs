@@ -1,9 +1,9 @@
 //! `edgebox bench`: the same work natively, in qemu, in our engine and as WebAssembly, compared.
 //!
 //! A [`Task`](task::Task) is measured in each [`Column`](column::Column), round after round, columns taking turns so
-//! that a machine that is busy for a while is so for all of them. What is compared is CPU time: programs say it
-//! themselves where a real kernel counts it; for what runs in the browser it is the time on the clock times the share
-//! of a processor that the browser's worker got meanwhile.
+//! that a machine that is busy for a while is so for all of them. What is compared is CPU time, which other work on
+//! the machine disturbs little: as the kernel charges it to programs here; for what runs in the browser, as the kernel
+//! charges it to the browser's worker. A benchmark there waits before and after each run until that has been noted.
 //!
 //! | module | subject |
 //! |---|---|

@@ -266,8 +266,13 @@ mod tests {
         let task = |name: &str, group| Task { name: name.into(), group, what: What::Benchmark };
         let tasks = [task("fib", Group::Compute), task("forkwait", Group::System)];
         let columns = [Column::Native, Column::Box, Column::Wasm];
-        let run =
-            |checksum: &str, ms: f64| Run { checksum: checksum.into(), work: 1, wall_us: ms * 2e3, cpu_us: ms * 1e3 };
+        let run = |checksum: &str, ms: f64| Run {
+            checksum: checksum.into(),
+            work: 1,
+            wall_us: ms * 2e3,
+            cpu_us: ms * 1e3,
+            tab_cpu_us: None,
+        };
         let sample = |column, name: &str, runs: Vec<Run>| {
             let error = runs.is_empty().then(|| "status 4: no".to_owned());
             Sample { round: 0, column, task: name.into(), scale_percent: 100.0, is_reference: false, runs, error }

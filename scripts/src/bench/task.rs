@@ -72,6 +72,9 @@ pub struct Run {
     pub work: u64,
     pub wall_us: f64,
     pub cpu_us: f64,
+    /// In the browser: with what other threads of the tab did meanwhile, such as compiling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tab_cpu_us: Option<f64>,
 }
 
 /// Parses what `bench list` prints.
@@ -91,7 +94,8 @@ pub fn parse_list(text: &str) -> Result<Vec<Task>> {
 
 /// Parses what benchmark `name` of `bench.c` prints.
 pub fn parse_runs(name: &str, text: &str) -> Result<Vec<Run>> {
-    let runs: Vec<Run> = text.lines().map(|line| parse_run(name, line)).collect::<Result<_>>()?;
+    let lines = text.lines().filter(|line| *line != "READY");
+    let runs: Vec<Run> = lines.map(|line| parse_run(name, line)).collect::<Result<_>>()?;
     if runs.is_empty() {
         bail!("bench.c printed nothing");
     }
@@ -111,6 +115,7 @@ fn parse_run(name: &str, line: &str) -> Result<Run> {
         work: work.parse().with_context(unexpected)?,
         wall_us: wall.parse().with_context(unexpected)?,
         cpu_us: cpu.parse().with_context(unexpected)?,
+        tab_cpu_us: None,
     })
 }
 
@@ -143,9 +148,10 @@ mod tests {
 
     #[test]
     fn runs() {
-        let text = "RESULT fib 985213d2 50 15937 7020\nRESULT fib 985213d2 50 15000 7000\n";
+        let text = "RESULT fib 985213d2 50 15937 7020\nREADY\nRESULT fib 985213d2 50 15000 7000\n";
         let runs = parse_runs("fib", text).unwrap();
-        let first = Run { checksum: "985213d2".into(), work: 50, wall_us: 15937.0, cpu_us: 7020.0 };
+        let checksum = "985213d2".to_owned();
+        let first = Run { checksum, work: 50, wall_us: 15937.0, cpu_us: 7020.0, tab_cpu_us: None };
         assert_eq!((runs.len(), &runs[0]), (2, &first));
     }
 

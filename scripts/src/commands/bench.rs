@@ -1,5 +1,6 @@
 //! `edgebox bench`: what a visitor gets, and how fast programs run, measured in a real browser.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -192,7 +193,7 @@ fn measure_session(paths: &Paths, args: &BenchArgs, session: &Session) -> Result
         rows: &rows,
         samples: &samples,
     };
-    println!("{}", report.to_text());
+    writeln!(std::io::stdout(), "{}", report.to_text()).context("printing the table")?;
     Ok(report.to_json())
 }
 
