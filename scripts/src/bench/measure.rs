@@ -24,7 +24,7 @@ const LAUNCH: &str = "LAUNCH";
 /// How much is measured.
 pub struct Plan {
     pub rounds: u32,
-    /// Executions in a row: the last ones show the steady state.
+    /// Executions in a row: the first shows what warming up costs, later ones the steady state.
     pub repeats: u32,
     pub scales: Vec<Scale>,
 }

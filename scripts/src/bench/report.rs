@@ -61,7 +61,7 @@ impl Report<'_> {
         let first = self.columns[0];
         let engine = self.engine.map(|engine| format!(", engine {engine}")).unwrap_or_default();
         format!(
-            "\n{}, image {}{engine}: {clock} against {first}, median of {rounds} rounds, the last of {repeats} runs in each\n",
+            "\n{}, image {}{engine}: {clock} against {first}, median of {rounds} rounds, the best of {repeats} runs in each\n",
             self.arch.name(),
             self.image,
         )
@@ -82,6 +82,10 @@ impl Report<'_> {
         for (name, group) in self.means() {
             let means = others().map(|(index, _)| self.mean_cell(group, index));
             table.add([format!("geometric mean, {name}"), "1".into()].into_iter().chain(means));
+        }
+        if self.means().iter().any(|(_, group)| *group == Some(Group::Compute)) {
+            let highest = others().map(|(index, _)| self.highest_cell(Group::Compute, index));
+            table.add(["highest, compute".into(), "1".into()].into_iter().chain(highest));
         }
         table
     }
@@ -106,12 +110,19 @@ impl Report<'_> {
         }
     }
 
+    fn highest_cell(&self, group: Group, column: usize) -> String {
+        let rows = self.rows.iter().filter(|row| row.group == group);
+        let ratios = rows.filter_map(|row| row.cells[column].figures()?.ratio);
+        ratios.max_by(f64::total_cmp).map_or("–".into(), digits)
+    }
+
     fn means_json(&self) -> Value {
         let of_column = |group, index: usize| {
             let of = |pick: fn(&Figures) -> Option<f64>| {
                 mean(self.rows, group, |row| pick(row.cells[index].figures()?)).map(|(ratio, _)| ratio)
             };
-            json!({"last": of(|figures| figures.ratio), "first": of(|figures| figures.first_ratio)})
+            let first = of(|figures| figures.first_ratio);
+            json!({"best": of(|figures| figures.ratio), "first": first, "last": of(|figures| figures.last_ratio)})
         };
         let of_group = |group| {
             let columns = self.columns.iter().enumerate();
@@ -127,9 +138,9 @@ impl Report<'_> {
         let ratio = |ratio: Option<f64>| ratio.map_or("–".into(), digits);
         for row in self.rows {
             let Some(figures) = row.cells[index].figures() else { continue };
-            let Figures { ms, first_ms, first_ratio, ratio: last_ratio, .. } = figures;
+            let Figures { first_ms, last_ms, first_ratio, last_ratio, .. } = figures;
             let mark = if figures.is_extrapolated { EXTRAPOLATED } else { "" };
-            let cells = [mark.to_owned() + &digits(*first_ms), mark.to_owned() + &digits(*ms)];
+            let cells = [mark.to_owned() + &digits(*first_ms), mark.to_owned() + &digits(*last_ms)];
             table.add([row.task.clone()].into_iter().chain(cells).chain([ratio(*first_ratio), ratio(*last_ratio)]));
         }
         if !self.means().is_empty() {
@@ -140,7 +151,7 @@ impl Report<'_> {
                 let found = mean(self.rows, group, |row| pick(row.cells[index].figures()?));
                 found.map_or("–".into(), |(ratio, _)| digits(ratio))
             };
-            let ratios = [of(|figures| figures.first_ratio), of(|figures| figures.ratio)];
+            let ratios = [of(|figures| figures.first_ratio), of(|figures| figures.last_ratio)];
             table.add([format!("geometric mean, {name}"), String::new(), String::new()].into_iter().chain(ratios));
         }
         table
@@ -300,7 +311,7 @@ mod tests {
         };
         let text = report.to_text();
         let table = "
-amd64, image default, engine jit: CPU time against native, median of 1 rounds, the last of 2 runs in each
+amd64, image default, engine jit: CPU time against native, median of 1 rounds, the best of 2 runs in each
 
                          native ms            box           wasm
 fib                           10.0          2.00!           1.50
@@ -309,6 +320,7 @@ forkwait                      1.00         failed              –
 geometric mean, compute          1           2.00           1.50
 geometric mean, system           1              –              –
 geometric mean, all              1  (1 of 2) 2.00  (1 of 2) 1.50
+highest, compute                 1           2.00           1.50
 ";
         assert!(text.starts_with(table), "{text}");
         for line in [

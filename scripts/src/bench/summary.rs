@@ -34,14 +34,18 @@ impl Clock {
 #[derive(Serialize, Clone, PartialEq, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// Median of the last runs, for the work that the first column does.
+    /// Median of the best runs, for the work that the first column does.
     pub ms: f64,
     /// Median of the first runs, likewise.
     pub first_ms: f64,
-    /// Median over the rounds of how much longer the last run took than the first column's.
+    /// Median of the last runs, likewise.
+    pub last_ms: f64,
+    /// Median over the rounds of how much longer the best run took than the first column's best.
     pub ratio: Option<f64>,
     /// The same of the first run.
     pub first_ratio: Option<f64>,
+    /// The same of the last run.
+    pub last_ratio: Option<f64>,
     /// It did less work than the first column, or more.
     pub is_extrapolated: bool,
     /// Checksums are not those of the first column.
@@ -92,18 +96,20 @@ fn cell(samples: &[&Sample], first_column: Column, column: Column, clock: Clock)
     if let Some(error) = of(column).find_map(|sample| sample.error.clone()) {
         return Cell::Failed { error };
     }
-    let last = |sample: &Sample| sample.runs.last().map(|run| clock.us_per_work(run));
+    // Not the last: qemu's floating point becomes ten times slower after some runs in a process, for no visible reason.
+    let best = |sample: &Sample| sample.runs.iter().map(|run| clock.us_per_work(run)).min_by(f64::total_cmp);
     let first = |sample: &Sample| sample.runs.first().map(|run| clock.us_per_work(run));
+    let last = |sample: &Sample| sample.runs.last().map(|run| clock.us_per_work(run));
     // Rounds are compared one by one: what disturbed one column then disturbed the other as well.
     let ratio = |us: &dyn Fn(&Sample) -> Option<f64>| {
         let ratios = of(column).filter_map(|sample| {
             let other = of(first_column).find(|other| other.round == sample.round)?;
-            Some(us(sample)? / last(other)?)
+            Some(us(sample)? / best(other)?)
         });
         median(ratios.filter(|ratio| ratio.is_finite() && *ratio > 0.0))
     };
     let work_of = |wanted| of(wanted).find_map(|sample| Some(sample.runs.first()?.work));
-    let (Some(own_work), Some(us)) = (work_of(column), median(of(column).filter_map(last))) else {
+    let (Some(own_work), Some(us)) = (work_of(column), median(of(column).filter_map(best))) else {
         return Cell::Failed { error: "it was not run".into() };
     };
     let work = work_of(first_column).unwrap_or(own_work);
@@ -111,8 +117,10 @@ fn cell(samples: &[&Sample], first_column: Column, column: Column, clock: Clock)
     Cell::Measured(Figures {
         ms: us * to_ms,
         first_ms: median(of(column).filter_map(first)).unwrap_or(us) * to_ms,
-        ratio: ratio(&last),
+        last_ms: median(of(column).filter_map(last)).unwrap_or(us) * to_ms,
+        ratio: ratio(&best),
         first_ratio: ratio(&first),
+        last_ratio: ratio(&last),
         is_extrapolated: own_work != work,
         disagrees: disagrees(samples, first_column, column),
     })
@@ -169,11 +177,13 @@ mod tests {
         let mut samples = Vec::new();
         for (round, factor) in [(0, 1.0), (1, 10.0), (2, 1.0)] {
             samples.push(sample(round, Column::Native, &[run("a", 5, 10.0 * factor)]));
-            samples.push(sample(round, Column::Box, &[run("a", 5, 90.0 * factor), run("a", 5, 20.0 * factor)]));
+            let runs = [90.0, 20.0, 30.0].map(|ms| run("a", 5, ms * factor));
+            samples.push(sample(round, Column::Box, &runs));
         }
         let row = only_row(&samples, &COLUMNS, Clock::Cpu);
         let figures = row.cells[1].figures().unwrap();
-        assert_eq!((figures.ratio, figures.first_ratio, figures.ms), (Some(2.0), Some(9.0), 20.0));
+        assert_eq!((figures.ratio, figures.first_ratio, figures.last_ratio), (Some(2.0), Some(9.0), Some(3.0)));
+        assert_eq!((figures.ms, figures.first_ms, figures.last_ms), (20.0, 90.0, 30.0));
         assert!(!figures.disagrees && !figures.is_extrapolated);
         let row = only_row(&samples, &COLUMNS, Clock::Wall);
         assert_eq!(row.cells[0].figures().unwrap().ms, 20.0);

@@ -37,7 +37,7 @@ pub struct BenchArgs {
     /// How often everything is measured, each time on a fresh page; medians are printed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Runs in a row in each round: the first shows what warming up costs, the last is what is compared.
+    /// Runs in a row in each round: the first shows what warming up costs, the best is what is compared.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// How much of their work benchmarks do: 100, or 100,box=5 for a slow column.
