@@ -77,7 +77,7 @@ async function cpuMs() {
 
 /** What CPU time there was between two looks at it. */
 function between(before, after) {
-  return { workersMs: after.workers - before.workers, tabMs: after.tabs - before.tabs };
+  return { ownMs: after.workers - before.workers, allMs: after.tabs - before.tabs };
 }
 
 /** Adds to a result what CPU time it took, as a whole and in steps. */

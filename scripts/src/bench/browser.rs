@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::task::complaint;
+use super::task::{CpuTime, complaint};
 use crate::command::Cmd;
 
 /// A browser with a page, and its machine.
@@ -31,16 +31,6 @@ pub struct Outcome {
     /// From one READY to the next.
     #[serde(default)]
     pub steps: Vec<CpuTime>,
-}
-
-/// CPU time of the browser.
-#[derive(Deserialize, Clone, Copy, PartialEq, Debug)]
-#[serde(rename_all = "camelCase")]
-pub struct CpuTime {
-    /// Of the worker that runs programs.
-    pub workers_ms: f64,
-    /// Of all its threads, those that compile among them.
-    pub tab_ms: f64,
 }
 
 impl Outcome {
@@ -111,9 +101,9 @@ mod tests {
 
     #[test]
     fn outcomes() {
-        let text = r#"{"status":4,"stdout":"","wallMs":1,"cpu":{"workersMs":2,"tabMs":3},"stderr":"no\nmore"}"#;
+        let text = r#"{"status":4,"stdout":"","wallMs":1,"cpu":{"ownMs":2,"allMs":3},"stderr":"no\nmore"}"#;
         let outcome: Outcome = serde_json::from_str(text).unwrap();
-        assert_eq!(outcome.cpu, CpuTime { workers_ms: 2.0, tab_ms: 3.0 });
+        assert_eq!(outcome.cpu, CpuTime { own_ms: 2.0, all_ms: 3.0 });
         assert_eq!(outcome.text().unwrap_err().to_string(), "status 4: no");
     }
 

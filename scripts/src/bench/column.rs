@@ -13,12 +13,15 @@ pub enum Column {
     Native,
     /// In qemu's user mode.
     Qemu,
+    /// In our engine, in a process of its own: only if asked for.
+    Vm,
     /// In our engine, in Chromium.
     Box,
     /// As WebAssembly made by clang from the same source, in Chromium.
     Wasm,
 }
 
+/// Those there are if nobody says otherwise.
 pub const COLUMNS: [Column; 4] = [Column::Native, Column::Qemu, Column::Box, Column::Wasm];
 
 impl Column {
@@ -26,6 +29,7 @@ impl Column {
         match self {
             Column::Native => "native",
             Column::Qemu => "qemu",
+            Column::Vm => "vm",
             Column::Box => "box",
             Column::Wasm => "wasm",
         }

@@ -1,5 +1,6 @@
 //! Rounds, columns and their samples.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -49,9 +50,24 @@ pub struct Machines {
     pub arch: Arch,
     pub bench: Option<PathBuf>,
     pub qemu: Option<PathBuf>,
+    pub vm: Option<Vm>,
     pub browser: Option<Browser>,
     pub chroot: Option<Chroot>,
     pub limit: Duration,
+}
+
+/// `edgebox vm`, with staged files at /tmp.
+pub struct Vm {
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+}
+
+impl Vm {
+    fn command(&self) -> process::Command {
+        let mut command = process::Command::new(&self.program);
+        command.args(&self.arguments);
+        command
+    }
 }
 
 impl Machines {
@@ -86,6 +102,12 @@ impl Machines {
                 let finished = host::run(command.args(arguments), self.limit)?;
                 return task::parse_runs(name, finished.text()?);
             }
+            Column::Vm => {
+                let mut command = self.vm.as_ref().context("there is no machine")?.command();
+                command.arg(format!("/tmp/{}", Kit::bench_name(self.arch))).args(arguments).arg("step");
+                let (finished, steps) = host::run_in_steps(&mut command, self.limit)?;
+                return task::parse_stepped_runs(name, finished.text()?, &steps);
+            }
             Column::Box => {
                 let program = Kit::bench_name(self.arch);
                 let path = format!("/tmp/{program}");
@@ -93,16 +115,7 @@ impl Machines {
             }
             Column::Wasm => self.browser()?.run_wasm(kit::WASM, &["bench", name, &percent, &repeats, "step"])?,
         };
-        let mut runs = task::parse_runs(name, outcome.text()?)?;
-        if runs.len() != outcome.steps.len() {
-            bail!("{} runs in {} steps", runs.len(), outcome.steps.len());
-        }
-        for (run, step) in runs.iter_mut().zip(&outcome.steps) {
-            // The worker also passes messages on before and after, which the program's own clock does not see.
-            run.cpu_us = (step.workers_ms * 1e3).min(run.wall_us);
-            run.tab_cpu_us = Some(step.tab_ms * 1e3);
-        }
-        Ok(runs)
+        task::parse_stepped_runs(name, outcome.text()?, &outcome.steps)
     }
 
     fn bench_on_host(&self, column: Column) -> Result<process::Command> {
@@ -126,8 +139,8 @@ impl Machines {
             let checked = self.execute(column, &command.check, &[])?;
             checksum = format!("{checksum} {}", task::checksum(checked.status, &checked.stdout));
         }
-        let Executed { wall_us, cpu_us, tab_cpu_us, .. } = executed;
-        Ok(Run { checksum, work: 1, wall_us, cpu_us, tab_cpu_us })
+        let Executed { wall_us, cpu_us, all_cpu_us, .. } = executed;
+        Ok(Run { checksum, work: 1, wall_us, cpu_us, all_cpu_us })
     }
 
     fn execute(&mut self, column: Column, argv: &[String], files: &[String]) -> Result<Executed> {
@@ -141,8 +154,8 @@ impl Machines {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let outcome = self.browser()?.run(&argv, files)?;
         let Outcome { status, stdout, stderr, wall_ms, cpu, .. } = outcome;
-        let (wall_us, cpu_us, tab_cpu_us) = (wall_ms * 1e3, cpu.workers_ms * 1e3, Some(cpu.tab_ms * 1e3));
-        Ok(Executed { status, stdout, stderr, wall_us, cpu_us, tab_cpu_us })
+        let (wall_us, cpu_us, all_cpu_us) = (wall_ms * 1e3, cpu.own_ms * 1e3, Some(cpu.all_ms * 1e3));
+        Ok(Executed { status, stdout, stderr, wall_us, cpu_us, all_cpu_us })
     }
 
     fn browser(&mut self) -> Result<&mut Browser> {
@@ -161,6 +174,7 @@ fn in_qemu(chroot: &Chroot, argv: &[String]) -> Result<Vec<String>> {
 pub fn obstacle(column: Column, task: &Task) -> Option<&'static str> {
     match (column, task.group) {
         (Column::Wasm, Group::System) => Some("WASI has no processes, memory mappings or generated code"),
+        (Column::Vm, Group::Start | Group::Program | Group::Command) => Some("it would be the machine's start as well"),
         (Column::Wasm, Group::Start | Group::Program | Group::Command) => Some("only bench.c is compiled by clang"),
         _ => None,
     }

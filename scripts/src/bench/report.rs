@@ -35,9 +35,11 @@ const GROUPS: [Group; 5] = [Group::Compute, Group::System, Group::Start, Group::
 impl Report<'_> {
     pub fn to_text(&self) -> String {
         let mut parts = vec![self.heading(), self.ratios().to_text()];
-        if self.repeats > 1 && self.columns.contains(&Column::Box) {
-            parts.push("First run in the box against the last:".into());
-            parts.push(self.warm_up().to_text());
+        for (index, column) in self.columns.iter().enumerate() {
+            if self.repeats > 1 && matches!(column, Column::Box | Column::Vm) {
+                parts.push(format!("First run in the {column} against the last:"));
+                parts.push(self.warm_up(index).to_text());
+            }
         }
         parts.extend(self.starts());
         parts.extend(self.notes());
@@ -131,10 +133,9 @@ impl Report<'_> {
         self.means().into_iter().map(|(name, group)| (name.to_owned(), of_group(group))).collect()
     }
 
-    fn warm_up(&self) -> Table {
+    fn warm_up(&self, index: usize) -> Table {
         let mut table = Table::default();
         table.add(["", "first ms", "last ms", "first ratio", "last ratio"].map(String::from));
-        let Some(index) = self.columns.iter().position(|column| *column == Column::Box) else { return table };
         let ratio = |ratio: Option<f64>| ratio.map_or("–".into(), digits);
         for row in self.rows {
             let Some(figures) = row.cells[index].figures() else { continue };
@@ -282,7 +283,7 @@ mod tests {
             work: 1,
             wall_us: ms * 2e3,
             cpu_us: ms * 1e3,
-            tab_cpu_us: None,
+            all_cpu_us: None,
         };
         let sample = |column, name: &str, runs: Vec<Run>| {
             let error = runs.is_empty().then(|| "status 4: no".to_owned());

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn run(checksum: &str, work: u64, ms: f64) -> Run {
-        Run { checksum: checksum.into(), work, wall_us: ms * 2e3, cpu_us: ms * 1e3, tab_cpu_us: None }
+        Run { checksum: checksum.into(), work, wall_us: ms * 2e3, cpu_us: ms * 1e3, all_cpu_us: None }
     }
 
     fn sample(round: u32, column: Column, runs: &[Run]) -> Sample {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use disk::ChunkDigest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which mean a task counts for.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,9 +72,19 @@ pub struct Run {
     pub work: u64,
     pub wall_us: f64,
     pub cpu_us: f64,
-    /// In the browser: with what other threads of the tab did meanwhile, such as compiling.
+    /// Where our engine or a browser runs it: with what other threads did meanwhile, such as compiling.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tab_cpu_us: Option<f64>,
+    pub all_cpu_us: Option<f64>,
+}
+
+/// CPU time of a process that runs a program.
+#[derive(Deserialize, Clone, Copy, PartialEq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct CpuTime {
+    /// Of the thread that runs it.
+    pub own_ms: f64,
+    /// Of all threads.
+    pub all_ms: f64,
 }
 
 /// Parses what `bench list` prints.
@@ -102,6 +112,20 @@ pub fn parse_runs(name: &str, text: &str) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// [`parse_runs`] where the program's own idea of CPU time is not the real one: `steps` is, from one READY to the next.
+pub fn parse_stepped_runs(name: &str, text: &str, steps: &[CpuTime]) -> Result<Vec<Run>> {
+    let mut runs = parse_runs(name, text)?;
+    if runs.len() != steps.len() {
+        bail!("{} runs in {} steps", runs.len(), steps.len());
+    }
+    for (run, step) in runs.iter_mut().zip(steps) {
+        // Waiting for READY to be answered takes some as well, which the program's clock does not see.
+        run.cpu_us = (step.own_ms * 1e3).min(run.wall_us);
+        run.all_cpu_us = Some(step.all_ms * 1e3);
+    }
+    Ok(runs)
+}
+
 fn parse_run(name: &str, line: &str) -> Result<Run> {
     let unexpected = || format!("bench.c printed {line:?}");
     let ["RESULT", printed, checksum, work, wall, cpu] = line.split(' ').collect::<Vec<_>>()[..] else {
@@ -115,7 +139,7 @@ fn parse_run(name: &str, line: &str) -> Result<Run> {
         work: work.parse().with_context(unexpected)?,
         wall_us: wall.parse().with_context(unexpected)?,
         cpu_us: cpu.parse().with_context(unexpected)?,
-        tab_cpu_us: None,
+        all_cpu_us: None,
     })
 }
 
@@ -151,8 +175,19 @@ mod tests {
         let text = "RESULT fib 985213d2 50 15937 7020\nREADY\nRESULT fib 985213d2 50 15000 7000\n";
         let runs = parse_runs("fib", text).unwrap();
         let checksum = "985213d2".to_owned();
-        let first = Run { checksum, work: 50, wall_us: 15937.0, cpu_us: 7020.0, tab_cpu_us: None };
+        let first = Run { checksum, work: 50, wall_us: 15937.0, cpu_us: 7020.0, all_cpu_us: None };
         assert_eq!((runs.len(), &runs[0]), (2, &first));
+    }
+
+    #[test]
+    fn stepped_runs() {
+        let text = "READY\nRESULT fib 985213d2 50 15000 1\nREADY\n";
+        let step = CpuTime { own_ms: 7.0, all_ms: 9.0 };
+        let runs = parse_stepped_runs("fib", text, &[step]).unwrap();
+        assert_eq!((runs[0].cpu_us, runs[0].all_cpu_us), (7000.0, Some(9000.0)));
+        let slow = parse_stepped_runs("fib", text, &[CpuTime { own_ms: 16.0, ..step }]).unwrap();
+        assert_eq!(slow[0].cpu_us, 15000.0);
+        assert!(parse_stepped_runs("fib", text, &[]).is_err());
     }
 
     #[test]

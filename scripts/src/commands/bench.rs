@@ -1,5 +1,6 @@
 //! `edgebox bench`: what a visitor gets, and how fast programs run, measured in a real browser.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::bench::catalogue;
 use crate::bench::column::{Arch, COLUMNS, Column, Scale};
 use crate::bench::host::{self, Chroot};
 use crate::bench::kit::Kit;
-use crate::bench::measure::{self, Machines, Plan};
+use crate::bench::measure::{self, Machines, Plan, Vm};
 use crate::bench::report::Report;
 use crate::bench::root;
 use crate::bench::summary::{self, Clock};
@@ -43,7 +44,7 @@ pub struct BenchArgs {
     /// How much of their work benchmarks do: 100, or 100,box=5 for a slow column.
     #[arg(long, value_name = "[COLUMN=]PERCENT", value_delimiter = ',')]
     pub scale: Vec<Scale>,
-    /// Where programs run; by default everywhere. The first of native, qemu, box, wasm is what others are compared with.
+    /// Where programs run; by default everywhere but in `vm`. The first in this order is what others are compared with.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub column: Vec<Column>,
     /// What benchmarks are compiled for.
@@ -199,10 +200,13 @@ fn measure_session(paths: &Paths, args: &BenchArgs, session: &Session) -> Result
 
 /// Columns that were asked for and make sense.
 fn columns(args: &BenchArgs, session: &Session) -> Vec<Column> {
-    let is_wanted = |column: &Column| args.column.is_empty() || args.column.contains(column);
+    let mut wanted = if args.column.is_empty() { COLUMNS.to_vec() } else { args.column.clone() };
+    wanted.sort();
+    wanted.dedup();
     // Compared with i386, clang's WebAssembly says nothing new.
     let has_wasm = session.arch == Arch::Amd64 && session.groups.contains(&Group::Compute);
-    COLUMNS.into_iter().filter(is_wanted).filter(|column| *column != Column::Wasm || has_wasm).collect()
+    wanted.retain(|column| *column != Column::Wasm || has_wasm);
+    wanted
 }
 
 /// Builds and installs what columns need. One that can't have it is dropped, and the reason printed.
@@ -215,7 +219,7 @@ fn prepare(
 ) -> Result<Machines> {
     let limit = Duration::from_secs(args.timeout);
     let arch = session.arch;
-    let mut machines = Machines { arch, bench: None, qemu: None, browser: None, chroot: None, limit };
+    let mut machines = Machines { arch, bench: None, qemu: None, vm: None, browser: None, chroot: None, limit };
     let has_benchmarks = session.groups.iter().any(|group| matches!(group, Group::Compute | Group::System));
     if has_benchmarks {
         machines.bench = Some(kit.bench(arch)?);
@@ -223,6 +227,9 @@ fn prepare(
     if columns.contains(&Column::Qemu) {
         let qemu = kit.qemu(arch);
         keep_if_ok(columns, Column::Qemu, qemu.map(|qemu| machines.qemu = Some(qemu)));
+    }
+    if columns.contains(&Column::Vm) {
+        machines.vm = Some(vm(paths, args, session, kit)?);
     }
     if columns.contains(&Column::Wasm) {
         keep_if_ok(columns, Column::Wasm, kit.bench_wasm());
@@ -236,6 +243,20 @@ fn prepare(
         machines.chroot = Some(Chroot { timed: kit.timed()?, root, env: manifest.config.env, limit });
     }
     Ok(machines)
+}
+
+/// This very program, as `edgebox vm`.
+fn vm(paths: &Paths, args: &BenchArgs, session: &Session, kit: &Kit) -> Result<Vm> {
+    let mut arguments: Vec<OsString> = vec!["--build-dir".into(), paths.build().into(), "vm".into()];
+    arguments.extend(["--image", &session.image, "--user", "root", "--bind"].map(OsString::from));
+    let mut bind = kit.files().into_os_string();
+    bind.push(":/tmp");
+    arguments.push(bind);
+    if let Some(engine) = args.engine {
+        arguments.extend(["--engine", engine.name()].map(OsString::from));
+    }
+    arguments.push("--".into());
+    Ok(Vm { program: std::env::current_exe()?, arguments })
 }
 
 fn keep_if_ok(columns: &mut Vec<Column>, column: Column, outcome: Result<()>) {
