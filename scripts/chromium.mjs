@@ -2,27 +2,13 @@
 //
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
 // one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, binds, stats }.
-import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { dirname, extname, join, normalize } from "node:path";
+import { dirname, join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-const TYPES = {
-  ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
-  ".json": "application/json", ".wasm": "application/wasm",
-};
-const ISOLATION = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "cross-origin",
-};
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
+import { FLAGS, serve } from "./browser.mjs";
 
 /** Most bytes of standard input on their way at a time. */
 const INPUT_BYTES_MAX = 64 * 1024;
@@ -31,35 +17,6 @@ const request = JSON.parse(process.argv[2]);
 // The guest's terminal is as large as ours.
 const { columns = 80, rows = 24 } = process.stdout;
 Object.assign(request, { columns, rows });
-
-/** Serves the site and the disk as the Worker would, minus the storage. */
-function serve() {
-  const server = createServer(async (incoming, outgoing) => {
-    const path = normalize(decodeURIComponent(new URL(incoming.url, "http://host").pathname));
-    const chunk = /^\/disk\/chunks\/(([0-9a-f]{2})[0-9a-f]{62})$/.exec(path);
-    const headers = { ...ISOLATION };
-    let file;
-    if (chunk) {
-      file = join(request.disk, "chunks", chunk[2], chunk[1]);
-      headers["Content-Encoding"] = "br";
-      headers["Content-Type"] = "application/octet-stream";
-    } else if (path.startsWith("/disk/")) {
-      file = join(request.disk, path.slice("/disk/".length));
-      headers["Content-Type"] = "application/json";
-    } else {
-      file = join(request.site, path === "/" ? "index.html" : path);
-      headers["Content-Type"] = TYPES[extname(file)] ?? "application/octet-stream";
-    }
-    try {
-      headers["Content-Length"] = (await stat(file)).size;
-      outgoing.writeHead(200, headers);
-      createReadStream(file).pipe(outgoing);
-    } catch {
-      outgoing.writeHead(404, ISOLATION).end();
-    }
-  });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}
 
 /** Every file below a directory of the host, to be put into the guest. */
 async function* filesBelow(host, guest) {
@@ -186,7 +143,7 @@ async function run(page) {
   return status;
 }
 
-const server = await serve();
+const server = await serve(request);
 const profile = await mkdtemp(join(tmpdir(), "edgebox-chromium-"));
 const context = await chromium.launchPersistentContext(profile, {
   executablePath: request.chromium, args: FLAGS, headless: true, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,

@@ -7,6 +7,7 @@
 //! | [`commands`] | the subcommands |
 //! | [`image`] | from a Dockerfile to a root file system |
 //! | [`ext2`] | from a root file system to a raw image |
+//! | [`bench`] | the engine compared with the processor, qemu and WebAssembly |
 //! | [`pack`] | from a raw image to chunks |
 //! | [`wasm`], [`site`] | engine, Worker and site, built |
 //! | [`server`], [`node`] | all of it served by wrangler |
@@ -15,6 +16,7 @@
 
 #![allow(missing_docs, reason = "a program's items are for its own modules; what needs saying is said")]
 
+mod bench;
 mod command;
 mod commands;
 mod ext2;

@@ -1,6 +1,6 @@
 //! Programs the tool needs: found, or installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -8,7 +8,7 @@ use crate::command::Cmd;
 use crate::progress;
 
 /// Where `program` is on the search path.
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
@@ -37,15 +37,31 @@ pub fn ensure_debian_package(program: &str, package: &str) -> Result<()> {
     if is_installed(program) {
         return Ok(());
     }
+    install(program, package)
+}
+
+/// The same for a package that has no program but a file.
+pub fn ensure_debian_file(file: &Path, package: &str) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    install(&file.display().to_string(), package)?;
+    if !file.exists() {
+        bail!("{} is not in the package {package}", file.display());
+    }
+    Ok(())
+}
+
+fn install(what: &str, package: &str) -> Result<()> {
     if !is_installed("apt-get") {
-        bail!("{program} is needed: install it with your package manager");
+        bail!("{what} is needed: install it with your package manager");
     }
     let apt = if rustix::process::geteuid().is_root() {
         Cmd::new("apt-get")
     } else if Cmd::new("sudo").args(["-n", "true"]).is_success() {
         Cmd::new("sudo").args(["-n", "apt-get"])
     } else {
-        bail!("{program} is needed: `sudo apt-get install {package}`");
+        bail!("{what} is needed: `sudo apt-get install {package}`");
     };
     let _spinner = progress::spinner(&format!("installing {package}"));
     let apt = apt.env("DEBIAN_FRONTEND", "noninteractive");

@@ -48,7 +48,12 @@ pub struct ImageArgs {
 impl ImageArgs {
     /// `edgebox image` without arguments, wherever it is run.
     pub fn of_default(paths: &Paths) -> Self {
-        let input = paths.root().join("scripts/images/default.Dockerfile");
+        ImageArgs::of_project(paths, "default")
+    }
+
+    /// `edgebox image scripts/images/NAME.Dockerfile`.
+    pub fn of_project(paths: &Paths, name: &str) -> Self {
+        let input = paths.root().join(format!("scripts/images/{name}.Dockerfile"));
         ImageArgs { input, ..Self::parse_defaults() }
     }
 

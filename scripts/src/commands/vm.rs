@@ -77,6 +77,16 @@ pub enum EngineKind {
     Jit,
 }
 
+impl EngineKind {
+    /// As options call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Interp => "interp",
+            EngineKind::Jit => "jit",
+        }
+    }
+}
+
 fn parse_bind(text: &str) -> Result<(PathBuf, String), String> {
     let (host, guest) = text.split_once(':').ok_or("give it as HOSTDIR:GUESTDIR")?;
     if !guest.starts_with('/') {
