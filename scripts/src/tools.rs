@@ -1,5 +1,6 @@
 //! Programs the tool needs: found, or installed.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +32,13 @@ pub fn ensure_chromium() -> Result<PathBuf> {
     found().context("chromium was installed but can't be found")
 }
 
+/// Locked as a whole while we install: tests and terminals run several of us at a time, and apt waits for itself only in
+/// places (not while it fetches package lists). Its own locks are on files in here.
+const PACKAGE_DATABASE: &str = "/var/lib/dpkg";
+
+/// How long apt waits, in seconds, for others that install: a machine just started may be updating itself.
+const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
+
 /// Sees to it that `program` can be run, installing `package` where Debian's package manager is there and may be
 /// used; says what to do otherwise.
 pub fn ensure_debian_package(program: &str, package: &str) -> Result<()> {
@@ -48,8 +56,13 @@ pub fn ensure_debian_package(program: &str, package: &str) -> Result<()> {
         bail!("{program} is needed: `sudo apt-get install {package}`");
     };
     let _spinner = progress::spinner(&format!("installing {package}"));
+    let database = File::open(PACKAGE_DATABASE).context(PACKAGE_DATABASE)?;
+    database.lock().with_context(|| format!("locking {PACKAGE_DATABASE}"))?;
+    if is_installed(program) {
+        return Ok(());
+    }
     let apt = apt.env("DEBIAN_FRONTEND", "noninteractive");
-    let install = apt.clone().args(["install", "--yes", "--no-install-recommends", package]);
+    let install = apt.clone().args(["install", "-o", LOCK_TIMEOUT, "--yes", "--no-install-recommends", package]);
     // Package lists may be missing or stale; fetching them takes a while, so only then.
     if !install.is_success() {
         apt.arg("update").output().context("fetching package lists")?;
