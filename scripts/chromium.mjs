@@ -140,6 +140,7 @@ async function run(page) {
     globalThis.send = (stream, bytes) => {
       const text = globalThis.encode(bytes);
       globalThis.sent = globalThis.sent.then(() => globalThis.hostWrite(stream, text));
+      return globalThis.sent;
     };
     globalThis.box = await Box.start({
       image, columns, rows,

@@ -78,7 +78,8 @@ export class Box {
    * @param {string | URL} [options.base] where `engine/`, `worker/` and `disk/` are; this page's origin if not given
    * @param {number} [options.columns] of the console
    * @param {number} [options.rows] of the console
-   * @param {(bytes: Uint8Array) => void} [options.onConsole] gets the console's output
+   * @param {(bytes: Uint8Array) => void | Promise<void>} [options.onConsole] gets the console's output; while what it
+   *   returns is pending, programs that write more than a little wait
    * @param {(progress: object) => void} [options.onProgress] hears what is being loaded
    * @param {(trouble: {kind: string, text: string}) => void} [options.onTrouble] hears that the server can't be
    *   reached (`unreachable`; the machine waits and goes on later), that a part of the disk is lost (`disk`; programs
@@ -140,13 +141,22 @@ export class Box {
   #happened(event) {
     const { onConsole, onProgress, onTrouble, onRecovered, onHalted, onLog } = this.options;
     switch (event.event) {
-      case 'console': return onConsole?.(event.bytes);
+      case 'console': return this.#show(event.bytes, onConsole);
       case 'progress': return onProgress?.(event);
       case 'recovered': return onRecovered?.();
       case 'halted': return onHalted?.();
       case 'log': return onLog?.(event.line);
       case 'trouble': return event.kind === 'broken' ? this.#broke(event.text) : onTrouble?.(event);
       default: return this.#toProcess(event);
+    }
+  }
+
+  /** Programs that write to the console get on as fast as it shows what they write. */
+  async #show(bytes, onConsole) {
+    try {
+      await onConsole?.(bytes);
+    } finally {
+      this.call('shown', bytes.length).catch(() => {});
     }
   }
 

@@ -71,7 +71,7 @@ async function main() {
     image,
     columns: terminal.cols,
     rows: terminal.rows,
-    onConsole: (bytes) => terminal.write(bytes),
+    onConsole: (bytes) => new Promise((resolve) => { terminal.write(bytes, resolve); }),
     onProgress: (progress) => { if (!status.className) say(describe(progress)); },
     onTrouble: ({ kind, text }) => say(...TROUBLE[kind](text)),
     onRecovered: () => say('The server is back.'),

@@ -46,6 +46,16 @@ async function waitForRun(start) {
   assert.ok(now.instructions > start.instructions, "the guest computes");
 }
 
+/** Starts counting frames anew. */
+const countFrames = () => terminal.page.evaluate(() => {
+  globalThis.frames = 0;
+  const count = () => {
+    globalThis.frames += 1;
+    requestAnimationFrame(count);
+  };
+  requestAnimationFrame(count);
+});
+
 /** Types a command that never ends by itself, and does `body` while it runs; then Ctrl-C must end it. */
 async function during(command, body) {
   const from = await terminal.length();
@@ -54,7 +64,7 @@ async function during(command, body) {
   await waitForRun(await stats());
   await body(from);
   await terminal.press("Control+c");
-  await terminal.waitFor(/\^C[^]*user@edgebox:[^\n]*\$$/, from);
+  await terminal.waitForPrompt(from);
 }
 
 const LOOPS = { "a shell": "while :; do :; done", "an interpreter": "python3 -c 'while True: pass'" };
@@ -62,14 +72,7 @@ const LOOPS = { "a shell": "while :; do :; done", "an interpreter": "python3 -c 
 for (const [who, loop] of Object.entries(LOOPS)) {
   test(`while ${who} loops, keys are echoed, frames are drawn and the page's thread has nothing to do`, async () => {
     await during(loop, async (from) => {
-      await terminal.page.evaluate(() => {
-        globalThis.frames = 0;
-        const count = () => {
-          globalThis.frames += 1;
-          requestAnimationFrame(count);
-        };
-        requestAnimationFrame(count);
-      });
+      await countFrames();
       const before = await usage();
       await waitForRun(await stats());
       const after = await usage();
@@ -95,4 +98,58 @@ test("the machine goes on while the page's own thread is blocked", async () => {
     // On the same thread it would be no more than the slices before and after.
     assert.ok(ran > WATCHED_RUN_MS / 4, `it ran for ${ran} ms`);
   });
+});
+
+test("a program that floods the console waits for the terminal, and Ctrl-C still ends it", async () => {
+  // A terminal that takes what it is given, and shows nothing for the time being.
+  await terminal.page.evaluate(() => {
+    const { options } = globalThis.box;
+    const show = options.onConsole;
+    const held = [];
+    options.onConsole = (bytes) => new Promise((resolve) => { held.push({ bytes, resolve }); });
+    globalThis.heldBytes = () => held.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    globalThis.goOn = () => {
+      options.onConsole = show;
+      for (const { bytes, resolve } of held.splice(0)) Promise.resolve(show(bytes)).then(resolve);
+    };
+  });
+  await terminal.type("yes");
+  await terminal.press("Enter");
+  let [before, now] = [null, await stats()];
+  do {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    [before, now] = [now, await stats()];
+  } while (now.instructions > before.instructions || await terminal.page.evaluate(() => globalThis.heldBytes()) < 1000);
+  const held = await terminal.page.evaluate(() => globalThis.heldBytes());
+  assert.ok(held < 256 * 1024, `${held} bytes on their way`);
+
+  await terminal.page.evaluate(() => globalThis.goOn());
+  await countFrames();
+  await terminal.page.waitForFunction(() => globalThis.frames > 30);
+  const after = await stats();
+  assert.ok(after.instructions > now.instructions, "it goes on");
+  await terminal.press("Control+c");
+  await terminal.waitForPrompt();
+  await terminal.page.evaluate(() => globalThis.terminal.clear());
+  assert.equal(await terminal.run("echo $?"), "130");
+});
+
+test("messages to the page take along no more than their bytes", async () => {
+  const kept = await terminal.page.evaluate(async () => {
+    const { box } = globalThis;
+    const sizes = [];
+    const note = (bytes) => sizes.push([bytes.length, bytes.buffer.byteLength]);
+    const show = box.options.onConsole;
+    box.options.onConsole = (bytes) => {
+      note(bytes);
+      return show(bytes);
+    };
+    const { exited } = await box.spawn(["sh", "-c", "echo to a pipe; echo to the console > /dev/tty1"], { user: "root", onStdout: note });
+    await exited;
+    box.options.onConsole = show;
+    note(await box.getFile("/etc/hostname"));
+    return sizes;
+  });
+  assert.equal(kept.length, 3);
+  for (const [length, buffer] of kept) assert.equal(buffer, length);
 });
