@@ -35,6 +35,8 @@ function openTerminal() {
     cursorBlink: true,
     fontFamily: '"DejaVu Sans Mono", "Cascadia Mono", Menlo, Consolas, monospace',
     fontSize: 14,
+    // A row of rounded-down height cuts off underscores.
+    lineHeight: 1.1,
     scrollback: 5000,
     theme: { background: '#16181d' },
   });

@@ -129,6 +129,13 @@ test("a UTF-8 file name typed and listed", async () => {
   await terminal.waitForPrompt(from);
 });
 
+test("rows are high enough for underscores", async () => {
+  await terminal.run("printf '____\\n    \\n'");
+  const y = await terminal.page.evaluate(() => globalThis.terminal.buffer.active.cursorY);
+  const picture = (row) => terminal.page.locator(".xterm-rows > div").nth(row).screenshot();
+  assert.notDeepEqual(await picture(y - 2), await picture(y - 1));
+});
+
 test("text is copied and pasted", async () => {
   await terminal.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await terminal.run("echo 'é漢🙂 copied'");
