@@ -120,6 +120,11 @@ async function feedInput(page) {
   }
 }
 
+/** Resolves to the status of `SIGPIPE` when our output has nowhere to go. */
+const nobodyReads = new Promise((resolve) => {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => resolve(128 + 13));
+});
+
 async function run(page) {
   const write = (stream, text) => (stream === 2 ? process.stderr : process.stdout).write(Buffer.from(text, "base64"));
   await page.exposeFunction("hostWrite", write);
@@ -174,11 +179,14 @@ async function run(page) {
       page.evaluate(([c, r]) => globalThis.box.resize(c, r), [columns, rows]).catch(() => {});
     });
   }
-  const status = await page.evaluate(async () => {
+  const exited = page.evaluate(async () => {
     const exit = await globalThis.started.exited;
     await globalThis.sent;
     return exit.status;
   });
+  // It is cut short where nobody reads any more, as a program of the host would be.
+  exited.catch(() => {});
+  const status = await Promise.race([exited, nobodyReads]);
   for (const [index, each] of request.binds.entries()) await copyBack(page, each, copied[index]);
   if (request.stats) {
     const stats = await page.evaluate(() => globalThis.box.stats());
