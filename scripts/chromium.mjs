@@ -129,7 +129,7 @@ async function run(page) {
   const write = (stream, text) => (stream === 2 ? process.stderr : process.stdout).write(Buffer.from(text, "base64"));
   await page.exposeFunction("hostWrite", write);
   await page.exposeFunction("hostLog", (line) => process.stderr.write(`edgebox: ${line}\n`));
-  await page.evaluate(async ({ image, columns, rows }) => {
+  await page.evaluate(async ({ image, engine, columns, rows }) => {
     const { Box } = await import("/page/box.js");
     // In pieces: the arguments of a function call are limited.
     globalThis.encode = (bytes) => {
@@ -148,7 +148,7 @@ async function run(page) {
       return globalThis.sent;
     };
     globalThis.box = await Box.start({
-      image, columns, rows,
+      image, engine, columns, rows,
       onConsole: (bytes) => globalThis.send(1, bytes),
       onLog: (line) => globalThis.hostLog(line),
       onTrouble: ({ text }) => globalThis.hostLog(text),

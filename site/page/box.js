@@ -76,6 +76,7 @@ export class Box {
    * @param {object} [options]
    * @param {string} [options.image] name of an image on the server; `default` if not given
    * @param {string | URL} [options.base] where `engine/`, `worker/` and `disk/` are; this page's origin if not given
+   * @param {'jit' | 'interp'} [options.engine] what runs the instructions: compiled code, or the interpreter alone
    * @param {number} [options.columns] of the console
    * @param {number} [options.rows] of the console
    * @param {(bytes: Uint8Array) => void | Promise<void>} [options.onConsole] gets the console's output; while what it
@@ -93,9 +94,9 @@ export class Box {
     const obstacle = Box.obstacle();
     if (obstacle) throw new Error(obstacle);
     const box = new Box(options);
-    const { image = 'default', columns = 80, rows = 24 } = options;
+    const { image = 'default', engine = 'jit', columns = 80, rows = 24 } = options;
     try {
-      ({ command: box.command } = await box.call('start', { image, base: box.base.href, columns, rows }));
+      ({ command: box.command } = await box.call('start', { image, engine, base: box.base.href, columns, rows }));
     } catch (error) {
       box.stop();
       throw error;

@@ -68,9 +68,11 @@ async function main() {
     terminal.write(obstacle.replaceAll('\n', '\r\n'));
     return;
   }
-  const image = new URLSearchParams(location.search).get('image') ?? 'default';
+  const parameters = new URLSearchParams(location.search);
+  const image = parameters.get('image') ?? 'default';
   const box = await Box.start({
     image,
+    engine: parameters.get('engine') ?? 'jit',
     columns: terminal.cols,
     rows: terminal.rows,
     onConsole: (bytes) => new Promise((resolve) => { terminal.write(bytes, resolve); }),

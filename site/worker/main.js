@@ -2,7 +2,7 @@
  * The VM worker: owns the engine, runs it in slices, and lets messages and arriving chunks in between.
  * See ../shared/messages.js for what it is told and tells.
  */
-import init, { Machine } from '../engine/vm.js';
+import init, { EngineKind, Machine } from '../engine/vm.js';
 import { ChunkFetcher } from './chunks.js';
 
 /** How long the engine runs before messages get their turn, in milliseconds: a frame's worth, so typing feels direct. */
@@ -155,7 +155,7 @@ async function fetchManifest(base, image) {
 }
 
 const methods = {
-  async start({ image, base, columns, rows }) {
+  async start({ image, base, engine, columns, rows }) {
     report({ event: 'progress', stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
     const manifest = fetchManifest(base, image);
     // Otherwise a failure here, while the engine still loads, would count as unhandled.
@@ -168,7 +168,7 @@ const methods = {
       unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
       retry: () => afterDisk(() => machine.retryStalled()),
     }, report);
-    machine = new Machine(await manifest, host, columns, rows);
+    machine = new Machine(await manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
     await onceReady(() => machine.mount() || undefined);
     mounted = true;
     return { command: machine.command() };

@@ -36,9 +36,9 @@ pub struct VmArgs {
     /// Where the machine runs.
     #[arg(long, value_enum, default_value_t = HostKind::Native)]
     pub host: HostKind,
-    /// What runs its instructions.
-    #[arg(long, value_enum, default_value_t = EngineKind::Interp)]
-    pub engine: EngineKind,
+    /// What runs its instructions; if not given, `jit` in Chromium and `interp` natively.
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineKind>,
     /// A variable for its environment.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub env: Vec<(String, String)>,
@@ -73,7 +73,7 @@ pub enum HostKind {
 pub enum EngineKind {
     /// The interpreter.
     Interp,
-    /// Code generation; not built yet.
+    /// The interpreter, and hot code as WebAssembly.
     Jit,
 }
 
@@ -92,9 +92,6 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command; the result is its exit status.
 pub fn run(paths: &Paths, args: &VmArgs) -> Result<i32> {
-    if args.engine == EngineKind::Jit {
-        bail!("there is no JIT yet: use --engine interp");
-    }
     match args.host {
         HostKind::Native => native(paths, args),
         HostKind::Chromium => chromium(paths, args),
@@ -115,15 +112,26 @@ impl VmArgs {
 
 // ---- native ----
 
+fn engine(kind: EngineKind, start: Instant) -> Result<Box<dyn cpu::Engine>> {
+    let time_stamp = move || start.elapsed().as_nanos() as u64;
+    match kind {
+        EngineKind::Interp => Ok(Box::new(cpu::Interpreter::new(Box::new(time_stamp)))),
+        #[cfg(feature = "native-jit")]
+        EngineKind::Jit => vm::native::jit(time_stamp).map_err(anyhow::Error::msg),
+        #[cfg(not(feature = "native-jit"))]
+        EngineKind::Jit => bail!("this edgebox was built without its native JIT: build it with --features native-jit"),
+    }
+}
+
 fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
     let (device, config) = open_disk(paths, args)?;
     let Some(root) = root::mount(device, &mut |line| eprintln!("edgebox: {line}")).map_err(anyhow::Error::msg)? else {
         bail!("the disk does not answer");
     };
     let start = Instant::now();
-    let engine = cpu::Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
+    let engine = engine(args.engine.unwrap_or(EngineKind::Interp), start)?;
     let (world, memories) = (Box::new(World::new(start)), Box::new(Memories::default()));
-    let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, Box::new(engine));
+    let mut machine = Machine::new(world, memories, Box::new(root), "/dev/vda", config, engine);
     if let Err(stop) = machine.set_up() {
         bail!("setting the machine up: {stop:?}");
     }
@@ -137,7 +145,8 @@ fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
     let status = runner::run(&mut machine, start, &args.program())?;
     if args.stats {
         let seconds = start.elapsed().as_secs_f64();
-        eprintln!("{{\"instructions\":{},\"runMs\":{:.1}}}", machine.instructions(), seconds * 1e3);
+        let counters: String = machine.counters().iter().map(|(name, count)| format!(",\"{name}\":{count}")).collect();
+        eprintln!("{{\"instructions\":{},\"runMs\":{:.1}{counters}}}", machine.instructions(), seconds * 1e3);
     }
     Ok(status)
 }
@@ -198,6 +207,7 @@ fn chromium(paths: &Paths, args: &VmArgs) -> Result<i32> {
         "site": paths.site(), "disk": paths.disk(), "chromium": browser, "image": image, "argv": args.command,
         "env": env, "cwd": args.cwd, "user": args.user, "tty": runner::has_terminal(),
         "binds": binds, "stats": args.stats,
+        "engine": if args.engine == Some(EngineKind::Interp) { "interp" } else { "jit" },
     });
     let command = node.script(&paths.root().join("scripts/chromium.mjs")).arg(&request.to_string());
     // In this process's place, so that signals and the terminal are node's.

@@ -20,4 +20,9 @@ pub trait Engine {
 
     /// Guest instructions run so far, for measuring.
     fn instructions(&self) -> u64;
+
+    /// Further counters, by name.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }

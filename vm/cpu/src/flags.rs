@@ -4,6 +4,8 @@
 //! Source: Intel SDM vol. 2, each instruction's "Flags Affected"; flags it leaves undefined are as real processors
 //! have them where that costs nothing.
 
+use std::cmp::Ordering;
+
 use crate::state::rflags::{AF, CF, OF, PF, SF, STATUS, ZF};
 
 /// Width of an operand.
@@ -84,10 +86,13 @@ pub enum FlagOp {
     Sar,
     /// `a` is the low half of a product, `b` 1 if the high half matters.
     Mul,
+    /// `a` and `b` are the bits of floating-point numbers that were compared (COMISS, COMISD).
+    Float,
 }
 
-/// A [`FlagOp`] and its width in one byte.
+/// A [`FlagOp`] and its width.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct FlagKind {
     /// What.
     pub op: FlagOp,
@@ -108,6 +113,18 @@ impl FlagKind {
     /// An operation of a width.
     pub const fn new(op: FlagOp, width: Width) -> Self {
         Self { op, width }
+    }
+
+    /// The number that stands for it in memory: the two bytes of the structure.
+    pub const fn code(self) -> u16 {
+        self.op as u16 | (self.width as u16) << 8
+    }
+
+    /// The kind that [`Self::code`] gave this number for.
+    pub fn from_code(code: u16) -> Self {
+        use FlagOp::*;
+        let op = [Bits, Add, Sub, Logic, Inc, Dec, Shl, Shr, Sar, Mul, Float][usize::from(code & 0xff) % 11];
+        Self { op, width: Width::from_bytes(1 << (code >> 8 & 3)) }
     }
 }
 
@@ -167,6 +184,27 @@ pub fn status(kind: FlagKind, a: u64, b: u64) -> u64 {
         }
         FlagOp::Shl | FlagOp::Shr | FlagOp::Sar => shift_status(kind, a & width.mask(), b as u32),
         FlagOp::Mul => of_result(width, a) | bit(b != 0, CF | OF),
+        FlagOp::Float => float_status(width, a, b),
+    }
+}
+
+/// Flags of comparing floating-point numbers given by their bits.
+fn float_status(width: Width, a: u64, b: u64) -> u64 {
+    let order = if width == Width::W32 {
+        f32::from_bits(a as u32).partial_cmp(&f32::from_bits(b as u32))
+    } else {
+        f64::from_bits(a).partial_cmp(&f64::from_bits(b))
+    };
+    order_status(order)
+}
+
+/// Flags of a comparison of floating-point numbers; `None` is unordered (Intel SDM vol. 2, COMISD).
+pub fn order_status(order: Option<Ordering>) -> u64 {
+    match order {
+        None => ZF | PF | CF,
+        Some(Ordering::Less) => CF,
+        Some(Ordering::Equal) => ZF,
+        Some(Ordering::Greater) => 0,
     }
 }
 

@@ -77,7 +77,7 @@ pub struct CpuState {
     /// Address of the next instruction.
     pub rip: u64,
     /// How the flags are to be computed from the lazy-flag slots.
-    pub(crate) flag_kind: FlagKind,
+    pub flag_kind: FlagKind,
     /// 64-bit or 32-bit code.
     pub mode: Mode,
     /// SSE control and status.
@@ -139,6 +139,24 @@ impl CpuState {
 }
 
 impl CpuState {
+    /// Copies everything but scratch.
+    pub fn copy_guest_state(&mut self, from: &CpuState) {
+        let (slots, vectors) = (usize::from(slot::NEW_FLAGS.0), usize::from(slot::VECTOR_SCRATCH));
+        self.slots[..slots].copy_from_slice(&from.slots[..slots]);
+        self.vectors[..vectors].copy_from_slice(&from.vectors[..vectors]);
+        (self.rip, self.flag_kind, self.mode) = (from.rip, from.flag_kind, from.mode);
+        (self.mxcsr, self.other_flags) = (from.mxcsr, from.other_flags);
+        self.fpu.clone_from(&from.fpu);
+    }
+
+    /// What a `syscall` instruction at `rip` does to the registers (Intel SDM vol. 2, SYSCALL).
+    pub fn enter_syscall(&mut self, rip: u64) {
+        self.rip = rip + 2;
+        let flags = self.rflags();
+        self.set_gpr(reg::RCX, self.rip);
+        self.set_gpr(reg::R11, flags);
+    }
+
     /// The six status flags in RFLAGS' places.
     pub fn status_flags(&self) -> u64 {
         flags::status(self.flag_kind, self.slots[slot::FLAG_A.0 as usize], self.slots[slot::FLAG_B.0 as usize])

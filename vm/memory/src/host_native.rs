@@ -1,17 +1,21 @@
 //! Guest bytes in a lazily committed private mapping of this process.
 #![allow(unsafe_code)] // Raw loads and stores inside one mapping; every offset is bounded by its type.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::address::{HOST_BASE, PAGE_COUNT, PAGE_SIZE};
 use crate::state::PageState;
 
-/// Bytes reserved: any `u32` guest address plus a 16-byte access stays inside.
-const RESERVED: usize = (1 << 32) + HOST_BASE as usize + PAGE_SIZE as usize;
+/// Bytes reserved: any `u32` guest address plus a 16-byte access stays inside, also where generated code adds an offset
+/// of up to a page.
+const RESERVED: usize = (1 << 32) + HOST_BASE as usize + 2 * PAGE_SIZE as usize;
 
 /// The memory behind one address space.
 pub struct HostMemory {
     base: *mut u8,
+    slot: u32,
     _mapping: MmapMut,
 }
 
@@ -22,7 +26,18 @@ impl HostMemory {
     /// The host's, when it refuses to reserve another 4 GiB of addresses.
     pub fn new() -> std::io::Result<Self> {
         let mut mapping = MmapOptions::new().len(RESERVED).no_reserve_swap().map_anon()?;
-        Ok(Self { base: mapping.as_mut_ptr(), _mapping: mapping })
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Ok(Self { base: mapping.as_mut_ptr(), slot: NEXT.fetch_add(1, Ordering::Relaxed), _mapping: mapping })
+    }
+
+    /// Names this memory; never reused.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Where the state map begins, and at [`HOST_BASE`] the guest's bytes. For whoever lets generated code reach them.
+    pub fn base(&self) -> *mut u8 {
+        self.base
     }
 
     #[inline(always)]

@@ -72,14 +72,18 @@ accessors! {
 /// The memory behind one address space.
 pub struct HostMemory {
     call: Accessors,
-    /// What the host knows this memory by (its slot in the pool).
-    pub slot: u32,
+    slot: u32,
 }
 
 impl HostMemory {
-    /// Wraps the accessors of an all-zero memory.
+    /// Wraps the accessors of an all-zero memory that the host knows by `slot`.
     pub fn new(call: Accessors, slot: u32) -> Self {
         Self { call, slot }
+    }
+
+    /// Names this memory.
+    pub fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// State byte of a page.

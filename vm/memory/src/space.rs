@@ -62,6 +62,11 @@ impl AddressSpace {
         self.id
     }
 
+    /// The memory behind it.
+    pub fn host(&self) -> &HostMemory {
+        &self.host
+    }
+
     /// Pages whose bytes are in this memory (its resident size).
     pub fn present_pages(&self) -> u32 {
         self.present_pages

@@ -4,13 +4,15 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cpu::Interpreter;
+use cpu::{Engine, Interpreter};
 use disk::{ChunkDigest, Delivery, Disk, Encoding, FetchError, Manifest};
+use jit::Jit;
 use kernel::Output;
 use kernel::stop::{Outcome, Stop};
 use wasm_bindgen::prelude::*;
 
 use super::chunks::BrowserChunks;
+use super::code::BrowserCode;
 use super::memories::BrowserMemories;
 use super::world::{Callbacks, World, monotonic_ns};
 use crate::machine::{self, Event, Next, Program};
@@ -34,6 +36,17 @@ pub struct Machine {
     inputs: Vec<Input>,
     console: (u16, u16),
     unshown_bytes: Rc<Cell<usize>>,
+    engine: EngineKind,
+}
+
+/// What runs the guest's instructions.
+#[wasm_bindgen]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EngineKind {
+    /// The interpreter alone.
+    Interpreter,
+    /// The interpreter, and hot code as WebAssembly.
+    Jit,
 }
 
 /// A result for JavaScript, or `None`: wait for the disk.
@@ -53,7 +66,13 @@ fn clone(callbacks: &Callbacks) -> Callbacks {
 impl Machine {
     /// A machine for a manifest's image, its console of this size.
     #[wasm_bindgen(constructor)]
-    pub fn new(manifest: &[u8], callbacks: Callbacks, columns: u16, rows: u16) -> Result<Machine, JsError> {
+    pub fn new(
+        manifest: &[u8],
+        callbacks: Callbacks,
+        engine: EngineKind,
+        columns: u16,
+        rows: u16,
+    ) -> Result<Machine, JsError> {
         console_error_panic_hook::set_once();
         let manifest = Manifest::parse(manifest).map_err(|error| JsError::new(&error.to_string()))?;
         let disk = Disk::new(&manifest, BrowserChunks { callbacks: clone(&callbacks) });
@@ -66,6 +85,7 @@ impl Machine {
             inputs: Vec::new(),
             console: (columns, rows),
             unshown_bytes: Rc::default(),
+            engine,
         })
     }
 
@@ -91,9 +111,15 @@ impl Machine {
         let memories = BrowserMemories::new().map_err(|error| {
             JsError::new(&format!("this browser lacks something that guest memories need: {error:?}"))
         })?;
-        let engine = Interpreter::new(Box::new(monotonic_ns));
+        let engine: Box<dyn Engine> = match self.engine {
+            EngineKind::Interpreter => Box::new(Interpreter::new(Box::new(monotonic_ns))),
+            EngineKind::Jit => {
+                let code = BrowserCode::new().map_err(|error| JsError::new(&format!("the JIT: {error:?}")))?;
+                Box::new(Jit::new(code, Rc::new(monotonic_ns)))
+            }
+        };
         let config = self.manifest.config.clone();
-        let boxed = (Box::new(world), Box::new(memories), Box::new(root), Box::new(engine));
+        let boxed = (Box::new(world), Box::new(memories), Box::new(root), engine);
         let mut machine = machine::Machine::new(boxed.0, boxed.1, boxed.2, "/dev/vda", config, boxed.3);
         machine.kernel().console_resize(self.console.0, self.console.1);
         self.machine = Some(machine);
@@ -279,14 +305,17 @@ impl Machine {
     pub fn stats(&self) -> String {
         let disk = self.disk.borrow().stats();
         let instructions = self.machine.as_ref().map_or(0, machine::Machine::instructions);
+        let counters = self.machine.as_ref().map(machine::Machine::counters).unwrap_or_default();
+        let counters: String = counters.iter().map(|(name, count)| format!(r#","{name}":{count}"#)).collect();
         format!(
-            r#"{{"chunks":{},"chunkBytes":{},"refetches":{},"waiting":{},"overlayBytes":{},"instructions":{}}}"#,
+            r#"{{"chunks":{},"chunkBytes":{},"refetches":{},"waiting":{},"overlayBytes":{},"instructions":{}{}}}"#,
             disk.chunks_arrived,
             disk.bytes_arrived,
             disk.refetches,
             disk.chunks_waiting,
             disk.overlay_bytes,
-            instructions
+            instructions,
+            counters
         )
     }
 }

@@ -1,6 +1,8 @@
 //! Guest memories in the browser: one shared `WebAssembly.Memory` per address space, pooled.
 #![allow(unsafe_code)] // Function-table entries become function pointers.
 
+use std::cell::RefCell;
+
 use js_sys::WebAssembly::{Instance, Memory, Module, Table};
 use js_sys::{Function, Object, Reflect};
 use memory::HostMemory;
@@ -12,6 +14,11 @@ use super::accessors::{self, GUEST_PAGES};
 /// Guest memories at the same time. Chromium gives a tab about 124 reservations of this size; some are the engine's
 /// own and the page's.
 const MEMORIES_MAX: u32 = 110;
+
+thread_local! {
+    /// Every memory made so far, by slot: compiled code is bound to them.
+    static MEMORIES: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Makes memories, and keeps those that processes have left behind: a memory can't be given back to the browser
 /// while its accessors are in the function table.
@@ -38,7 +45,7 @@ impl BrowserMemories {
             ("shared", true.into()),
         ])?)?;
         let engine = object(&[("memory", wasm_bindgen::memory())])?;
-        let guest = object(&[("memory", memory.into())])?;
+        let guest = object(&[("memory", memory.clone().into())])?;
         let imports = object(&[("engine", engine.into()), ("guest", guest.into())])?;
         let exports = Instance::new(&self.module, &imports)?.exports();
         let table: Table = wasm_bindgen::function_table().unchecked_into();
@@ -49,12 +56,22 @@ impl BrowserMemories {
         }
         let slot = self.made;
         self.made += 1;
+        MEMORIES.with_borrow_mut(|memories| memories.push(memory));
         // SAFETY: the entries from `first` on have just been filled with the accessor module's exports in order.
         Ok(HostMemory::new(unsafe { Accessors::from_table(first) }, slot))
     }
 }
 
-fn object(entries: &[(&str, JsValue)]) -> Result<Object, JsValue> {
+/// The memory the pool made as number `slot`.
+pub fn guest_memory(slot: u32) -> Option<Memory> {
+    MEMORIES.with_borrow(|memories| memories.get(slot as usize).cloned())
+}
+
+/// A JavaScript object with these properties.
+///
+/// # Errors
+/// The browser's.
+pub fn object(entries: &[(&str, JsValue)]) -> Result<Object, JsValue> {
     let object = Object::new();
     for (name, value) in entries {
         Reflect::set(&object, &(*name).into(), value)?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`accessors`] | the generated module that reaches guest memories |
 //! | [`memories`] | making and pooling them |
+//! | [`code`] | compiling what the JIT emits |
 //! | [`world`] | what the kernel layer gets from the browser: clocks, entropy, console |
 //! | [`chunks`] | chunks, fetched by JavaScript |
 //! | [`exports`] | what JavaScript calls |
@@ -11,6 +12,8 @@
 pub mod accessors;
 #[cfg(target_arch = "wasm32")]
 mod chunks;
+#[cfg(target_arch = "wasm32")]
+mod code;
 #[cfg(target_arch = "wasm32")]
 mod exports;
 #[cfg(target_arch = "wasm32")]

@@ -14,3 +14,12 @@ pub mod raw_disk;
 #[cfg(target_os = "linux")]
 pub mod runner;
 pub mod world;
+
+/// The JIT, for this process.
+///
+/// # Errors
+/// What the WebAssembly runtime lacks here.
+#[cfg(feature = "native-jit")]
+pub fn jit(time_stamp: impl Fn() -> u64 + 'static) -> Result<Box<dyn cpu::Engine>, String> {
+    Ok(Box::new(jit::Jit::new(jit::native::Wasmtime::new()?, std::rc::Rc::new(time_stamp))))
+}

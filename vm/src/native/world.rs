@@ -45,9 +45,10 @@ impl Host for World {
     }
 }
 
-/// Memories made when needed and unmapped when not.
+/// Memories made when needed, and kept for the next process: compiled code is bound to them.
 #[derive(Default)]
 pub struct Memories {
+    free: Vec<HostMemory>,
     lent: u32,
 }
 
@@ -56,12 +57,13 @@ impl MemoryPool for Memories {
         if self.lent >= MEMORIES_MAX {
             return None;
         }
-        let memory = HostMemory::new().ok()?;
+        let memory = self.free.pop().or_else(|| HostMemory::new().ok())?;
         self.lent += 1;
         Some(memory)
     }
 
-    fn give_back(&mut self, _memory: HostMemory) {
+    fn give_back(&mut self, memory: HostMemory) {
         self.lent -= 1;
+        self.free.push(memory);
     }
 }

@@ -18,7 +18,7 @@ use memory::{AddressSpace, Fault};
 use crate::exit::Exception;
 use crate::flags::Width;
 use crate::ir::operands::Operands;
-use crate::ir::{Slot, slot};
+use crate::ir::{Op, Slot, VSlot, slot};
 use crate::state::{CpuState, reg};
 
 /// Which helper; the comment gives its operands `a`, `b`, `c`, `imm`.
@@ -59,8 +59,6 @@ pub enum Helper {
     ReadMxcsr,
     /// src; #GP for reserved bits.
     WriteMxcsr,
-    /// vector a, vector b; 4 or 8 bytes. COMISS and the like: flags to `NEW_FLAGS`.
-    CompareFloat,
     /// vector a, vector b. PTEST: flags to `NEW_FLAGS`.
     TestVector,
     /// vector mask, vector data, address slot; bytes. MASKMOVDQU, MASKMOVQ.
@@ -135,6 +133,38 @@ impl Context<'_> {
     }
 }
 
+impl Context<'_> {
+    /// Carries out an operation that computes (not a load, store, exit, or note of flags): whatever a JIT has no code
+    /// of its own for.
+    ///
+    /// # Errors
+    /// The fault or exception it ran into.
+    pub fn perform(&mut self, op: &Op) -> Result<(), Trap> {
+        match *op {
+            Op::Helper { helper, a, b, c, imm } => return helper.call(self, a, b, c, imm),
+            Op::Vector { op, dst, a, b, imm } => {
+                let value = crate::vector::eval(op, self.vector(a.0), self.vector(b.0), imm, self.cpu.mxcsr);
+                self.set_vector(dst, value);
+            }
+            Op::VFromMmx { dst, index } => {
+                let value = self.cpu.fpu.mmx(index);
+                self.set_vector(dst, value.into());
+            }
+            Op::VToMmx { index, src } => {
+                let value = self.vector(src.0);
+                self.cpu.fpu.set_mmx(index, value as u64);
+            }
+            // Engines have code of their own for the others.
+            _ => return Err(Exception::InvalidOpcode.into()),
+        }
+        Ok(())
+    }
+
+    fn set_vector(&mut self, slot: VSlot, value: u128) {
+        self.cpu.vectors[usize::from(slot.0) % crate::state::VECTOR_COUNT] = value;
+    }
+}
+
 /// Width from the low two bits of `imm`.
 fn width(imm: u32) -> Width {
     Width::from_bytes(1 << (imm & 3))
@@ -172,7 +202,7 @@ impl Helper {
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
             FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
-            CompareFloat | TestVector => value([Z; 3], [new_flags, Z, Z]),
+            TestVector => value([Z; 3], [new_flags, Z, Z]),
             MaskedStore => effect([c, Z, Z], [Z; 3]),
             Crc32 => value([b, c, Z], [a, Z, Z]),
             X87 => effect([a, rax, Z], [rax, new_flags, Z]),
@@ -212,7 +242,6 @@ impl Helper {
                 cx.set(a, mxcsr.into());
             }
             WriteMxcsr => system::write_mxcsr(cx, a)?,
-            CompareFloat => vector::compare_float(cx, a, b, imm),
             TestVector => vector::test(cx, a, b),
             MaskedStore => vector::masked_store(cx, a, b, c, imm)?,
             Crc32 => vector::crc32(cx, a, b, c, imm),

@@ -4,19 +4,6 @@ use memory::GuestAddr;
 
 use super::{Context, Trap};
 use crate::state::rflags::{CF, ZF};
-use crate::vector::float::compare_flags;
-
-pub(super) fn compare_float(cx: &mut Context<'_>, a: u8, b: u8, bytes: u32) {
-    let (a, b) = (cx.vector(a), cx.vector(b));
-    let flags = if bytes == 4 {
-        let (a, b) = (f32::from_bits(a as u32), f32::from_bits(b as u32));
-        compare_flags(a.is_nan() || b.is_nan(), a < b, a == b)
-    } else {
-        let (a, b) = (f64::from_bits(a as u64), f64::from_bits(b as u64));
-        compare_flags(a.is_nan() || b.is_nan(), a < b, a == b)
-    };
-    cx.set_new_flags(flags);
-}
 
 pub(super) fn test(cx: &mut Context<'_>, a: u8, b: u8) {
     let (a, b) = (cx.vector(a), cx.vector(b));

@@ -4,7 +4,7 @@
 //! Which blocks are valid in a space is a bit per block, cleared when a page loses its code
 //! ([`AddressSpace::take_stale_code`]); links between blocks are global and look at that bit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use memory::{Access, AddressSpace, Fault, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
 
@@ -15,6 +15,12 @@ use crate::state::Mode;
 
 /// Index of a block.
 pub(super) type BlockId = u32;
+
+/// A count that practically never runs out.
+pub(super) const NEVER_HOT: u32 = u32::MAX;
+
+/// Targets remembered of one indirect jump.
+const TARGETS_MAX: usize = 16;
 
 /// No block.
 const NONE: BlockId = BlockId::MAX;
@@ -71,7 +77,17 @@ struct SpaceCode {
 pub(super) struct BlockCache {
     pub ops: Vec<Op>,
     pub blocks: Vec<Stored>,
+    /// For each block, how many more times it runs before it is reported as hot.
+    pub heat: Vec<u32>,
     pub links: Vec<Link>,
+    /// Where indirect jumps have led, by the jump's address: what a JIT wants to know.
+    pub targets: HashMap<u64, Vec<u64>>,
+    /// What `heat` starts from.
+    pub heat_first: u32,
+    /// Addresses whose blocks are hot from the start: compiled code begins there.
+    pub hot_rips: HashSet<u64>,
+    /// Pages whose code has been dropped, for whoever else keeps translations.
+    pub dropped: Vec<PageIndex>,
     by_rip: HashMap<(u64, Mode), Vec<BlockId>>,
     jumps: Box<[Jump]>,
     current: SpaceId,
@@ -84,7 +100,12 @@ impl Default for BlockCache {
         let mut cache = Self {
             ops: Vec::new(),
             blocks: Vec::new(),
+            heat: Vec::new(),
             links: Vec::new(),
+            targets: HashMap::new(),
+            heat_first: NEVER_HOT,
+            hot_rips: HashSet::new(),
+            dropped: Vec::new(),
             by_rip: HashMap::new(),
             jumps: vec![Jump { rip: 0, space: SpaceId(0), block: NONE }; JUMPS].into(),
             current: SpaceId(0),
@@ -102,6 +123,8 @@ impl BlockCache {
         self.ops.clear();
         self.ops.resize(TAIL_OPS, Op::Syscall);
         self.blocks.clear();
+        self.heat.clear();
+        self.targets.clear();
         self.links = vec![Link { rip: 0, block: NONE, start: 0, instructions: 0 }];
         self.by_rip.clear();
         self.jumps.fill(Jump { rip: 0, space: SpaceId(0), block: NONE });
@@ -125,7 +148,11 @@ impl BlockCache {
         if !space.has_stale_code() {
             return;
         }
-        for page in space.take_stale_code() {
+        let stale = space.take_stale_code();
+        if self.heat_first != NEVER_HOT {
+            self.dropped.extend(&stale);
+        }
+        for page in stale {
             for block in self.code.by_page.remove(&page).unwrap_or_default() {
                 let Some(stored) = self.blocks.get(block as usize) else { continue };
                 if let Some(word) = self.code.valid.get_mut(block as usize / 64) {
@@ -134,6 +161,11 @@ impl BlockCache {
                 self.code.by_rip.remove(&(stored.rip, stored.mode));
             }
         }
+    }
+
+    /// The space whose code runs.
+    pub fn current(&self) -> SpaceId {
+        self.current
     }
 
     /// See [`crate::Engine::forked`].
@@ -208,6 +240,7 @@ impl BlockCache {
         self.links.extend(lifted.exits.iter().map(unlinked));
         self.ops.extend(lifted.ops.iter().map(|op| op.with_exits_from(first_link)));
         let id = self.blocks.len() as BlockId;
+        self.heat.push(if self.hot_rips.contains(&lifted.rip) { 1 } else { self.heat_first });
         self.blocks.push(Stored {
             rip: lifted.rip,
             mode,
@@ -233,6 +266,44 @@ impl BlockCache {
             let page = PageIndex(page as u32);
             space.mark_code(page);
             self.code.by_page.entry(page).or_default().push(block);
+        }
+    }
+
+    /// Counts a run of a block; whether it is hot now.
+    #[inline(always)]
+    pub fn is_hot(&mut self, block: BlockId) -> bool {
+        match self.heat.get_mut(block as usize) {
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                *left == 0
+            }
+            None => false,
+        }
+    }
+
+    /// How often a block at an address has run in the current space, if it is known there.
+    pub fn runs(&self, rip: u64, mode: Mode) -> Option<u32> {
+        let block = self.code.by_rip.get(&(rip, mode))?;
+        Some(self.heat_first.saturating_sub(self.heat[*block as usize]))
+    }
+
+    /// Sets what remains until the blocks at an address are hot.
+    pub fn set_heat(&mut self, rip: u64, mode: Mode, left: u32) {
+        for block in self.by_rip.get(&(rip, mode)).into_iter().flatten() {
+            self.heat[*block as usize] = left;
+        }
+    }
+
+    /// Notes where the indirect jump that ends a block leads.
+    pub fn note_target(&mut self, block: BlockId, to: u64) {
+        if self.heat_first == NEVER_HOT {
+            return;
+        }
+        let stored = &self.blocks[block as usize];
+        let at = stored.rip + stored.marks.last().map_or(0, |mark| u64::from(mark.offset));
+        let targets = self.targets.entry(at).or_default();
+        if targets.len() < TARGETS_MAX && !targets.contains(&to) {
+            targets.push(to);
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Interpreter, Next};
 use crate::exit::{Exception, Exit};
 use crate::helper::{Context, Trap};
 use crate::ir::{Addr, Compare, Op, Slot, VSlot, slot};
-use crate::state::{CpuState, SLOT_COUNT, VECTOR_COUNT, reg};
+use crate::state::{CpuState, SLOT_COUNT, VECTOR_COUNT};
 use crate::vector;
 
 #[inline(always)]
@@ -153,6 +153,12 @@ impl Interpreter {
                     cpu.rip = $rip;
                     *fuel = left;
                     return Next::Exit(Exit::Interrupted);
+                }
+                if self.cache.is_hot($next) {
+                    // Not run, so not counted.
+                    cpu.rip = $rip;
+                    *fuel = left + i64::from($instructions);
+                    return Next::Hot;
                 }
                 block = $next;
                 pc = $start as usize;
@@ -361,12 +367,18 @@ impl Interpreter {
                 Op::JumpIndirect { src } => {
                     let rip = get(cpu, src);
                     let Some(next) = self.cache.recent(rip) else {
+                        self.cache.note_target(block, rip);
                         cpu.rip = rip;
                         *fuel = left;
                         return Next::Block { link: None };
                     };
+                    if self.last_indirect != (block, next) {
+                        self.last_indirect = (block, next);
+                        self.cache.note_target(block, rip);
+                    }
                     let stored = &self.cache.blocks[next as usize];
-                    enter!(next, stored.start, stored.instructions, rip);
+                    let (start, instructions) = (stored.start, stored.instructions);
+                    enter!(next, start, instructions, rip);
                 }
                 Op::BranchEq32(f) => fork32!(f, |a, b| a == b),
                 Op::BranchLtU32(f) => fork32!(f, |a, b| a < b),
@@ -384,11 +396,8 @@ impl Interpreter {
                 }
 
                 Op::Syscall => {
-                    cpu.rip = self.rip_of(block, pc - 1) + 2;
-                    let flags = cpu.rflags();
-                    let back = cpu.rip;
-                    cpu.set_gpr(reg::RCX, back);
-                    cpu.set_gpr(reg::R11, flags);
+                    let rip = self.rip_of(block, pc - 1);
+                    cpu.enter_syscall(rip);
                     *fuel = left;
                     return Next::Exit(Exit::Syscall);
                 }

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`cache`] | lifted blocks, shared by all address spaces, and which of them are valid where |
 //! | [`execute`] | the loop over operations |
+//! | [`profile`] | what a JIT asks |
 
 mod cache;
 mod execute;
+mod profile;
 
 use memory::{AddressSpace, SpaceId};
 
@@ -22,12 +24,16 @@ pub struct Interpreter {
     instructions: u64,
     /// Address of the instruction whose rest runs apart from its block.
     tail_rip: u64,
+    /// Blocks the last indirect jump led from and to.
+    last_indirect: (BlockId, BlockId),
 }
 
 /// What the loop over operations came back for.
 enum Next {
     /// rip names the next block; the exit that led there, if it can be linked.
     Block { link: Option<u32> },
+    /// The block at rip has run often enough to be worth compiling, or has been compiled.
+    Hot,
     /// The kernel layer's turn.
     Exit(Exit),
 }
@@ -35,7 +41,39 @@ enum Next {
 impl Interpreter {
     /// `time_stamp` is what RDTSC reads.
     pub fn new(time_stamp: Box<dyn Fn() -> u64>) -> Self {
-        Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0 }
+        Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0, last_indirect: (0, 0) }
+    }
+
+    /// See [`Self::run_cold`].
+    fn interpret(
+        &mut self,
+        cpu: &mut CpuState,
+        space: &mut AddressSpace,
+        fuel: &mut i64,
+        mut must_run: bool,
+    ) -> Option<Exit> {
+        let mut from = None;
+        loop {
+            let block = match self.block(cpu, space) {
+                Ok(block) => block,
+                Err(exit) => return Some(exit),
+            };
+            if let Some(from) = from {
+                self.cache.link(from, block);
+            }
+            if self.cache.is_hot(block) && !must_run {
+                return None;
+            }
+            must_run = false;
+            match self.execute(block, cpu, space, fuel) {
+                Next::Block { link } => from = link,
+                Next::Hot => return None,
+                Next::Exit(exit) => return Some(exit),
+            }
+            if *fuel <= 0 {
+                return Some(Exit::Interrupted);
+            }
+        }
     }
 
     fn block(&mut self, cpu: &CpuState, space: &mut AddressSpace) -> Result<BlockId, Exit> {
@@ -46,26 +84,15 @@ impl Interpreter {
 impl Engine for Interpreter {
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit {
         self.cache.enter(space);
-        let mut fuel = budget.min(i64::MAX as u64) as i64;
-        let mut link = None;
+        let budget = budget.min(i64::MAX as u64) as i64;
+        let mut fuel = budget;
         let exit = loop {
-            let block = match self.block(cpu, space) {
-                Ok(block) => block,
-                Err(exit) => break exit,
-            };
-            if let Some(link) = link {
-                self.cache.link(link, block);
-            }
-            match self.execute(block, cpu, space, &mut fuel) {
-                Next::Block { link: from } => link = from,
-                Next::Exit(exit) => break exit,
-            }
-            if fuel <= 0 {
-                break Exit::Interrupted;
+            // Nobody compiles here: what is hot is interpreted on.
+            if let Some(exit) = self.interpret(cpu, space, &mut fuel, true) {
+                break exit;
             }
         };
-        self.instructions =
-            self.instructions.wrapping_add((budget.min(i64::MAX as u64) as i64).wrapping_sub(fuel) as u64);
+        self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);
         exit
     }
 

@@ -23,7 +23,7 @@ impl Live {
 /// Removes dead operations of a block and moves its marks along. `flags_live_out` says whether whatever runs next may
 /// look at the flags.
 pub fn remove(ops: &mut Vec<Op>, marks: &mut [Mark], flags_live_out: bool) {
-    let alive = find(ops, flags_live_out);
+    let alive = find(ops, flags_live_out).alive;
     let mut new_index = Vec::with_capacity(ops.len());
     let mut count = 0;
     for keep in &alive {
@@ -40,8 +40,19 @@ pub fn remove(ops: &mut Vec<Op>, marks: &mut [Mark], flags_live_out: bool) {
     });
 }
 
-/// For each operation, whether it is needed.
-fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
+/// Whether a block looks at the flags it starts with, or leaves them for whoever comes after it to look at.
+pub fn flags_live_in(ops: &[Op], flags_live_out: bool) -> bool {
+    find(ops, flags_live_out).flags_live_in
+}
+
+/// What a walk from a block's end to its start finds.
+struct Found {
+    /// For each operation, whether it is needed.
+    alive: Vec<bool>,
+    flags_live_in: bool,
+}
+
+fn find(ops: &[Op], flags_live_out: bool) -> Found {
     let mut alive = vec![true; ops.len()];
     let mut flags_live = flags_live_out;
     // Whether an instruction yet to come looks at the flags, be it through the slots they were computed from. If the
@@ -75,7 +86,7 @@ fn find(ops: &[Op], flags_live_out: bool) -> Vec<bool> {
             flags_live |= flags_wanted;
         }
     }
-    alive
+    Found { alive, flags_live_in: flags_live || flags_wanted }
 }
 
 /// Whether an operation may have been lifted from an instruction that looks at the flags.

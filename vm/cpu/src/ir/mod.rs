@@ -387,6 +387,10 @@ pub struct Block {
     pub exits: Vec<u64>,
     /// Bytes the translation depends on: its instructions', and any looked at beyond them.
     pub depends_on: u16,
+    /// Where the call that ends the block returns to, if one does.
+    pub returns_to: Option<u64>,
+    /// It ends with a `ret`.
+    pub is_return: bool,
 }
 
 impl Op {

@@ -268,6 +268,7 @@ impl Lifter<'_> {
                 self.unary(Op::Move, target)
             }
         };
+        self.returns_to = Some(self.inst.next_ip());
         let back = self.constant(self.inst.next_ip());
         self.push_value(self.stack_width(), back);
         match direct {
@@ -282,6 +283,7 @@ impl Lifter<'_> {
         let src = self.load(width, Addr::at(RSP));
         let extra = if self.inst.op_count() == 1 { i32::from(self.inst.immediate16()) } else { 0 };
         self.move_stack(i32::from(width.bytes()) + extra);
+        self.is_return = true;
         self.end(Op::JumpIndirect { src });
         Ok(())
     }

@@ -44,8 +44,19 @@ type Lifted = Result<(), Unknown>;
 /// An instruction nobody knows becomes an exit that raises #UD. `None`: the first instruction goes on past the window.
 pub fn lift(window: &[u8], rip: u64, mode: Mode) -> Option<Block> {
     let mut lifter = Lifter::new(window, rip, mode);
-    lifter.run();
+    lifter.run(&|_| false);
     (!lifter.marks.is_empty()).then(|| lifter.finish())
+}
+
+/// The same for a block of a larger piece of code: it ends before any other instruction for which `is_leader` holds,
+/// and keeps operations that look dead, since only who sees the whole can tell.
+pub fn lift_part(window: &[u8], rip: u64, mode: Mode, is_leader: &dyn Fn(u64) -> bool) -> Option<Block> {
+    let mut lifter = Lifter::new(window, rip, mode);
+    lifter.run(is_leader);
+    (!lifter.marks.is_empty()).then(|| {
+        let depends_on = lifter.length() as u16;
+        lifter.into_block(depends_on)
+    })
 }
 
 /// Whether an instruction listed as setting flags may also leave them: a shift whose count may be 0, a repeated
@@ -77,6 +88,8 @@ struct Lifter<'a> {
     ops: Vec<Op>,
     marks: Vec<Mark>,
     exits: Vec<u64>,
+    returns_to: Option<u64>,
+    is_return: bool,
     next_scratch: u8,
     next_vector: u8,
     known: Option<KnownFlags>,
@@ -99,6 +112,8 @@ impl<'a> Lifter<'a> {
             ops: Vec::with_capacity(32),
             marks: Vec::with_capacity(8),
             exits: Vec::new(),
+            returns_to: None,
+            is_return: false,
             next_scratch: slot::SCRATCH,
             next_vector: slot::VECTOR_SCRATCH,
             known: None,
@@ -108,11 +123,12 @@ impl<'a> Lifter<'a> {
         }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, is_leader: &dyn Fn(u64) -> bool) {
         while !self.ended {
             let offset = self.decoder.position();
             let rip = self.decoder.ip();
             let full = self.marks.len() >= BLOCK_INSTRUCTIONS_MAX || self.ops.len() >= BLOCK_OPS_MAX;
+            let full = full || rip != self.start && is_leader(rip);
             let inst = self.decoder.decode();
             // Out of bytes: what follows is on a page that isn't there (yet), or the window is full.
             let cut = inst.is_invalid() && self.decoder.last_error() == iced_x86::DecoderError::NoMoreBytes;
@@ -150,7 +166,12 @@ impl<'a> Lifter<'a> {
         let dead = self.flags_dead_after();
         ir::dead::remove(&mut self.ops, &mut self.marks, dead.is_none());
         let depends_on = self.length().max(dead.unwrap_or(0)) as u16;
-        Block { rip: self.start, ops: self.ops, marks: self.marks, exits: self.exits, depends_on }
+        self.into_block(depends_on)
+    }
+
+    fn into_block(self, depends_on: u16) -> Block {
+        let Self { start: rip, ops, marks, exits, returns_to, is_return, .. } = self;
+        Block { rip, ops, marks, exits, depends_on, returns_to, is_return }
     }
 
     /// Whether, on every way out, the flags are overwritten before anything looks at them; if so, how many bytes were

@@ -3,9 +3,9 @@
 use iced_x86::{Mnemonic, OpKind, Register};
 
 use super::{Lifted, Lifter, Unknown};
-use crate::flags::Width;
+use crate::flags::{FlagKind, FlagOp, Width};
 use crate::helper::Helper;
-use crate::ir::{Conversion, FloatOp, Lane, Op, Shape, VMem, VSlot, VectorOp, slot};
+use crate::ir::{Conversion, FloatOp, Lane, Op, Shape, Slot, VMem, VSlot, VectorOp, slot};
 
 use Lane::{L8, L16, L32, L64};
 
@@ -215,9 +215,9 @@ impl Lifter<'_> {
     fn vector_special(&mut self) -> Option<Lifted> {
         use Mnemonic as M;
         Some(match self.mnemonic() {
-            M::Comiss | M::Ucomiss => self.compare_flags(Helper::CompareFloat, 4),
-            M::Comisd | M::Ucomisd => self.compare_flags(Helper::CompareFloat, 8),
-            M::Ptest => self.compare_flags(Helper::TestVector, 16),
+            M::Comiss | M::Ucomiss => self.compare_float(|dst, src| Op::VToSlot32 { dst, src }, Width::W32),
+            M::Comisd | M::Ucomisd => self.compare_float(|dst, src| Op::VToSlot64 { dst, src }, Width::W64),
+            M::Ptest => self.test_vector(),
             M::Pmovmskb => self.move_mask(L8),
             M::Movmskps => self.move_mask(L32),
             M::Movmskpd => self.move_mask(L64),
@@ -237,10 +237,20 @@ impl Lifter<'_> {
         })
     }
 
-    fn compare_flags(&mut self, helper: Helper, bytes: u32) -> Lifted {
+    fn compare_float(&mut self, low: fn(Slot, VSlot) -> Op, width: Width) -> Lifted {
         let b = self.read_vector(1, true)?;
         let a = self.xmm(self.inst.op0_register())?;
-        self.emit(Op::Helper { helper, a: a.0, b: b.0, c: 0, imm: bytes });
+        let (low_a, low_b) = (self.scratch(), self.scratch());
+        self.emit(low(low_a, a));
+        self.emit(low(low_b, b));
+        self.set_flags(FlagKind::new(FlagOp::Float, width), low_a, low_b, None);
+        Ok(())
+    }
+
+    fn test_vector(&mut self) -> Lifted {
+        let b = self.read_vector(1, true)?;
+        let a = self.xmm(self.inst.op0_register())?;
+        self.emit(Op::Helper { helper: Helper::TestVector, a: a.0, b: b.0, c: 0, imm: 0 });
         self.take_new_flags();
         Ok(())
     }

@@ -215,14 +215,3 @@ pub fn add_sub(shape: Shape, a: u128, b: u128, mxcsr: u32) -> u128 {
     let even: u128 = if matches!(shape, Shape::Packed64) { u64::MAX.into() } else { 0xffff_ffff_0000_0000_ffff_ffff };
     differences & even | sums & !even
 }
-
-/// The status flags of COMISS and its relatives: ZF, PF, CF (Intel SDM vol. 2).
-pub fn compare_flags(unordered: bool, less: bool, equal: bool) -> u64 {
-    use crate::state::rflags::{CF, PF, ZF};
-    match (unordered, less, equal) {
-        (true, ..) => ZF | PF | CF,
-        (_, true, _) => CF,
-        (_, _, true) => ZF,
-        _ => 0,
-    }
-}

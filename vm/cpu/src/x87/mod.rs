@@ -19,11 +19,11 @@ use rustc_apfloat::Float;
 use rustc_apfloat::ieee::X87DoubleExtended as Extended;
 
 use crate::exit::Exception;
+use crate::flags::order_status;
 use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
 use crate::helper::{Context, Trap};
 use crate::ir::slot;
 use crate::state::reg::RAX;
-use crate::vector::float::compare_flags;
 use spec::{Constant, Operand, Operation, Spec};
 
 /// Exception flags of the status word.
@@ -253,7 +253,7 @@ fn compare(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<(), Trap> {
     let order = top.partial_cmp(&source);
     let (unordered, less, equal) = (order.is_none(), top < source, order == Some(std::cmp::Ordering::Equal));
     if spec.operation == Operation::CompareToFlags {
-        cx.set_slot(slot::NEW_FLAGS, compare_flags(unordered, less, equal));
+        cx.set_slot(slot::NEW_FLAGS, order_status(order));
     }
     let fpu = &mut cx.cpu.fpu;
     if spec.operation != Operation::CompareToFlags {

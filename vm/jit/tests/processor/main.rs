@@ -1,4 +1,4 @@
-//! Instructions run on this machine's own processor and on the interpreter, results compared.
+//! Instructions run on this machine's own processor, on the interpreter and as compiled code, results compared.
 //!
 //! Every form the decoder's tables know (a `Code` of iced-x86) that a 64-bit user program can execute and whose
 //! feature we claim, or implement unclaimed, is encoded with random operands and run from random registers, flags,
@@ -17,23 +17,42 @@ use cpu::{CpuState, Engine, Exception, Exit, Interpreter};
 use generate::{Case, Rng};
 use host::Host;
 use iced_x86::{Code, Formatter, NasmFormatter};
+use jit::Jit;
+use jit::native::Wasmtime;
 use memory::{AddressSpace, GuestAddr, HostMemory, PAGE_SIZE, PageState};
 use state::{Outcome, State};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Forms that are not compared, each group with its reason.
 fn left_out(code: Code) -> Option<&'static str> {
     generate::left_out(code)
 }
 
-/// The interpreter with one address space laid out like the child's.
+/// An engine under test.
+trait Tested: Engine {
+    /// Called before each case.
+    fn prepare(&mut self, cpu: &CpuState, space: &mut AddressSpace);
+}
+
+impl Tested for Interpreter {
+    fn prepare(&mut self, _cpu: &CpuState, _space: &mut AddressSpace) {}
+}
+
+impl Tested for Jit<Wasmtime> {
+    fn prepare(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
+        self.compile_now(cpu, space);
+    }
+}
+
+/// An engine with one address space laid out like the child's.
 struct Guest {
-    engine: Interpreter,
+    engine: Box<dyn Tested>,
     space: AddressSpace,
 }
 
 impl Guest {
-    fn new() -> Self {
+    fn new(engine: Box<dyn Tested>) -> Self {
         let mut space = AddressSpace::new(HostMemory::new().expect("4 GiB of addresses"));
         let open = PageState::READ | PageState::WRITE | PageState::PRESENT;
         for page in 0..host::CODE_BYTES as u64 / PAGE_SIZE {
@@ -42,7 +61,7 @@ impl Guest {
         for page in 0..host::DATA_BYTES as u64 / PAGE_SIZE {
             space.set_state(GuestAddr(host::DATA + page * PAGE_SIZE).page().unwrap(), open);
         }
-        Self { engine: Interpreter::new(Box::new(|| 0)), space }
+        Self { engine, space }
     }
 
     fn run(&mut self, case: &Case) -> Outcome {
@@ -53,6 +72,7 @@ impl Guest {
         let mut cpu = CpuState::default();
         case.state.to_cpu(&mut cpu);
         cpu.rip = case.rip;
+        self.engine.prepare(&cpu, &mut self.space);
         let mut budget = 1;
         let signal = loop {
             match self.engine.run(&mut cpu, &mut self.space, budget) {
@@ -79,11 +99,22 @@ fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
 }
 
 #[test]
-fn instructions_do_what_the_processor_does() {
-    let cases: usize = setting("PROCESSOR_CASES", 40);
+fn interpreted_instructions_do_what_the_processor_does() {
+    compare(Guest::new(Box::new(Interpreter::new(Box::new(|| 0)))), 40);
+}
+
+#[test]
+fn compiled_instructions_do_what_the_processor_does() {
+    // Each case is compiled anew, which takes a millisecond.
+    let jit = Jit::new(Wasmtime::new().unwrap(), Rc::new(|| 0));
+    compare(Guest::new(Box::new(jit)), 8);
+}
+
+fn compare(mut guest: Guest, cases: usize) {
+    let cases: usize = setting("PROCESSOR_CASES", cases);
     let seed: u64 = setting("PROCESSOR_SEED", 1);
     let wanted: String = setting("PROCESSOR_FORM", String::new());
-    let (mut host, mut guest) = (Host::start(), Guest::new());
+    let mut host = Host::start();
     let mut forms = 0;
     let mut total = 0;
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();

@@ -1,10 +1,13 @@
 //! This machine's processor: a traced child whose code and data pages are shared with us.
 
+use std::ffi::c_void;
 use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cpu::fpu::F80;
 use nix::libc::user_fpregs_struct;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::ptrace::{self, regset};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -20,8 +23,12 @@ pub const CODE_BYTES: usize = 0x4000;
 pub const DATA: u64 = 0x2000_0000;
 pub const DATA_BYTES: usize = 0x2000;
 
+/// One at a time: they lie at the same addresses.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// A stopped child to single-step.
 pub struct Host {
+    _one: MutexGuard<'static, ()>,
     child: Pid,
     regs: nix::libc::user_regs_struct,
     fpregs: user_fpregs_struct,
@@ -41,6 +48,7 @@ fn slice(addr: u64, bytes: usize) -> &'static mut [u8] {
 
 impl Host {
     pub fn start() -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let data = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         map(CODE, CODE_BYTES, data | ProtFlags::PROT_EXEC);
         map(DATA, DATA_BYTES, data);
@@ -56,7 +64,7 @@ impl Host {
                 ptrace::setoptions(child, ptrace::Options::PTRACE_O_EXITKILL).expect("options");
                 let regs = ptrace::getregs(child).expect("registers");
                 let fpregs = ptrace::getregset::<regset::NT_PRFPREG>(child).expect("floating point");
-                Self { child, regs, fpregs }
+                Self { _one: one, child, regs, fpregs }
             }
         }
     }
@@ -119,6 +127,11 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = ptrace::kill(self.child);
+        let _ = waitpid(self.child, None);
+        for (addr, bytes) in [(CODE, CODE_BYTES), (DATA, DATA_BYTES)] {
+            // SAFETY: mapped by `start`; the slices into it do not outlive the host.
+            let _ = unsafe { munmap(NonNull::new(addr as *mut c_void).unwrap(), bytes) };
+        }
     }
 }
 

@@ -1,0 +1,185 @@
+//! Compiled regions. A region is compiled once however many address spaces run it, and bound to a memory once however
+//! many processes have that memory one after another. In which spaces it is valid is kept apart: it ends there when a
+//! page of its code changes.
+
+use std::collections::{HashMap, HashSet};
+
+use cpu::Mode;
+use memory::{AddressSpace, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
+
+use crate::host::CodeHost;
+
+/// Regions kept before all are dropped and compiled afresh: each is a function table entry and some 10 KB of code.
+pub const REGIONS_MAX: usize = 8192;
+
+/// Index of a region.
+pub type RegionId = u32;
+
+/// A compiled region.
+pub struct Compiled<M> {
+    /// 64-bit or 32-bit code.
+    pub mode: Mode,
+    /// Bound to no memory.
+    pub module: M,
+    /// Addresses of its entries, by label.
+    pub entries: Vec<u64>,
+    /// The code it was lifted from.
+    pub pieces: Vec<(u64, Box<[u8]>)>,
+    /// Function table index by memory.
+    functions: HashMap<u32, u32>,
+}
+
+impl<M> Compiled<M> {
+    /// Whether a space has the code that this was lifted from.
+    fn matches(&self, space: &AddressSpace) -> bool {
+        self.pieces.iter().all(|(rip, bytes)| {
+            let mut there = vec![0; bytes.len()];
+            space.fetch(GuestAddr(*rip), &mut there) == Ok(bytes.len()) && there[..] == bytes[..]
+        })
+    }
+
+    fn pages(&self) -> HashSet<PageIndex> {
+        let pages = |(rip, bytes): &(u64, Box<[u8]>)| {
+            let last = rip + bytes.len().max(1) as u64 - 1;
+            (rip / PAGE_SIZE..=last / PAGE_SIZE).map(|page| PageIndex(page as u32))
+        };
+        self.pieces.iter().flat_map(pages).collect()
+    }
+}
+
+/// Where compiled code begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its region.
+    pub region: RegionId,
+    /// Which of the region's entries.
+    pub label: u32,
+}
+
+/// What is valid in one address space.
+#[derive(Clone, Default)]
+struct SpaceRegions {
+    by_rip: HashMap<u64, Entry>,
+    by_page: HashMap<PageIndex, Vec<RegionId>>,
+}
+
+/// All compiled regions.
+pub struct Cache<M> {
+    regions: Vec<Compiled<M>>,
+    by_head: HashMap<(u64, Mode), Vec<RegionId>>,
+    spaces: HashMap<SpaceId, SpaceRegions>,
+}
+
+impl<M> Default for Cache<M> {
+    fn default() -> Self {
+        Self { regions: Vec::new(), by_head: HashMap::new(), spaces: HashMap::new() }
+    }
+}
+
+impl<M> Cache<M> {
+    /// Number the next region gets.
+    pub fn next_id(&self) -> RegionId {
+        self.regions.len() as RegionId
+    }
+
+    /// Whether there is room for one more.
+    pub fn is_full(&self) -> bool {
+        self.regions.len() >= REGIONS_MAX
+    }
+
+    /// A region.
+    pub fn region(&self, id: RegionId) -> &Compiled<M> {
+        &self.regions[id as usize]
+    }
+
+    /// The entry at an address that is valid in a space.
+    pub fn entry(&self, rip: u64, mode: Mode, space: SpaceId) -> Option<Entry> {
+        let entry = *self.spaces.get(&space)?.by_rip.get(&rip)?;
+        (self.region(entry.region).mode == mode).then_some(entry)
+    }
+
+    /// A region compiled for another space that begins at an address and has the same code here.
+    pub fn find_same(&self, rip: u64, mode: Mode, space: &AddressSpace) -> Option<RegionId> {
+        let candidates = self.by_head.get(&(rip, mode))?;
+        candidates.iter().copied().find(|id| self.region(*id).matches(space))
+    }
+
+    /// Adds a region, valid nowhere yet.
+    pub fn add(&mut self, mode: Mode, module: M, entries: Vec<u64>, pieces: Vec<(u64, Box<[u8]>)>) -> RegionId {
+        let id = self.next_id();
+        self.by_head.entry((entries[0], mode)).or_default().push(id);
+        self.regions.push(Compiled { mode, module, entries, pieces, functions: HashMap::new() });
+        id
+    }
+
+    /// Makes a region valid in a space that has its code.
+    pub fn validate(&mut self, id: RegionId, space: &mut AddressSpace) {
+        let region = &self.regions[id as usize];
+        let valid = self.spaces.entry(space.id()).or_default();
+        for (label, rip) in region.entries.iter().enumerate() {
+            let entry = Entry { region: id, label: label as u32 };
+            // A region made for an address serves it better than one that only passes by.
+            if label == 0 {
+                valid.by_rip.insert(*rip, entry);
+            } else {
+                valid.by_rip.entry(*rip).or_insert(entry);
+            }
+        }
+        for page in region.pages() {
+            space.mark_code(page);
+            valid.by_page.entry(page).or_default().push(id);
+        }
+    }
+
+    /// Ends the regions that have code on a page of a space; returns which.
+    pub fn drop_page(&mut self, page: PageIndex, space: SpaceId) -> Vec<RegionId> {
+        let Some(valid) = self.spaces.get_mut(&space) else { return Vec::new() };
+        let ended = valid.by_page.remove(&page).unwrap_or_default();
+        if !ended.is_empty() {
+            valid.by_rip.retain(|_, entry| !ended.contains(&entry.region));
+        }
+        ended
+    }
+
+    /// Function table index of a region bound to a space's memory.
+    ///
+    /// # Errors
+    /// The host's, when it can't bind it.
+    pub fn function<H: CodeHost<Module = M>>(
+        &mut self,
+        id: RegionId,
+        space: &AddressSpace,
+        host: &mut H,
+    ) -> Result<u32, String> {
+        let region = &mut self.regions[id as usize];
+        let slot = space.host().slot();
+        if let Some(function) = region.functions.get(&slot) {
+            return Ok(*function);
+        }
+        let function = host.link(&region.module, space.host())?;
+        region.functions.insert(slot, function);
+        Ok(function)
+    }
+
+    /// `child` has become a copy of `parent`.
+    pub fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
+        let Some(valid) = self.spaces.get(&parent).cloned() else { return };
+        for page in valid.by_page.keys() {
+            child.mark_code(*page);
+        }
+        self.spaces.insert(child.id(), valid);
+    }
+
+    /// A space is gone.
+    pub fn forget(&mut self, space: SpaceId) {
+        self.spaces.remove(&space);
+    }
+
+    /// Drops everything.
+    pub fn clear<H: CodeHost<Module = M>>(&mut self, host: &mut H) {
+        for function in self.regions.iter().flat_map(|region| region.functions.values()) {
+            host.unlink(*function);
+        }
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,177 @@
+//! Operations that Rust carries out, and what operations touch.
+
+use cpu::helper::Helper;
+use cpu::ir::{Op, Slot, VSlot, slot};
+use cpu::reg;
+use wasm_encoder::ValType;
+
+use super::{Emitter, ExitPoint, PERFORM, STATUS, performed};
+use crate::area::offset;
+
+/// Slots and vectors, by bit.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Touched {
+    pub reads: u64,
+    pub writes: u64,
+    pub vector_reads: u32,
+    pub vector_writes: u32,
+    /// It looks at the lazy flags.
+    pub flags: bool,
+}
+
+const XMM: u32 = 0xffff;
+
+fn bits(slots: [Slot; 3]) -> u64 {
+    slots.iter().filter(|slot| **slot != slot::ZERO).fold(0, |bits, slot| bits | 1 << slot.0)
+}
+
+fn general(registers: &[usize]) -> u64 {
+    registers.iter().fold(0, |bits, register| bits | 1 << register)
+}
+
+/// Everything an operation touches.
+pub(super) fn touched(op: &Op) -> Touched {
+    let operands = op.operands();
+    let mut touched = Touched { reads: bits(operands.reads), writes: bits(operands.writes), ..Touched::default() };
+    let one = |slot: VSlot| 1u32 << slot.0;
+    match *op {
+        Op::VLoad32(m) | Op::VLoad64(m) | Op::VLoad128(m) | Op::VLoad128Aligned(m) => {
+            touched.vector_writes = one(m.value);
+        }
+        Op::VStore32(m) | Op::VStore64(m) | Op::VStore128(m) | Op::VStore128Aligned(m) => {
+            touched.vector_reads = one(m.value);
+        }
+        Op::VMove { dst, src } => (touched.vector_reads, touched.vector_writes) = (one(src), one(dst)),
+        Op::VFromSlot32 { dst, .. } | Op::VFromSlot64 { dst, .. } | Op::VFromMmx { dst, .. } => {
+            touched.vector_writes = one(dst);
+        }
+        Op::VToSlot32 { src, .. } | Op::VToSlot64 { src, .. } | Op::VToMmx { src, .. } => {
+            touched.vector_reads = one(src);
+        }
+        Op::Vector { dst, a, b, .. } => {
+            (touched.vector_reads, touched.vector_writes) = (one(a) | one(b), one(dst));
+        }
+        Op::GetFlags { .. } | Op::Condition { .. } | Op::BranchFlags { .. } => touched.flags = true,
+        Op::SetShiftFlags { .. } => touched.flags = true,
+        Op::Helper { helper, a, b, .. } => touch_helper(&mut touched, helper, a, b),
+        _ => {}
+    }
+    touched
+}
+
+/// What helpers touch beyond their operand lists.
+fn touch_helper(touched: &mut Touched, helper: Helper, a: u8, b: u8) {
+    use reg::{RAX, RBX, RCX, RDI, RDX, RSI};
+    touched.flags = helper.reads_flags();
+    match helper {
+        Helper::String => {
+            let registers = general(&[RAX, RCX, RSI, RDI]);
+            touched.reads |= registers | 1 << slot::DIRECTION.0;
+            touched.writes |= registers;
+        }
+        Helper::CompareExchangeWide => touched.reads |= general(&[RAX, RBX, RCX, RDX]),
+        Helper::Cpuid => touched.writes |= general(&[RAX, RBX, RCX, RDX]),
+        // The untouched half of a narrow result stays.
+        Helper::TimeStamp => touched.reads |= general(&[RAX, RCX, RDX]),
+        Helper::FxSave => touched.vector_reads = XMM,
+        Helper::FxRestore => touched.vector_writes = XMM,
+        Helper::TestVector => touched.vector_reads = 1 << a | 1 << b,
+        Helper::MaskedStore => touched.vector_reads = 1 << a | 1 << b,
+        _ => {}
+    }
+}
+
+/// Whether an operation may store to guest memory.
+fn may_store(op: &Op) -> bool {
+    use Helper::*;
+    matches!(op, Op::Helper { helper: String | CompareExchangeWide | FxSave | MaskedStore | X87, .. })
+}
+
+/// Whether an operation may trap.
+fn may_trap(op: &Op) -> bool {
+    matches!(op, Op::Helper { .. }) && !op.operands().pure_value
+}
+
+impl Emitter<'_> {
+    /// Has Rust carry out an operation.
+    pub(super) fn perform(&mut self, op: &Op) {
+        let touched = touched(op);
+        self.spill_some(touched.reads | touched.writes, touched.vector_reads | touched.vector_writes, touched.flags);
+        let number = self.table.number(op);
+        self.s().i32_const(number as i32).call(PERFORM);
+        if may_trap(op) {
+            let result = self.locals.take(ValType::I32);
+            let rip = self.rip;
+            self.s().local_tee(result).i32_const(performed::TRAP as i32).i32_eq();
+            self.if_unlikely();
+            // A repeated string instruction has moved its registers before it trapped.
+            self.reload(touched.writes, touched.vector_writes);
+            self.leave(ExitPoint::Trap { rip });
+            self.end_if();
+            if may_store(op) {
+                self.s().local_get(result).i32_const(performed::STALE as i32).i32_eq();
+                let stale = self.locals.take(ValType::I32);
+                self.s().local_set(stale);
+                self.stale = Some(stale);
+            }
+            self.locals.give(ValType::I32, result);
+        } else {
+            self.s().drop();
+        }
+        self.reload(touched.writes, touched.vector_writes);
+    }
+
+    /// Writes slots to the area.
+    fn spill_some(&mut self, slots: u64, vectors: u32, flags: bool) {
+        let flag_slots = if flags { 1 << slot::FLAG_A.0 | 1 << slot::FLAG_B.0 } else { 0 };
+        for slot in each(slots | flag_slots) {
+            let at = self.area(offset::slot(slot));
+            self.s().i32_const(0);
+            self.get(slot);
+            self.s().i64_store(at);
+        }
+        for slot in each(vectors.into()).map(|slot| VSlot(slot.0)) {
+            let at = self.area(offset::vector(slot));
+            self.s().i32_const(0);
+            self.vget(slot);
+            self.s().v128_store(at);
+        }
+        if flags {
+            let (at, local) = (self.area(offset::FLAG_KIND), self.locals.flag_kind());
+            self.s().i32_const(0).local_get(local).i32_store16(at);
+        }
+    }
+
+    /// Reads slots from the area.
+    fn reload(&mut self, slots: u64, vectors: u32) {
+        for slot in each(slots) {
+            let at = self.area(offset::slot(slot));
+            self.s().i32_const(0).i64_load(at);
+            self.set(slot);
+        }
+        for slot in each(vectors.into()).map(|slot| VSlot(slot.0)) {
+            let at = self.area(offset::vector(slot));
+            self.s().i32_const(0).v128_load(at);
+            self.vset(slot);
+        }
+    }
+
+    /// Pushes the status flags, an i32, whatever their kind.
+    pub(super) fn status_by_call(&mut self) {
+        let kind = self.locals.flag_kind();
+        self.s().local_get(kind);
+        self.get(slot::FLAG_A);
+        self.get(slot::FLAG_B);
+        self.s().call(STATUS);
+    }
+}
+
+fn each(mut bits: u64) -> impl Iterator<Item = Slot> {
+    std::iter::from_fn(move || {
+        let index = bits.trailing_zeros();
+        (bits != 0).then(|| {
+            bits &= bits - 1;
+            Slot(index as u8)
+        })
+    })
+}

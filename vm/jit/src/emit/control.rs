@@ -1,0 +1,377 @@
+//! Control flow: the function's frame, the walk over the dominator tree, branches, exits.
+
+use cpu::flags::Condition;
+use cpu::ir::{Fork, Op};
+use wasm_encoder::{BlockType, BranchHint, ValType};
+
+use super::locals::{FUEL, LABEL};
+use super::{Emitter, ExitPoint, TYPE_REGION};
+use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, offset};
+use crate::region::{Edge, NodeId};
+
+/// Number of the exit point that all regions share.
+pub const EXIT_GO: u32 = 0;
+
+/// A construct around the code at hand that can be branched to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Frame {
+    /// Branches leave with an exit point's number.
+    Leave,
+    Dispatch,
+    /// Branches go to the address in `next`.
+    Go,
+    /// Branches go to a node that begins a loop.
+    Loop(NodeId),
+    /// Branches go to a node behind the end.
+    Block(NodeId),
+    /// An `if`.
+    Arm,
+}
+
+impl Emitter<'_> {
+    // ---- frames ----
+
+    fn depth(&self, frame: Frame) -> u32 {
+        let at = self.frames.iter().rposition(|other| *other == frame).expect("the frame is open");
+        (self.frames.len() - 1 - at) as u32
+    }
+
+    fn branch_to(&mut self, frame: Frame) {
+        let depth = self.depth(frame);
+        self.s().br(depth);
+    }
+
+    /// Pops an i32: what follows, up to [`Self::end_if`], runs if it is not 0, which it hardly ever is.
+    pub(super) fn if_unlikely(&mut self) {
+        self.hints.push(BranchHint { branch_func_offset: self.code.len() as u32, branch_hint_value: 0 });
+        self.s().if_(BlockType::Empty);
+        self.frames.push(Frame::Arm);
+    }
+
+    pub(super) fn end_if(&mut self) {
+        self.frames.pop();
+        self.s().end();
+    }
+
+    /// Leaves by an exit point.
+    pub(super) fn leave(&mut self, point: ExitPoint) {
+        let number = match self.exits.iter().position(|other| *other == point) {
+            Some(at) => at,
+            None => {
+                self.exits.push(point);
+                self.exits.len() - 1
+            }
+        };
+        let number = self.settings.first_exit + number as u32;
+        self.s().i32_const(number as i32);
+        self.branch_to(Frame::Leave);
+    }
+
+    /// Pops an i32: if it is not 0, the instruction at hand is left to the interpreter.
+    pub(super) fn side_exit_if(&mut self) {
+        let rip = self.rip;
+        self.if_unlikely();
+        self.leave(ExitPoint::Side { rip });
+        self.end_if();
+    }
+
+    // ---- the function ----
+
+    /// The root of the dominator tree.
+    fn dispatcher(&self) -> NodeId {
+        self.region.nodes.len()
+    }
+
+    pub(super) fn function(&mut self) {
+        self.s().block(BlockType::Result(ValType::I32));
+        self.frames.push(Frame::Leave);
+        self.s().loop_(BlockType::Empty);
+        self.frames.push(Frame::Dispatch);
+        self.s().block(BlockType::Empty);
+        self.frames.push(Frame::Go);
+        self.subtree(self.dispatcher());
+        self.frames.pop();
+        self.s().end();
+        self.go();
+        self.frames.pop();
+        self.s().end().unreachable();
+        self.frames.pop();
+        self.s().end();
+        self.write_back();
+        self.s().end();
+    }
+
+    /// Pops an exit point's number, writes everything back, and pushes the number again.
+    fn write_back(&mut self) {
+        let number = self.locals.take(ValType::I32);
+        self.s().local_set(number);
+        self.spill();
+        let fuel = self.area(offset::FUEL);
+        self.s().i32_const(0).local_get(FUEL).i32_store(fuel).local_get(number);
+        self.locals.give(ValType::I32, number);
+    }
+
+    /// Goes to the address in `next`: within this function, in another region, or by way of the engine.
+    fn go(&mut self) {
+        let (entry, next) = (self.locals.take(ValType::I32), self.next);
+        let jump = |field: usize| offset::JUMPS + field as u64;
+        let field = |emitter: &Self, field: usize| emitter.area(jump(field));
+        let space = self.area(offset::SPACE);
+        let rip_field = field(self, std::mem::offset_of!(crate::area::Jump, rip));
+        let space_field = field(self, std::mem::offset_of!(crate::area::Jump, space));
+        let region_field = field(self, std::mem::offset_of!(crate::area::Jump, region));
+        let label_field = field(self, std::mem::offset_of!(crate::area::Jump, label));
+        let function_field = field(self, std::mem::offset_of!(crate::area::Jump, function));
+        self.s().local_get(next).local_get(next).i64_const(JUMP_HASH_SHIFT).i64_shr_u().i64_xor().i32_wrap_i64();
+        self.s().i32_const(JUMPS as i32 - 1).i32_and().i32_const(JUMP_SHIFT as i32).i32_shl().local_tee(entry);
+        self.s().i64_load(rip_field).local_get(next).i64_eq();
+        self.s().local_get(entry).i32_load(space_field).i32_const(0).i32_load(space).i32_eq().i32_and();
+        self.s().local_get(FUEL).i32_const(0).i32_ge_s().i32_and();
+        self.s().if_(BlockType::Empty);
+        self.frames.push(Frame::Arm);
+        if self.shape.targets.len() > 1 {
+            let region = self.settings.region as i32;
+            self.s().local_get(entry).i32_load(label_field).local_set(LABEL);
+            self.s().local_get(entry).i32_load(region_field).i32_const(region).i32_eq();
+            let depth = self.depth(Frame::Dispatch);
+            self.s().br_if(depth);
+        }
+        self.spill();
+        self.s().local_get(entry).i32_load(label_field).local_get(FUEL);
+        self.s().local_get(entry).i32_load(function_field).return_call_indirect(0, TYPE_REGION);
+        self.end_if();
+        let rip = self.area(offset::RIP);
+        self.s().i32_const(0).local_get(next).i64_store(rip).i32_const(EXIT_GO as i32);
+        self.branch_to(Frame::Leave);
+        self.locals.give(ValType::I32, entry);
+    }
+
+    // ---- the walk over the dominator tree ----
+
+    /// Emits a node with everything it dominates.
+    fn subtree(&mut self, node: NodeId) {
+        let is_dispatcher = node == self.dispatcher();
+        let is_loop = self.shape.is_header[node] && !is_dispatcher;
+        if is_loop {
+            self.s().loop_(BlockType::Empty);
+            self.frames.push(Frame::Loop(node));
+        }
+        let mut merges = self.shape.merges[node].clone();
+        merges.sort_by_key(|merge| self.shape.order[*merge]);
+        for merge in merges.iter().rev() {
+            self.s().block(BlockType::Empty);
+            self.frames.push(Frame::Block(*merge));
+        }
+        if is_dispatcher {
+            self.dispatch();
+        } else {
+            self.node(node);
+        }
+        for merge in merges {
+            self.frames.pop();
+            self.s().end();
+            self.subtree(merge);
+        }
+        if is_loop {
+            self.frames.pop();
+            self.s().end().unreachable();
+        }
+    }
+
+    /// To the entry that the label names.
+    fn dispatch(&mut self) {
+        let shape = self.shape;
+        if let [target] = shape.targets[..] {
+            return self.forward(target);
+        }
+        let labels: Vec<u32> = shape.targets.iter().map(|target| self.depth(Frame::Block(*target))).collect();
+        self.s().local_get(LABEL).br_table(
+            labels[1..].iter().fold(vec![labels[0]], |mut all, label| {
+                all.push(*label);
+                all
+            }),
+            labels[0],
+        );
+    }
+
+    fn forward(&mut self, to: NodeId) {
+        if self.shape.is_merge[to] {
+            self.branch_to(Frame::Block(to));
+        } else {
+            self.subtree(to);
+        }
+    }
+
+    fn node(&mut self, node: NodeId) {
+        let region = self.region;
+        let block = &region.nodes[node].block;
+        if self.shape.is_header[node] {
+            self.check_fuel(block.rip);
+        }
+        let count = block.marks.len() as i32;
+        self.s().local_get(FUEL).i32_const(count).i32_sub().local_set(FUEL);
+        self.operations(node);
+        let last = block.ops.last().expect("a block ends with an exit");
+        self.terminator(node, last);
+    }
+
+    fn check_fuel(&mut self, rip: u64) {
+        self.s().local_get(FUEL).i32_const(0).i32_lt_s();
+        self.if_unlikely();
+        self.leave(ExitPoint::Pause { rip });
+        self.end_if();
+    }
+
+    /// The operations of a block but the last.
+    fn operations(&mut self, node: NodeId) {
+        let region = self.region;
+        let block = &region.nodes[node].block;
+        self.kind = self.kinds[node];
+        (self.is_bool, self.is_narrow) = (0, 0);
+        self.plan_accesses(&block.ops[..]);
+        let mut marks = block.marks.iter().peekable();
+        for (index, op) in block.ops.iter().enumerate() {
+            while let Some(mark) = marks.next_if(|mark| usize::from(mark.op) <= index) {
+                let rip = block.rip + u64::from(mark.offset);
+                self.leave_if_stale(rip);
+                self.rip = rip;
+            }
+            if index + 1 < block.ops.len() {
+                self.operation(index, op);
+                self.kind = self.kind.after(op);
+            }
+        }
+        self.release_accesses();
+    }
+
+    /// Leaves before the instruction at `rip` if the one before has changed code.
+    fn leave_if_stale(&mut self, rip: u64) {
+        if let Some(stale) = self.stale.take() {
+            self.s().local_get(stale);
+            self.if_unlikely();
+            self.leave(ExitPoint::Pause { rip });
+            self.end_if();
+            self.locals.give(ValType::I32, stale);
+        }
+    }
+
+    // ---- terminators ----
+
+    fn terminator(&mut self, node: NodeId, op: &Op) {
+        match *op {
+            Op::Jump { exit } => {
+                // A block that ends by length, after an instruction that may have changed code.
+                self.leave_if_stale(self.region.nodes[node].block.exits[exit as usize]);
+                self.follow(node, exit);
+            }
+            Op::JumpIndirect { src } => {
+                let next = self.next;
+                self.get(src);
+                self.s().local_set(next);
+                self.branch_to(Frame::Go);
+            }
+            Op::BranchEq32(f) => self.fork(node, f, |e| {
+                e.compare32(f.a, f.b, |s| {
+                    s.i32_eq();
+                });
+            }),
+            Op::BranchLtU32(f) => self.fork(node, f, |e| {
+                e.compare32(f.a, f.b, |s| {
+                    s.i32_lt_u();
+                });
+            }),
+            Op::BranchLeU32(f) => self.fork(node, f, |e| {
+                e.compare32(f.a, f.b, |s| {
+                    s.i32_le_u();
+                });
+            }),
+            Op::BranchLtS32(f) => self.fork(node, f, |e| {
+                e.compare32(f.a, f.b, |s| {
+                    s.i32_lt_s();
+                });
+            }),
+            Op::BranchLeS32(f) => self.fork(node, f, |e| {
+                e.compare32(f.a, f.b, |s| {
+                    s.i32_le_s();
+                });
+            }),
+            Op::BranchEq64(f) => self.fork(node, f, |e| {
+                e.compare64(f.a, f.b, |s| {
+                    s.i64_eq();
+                });
+            }),
+            Op::BranchLtU64(f) => self.fork(node, f, |e| {
+                e.compare64(f.a, f.b, |s| {
+                    s.i64_lt_u();
+                });
+            }),
+            Op::BranchLeU64(f) => self.fork(node, f, |e| {
+                e.compare64(f.a, f.b, |s| {
+                    s.i64_le_u();
+                });
+            }),
+            Op::BranchLtS64(f) => self.fork(node, f, |e| {
+                e.compare64(f.a, f.b, |s| {
+                    s.i64_lt_s();
+                });
+            }),
+            Op::BranchLeS64(f) => self.fork(node, f, |e| {
+                e.compare64(f.a, f.b, |s| {
+                    s.i64_le_s();
+                });
+            }),
+            Op::BranchFlags { condition, exit } => self.fork_flags(node, condition, exit),
+            Op::Syscall => {
+                let rip = self.rip;
+                self.leave(ExitPoint::Syscall { rip });
+            }
+            Op::Interrupt { .. } | Op::Raise { .. } => {
+                let rip = self.rip;
+                self.leave(ExitPoint::Side { rip });
+            }
+            // A block always ends with one of the above.
+            _ => unreachable!("a block that ends with {op:?}"),
+        }
+    }
+
+    fn fork_flags(&mut self, node: NodeId, condition: Condition, exit: u32) {
+        self.condition(condition);
+        self.fork_on_stack(node, exit);
+    }
+
+    fn fork(&mut self, node: NodeId, fork: Fork, condition: impl FnOnce(&mut Self)) {
+        condition(self);
+        self.fork_on_stack(node, fork.exit);
+    }
+
+    /// Pops an i32: exit `exit` if it is 0, the next one otherwise.
+    fn fork_on_stack(&mut self, node: NodeId, exit: u32) {
+        self.s().if_(BlockType::Empty);
+        self.frames.push(Frame::Arm);
+        self.follow(node, exit + 1);
+        self.s().else_();
+        self.follow(node, exit);
+        self.frames.pop();
+        self.s().end().unreachable();
+    }
+
+    /// Takes an exit of a node.
+    fn follow(&mut self, node: NodeId, exit: u32) {
+        let region = self.region;
+        match region.nodes[node].edges[exit as usize] {
+            Edge::Out(rip) => {
+                let next = self.next;
+                self.s().i64_const(rip as i64).local_set(next);
+                self.branch_to(Frame::Go);
+            }
+            Edge::To(to) if self.shape.rerouted.contains(&(node, to)) => {
+                let label = self.shape.label(to).expect("a rerouted branch leads to one of the dispatcher's targets");
+                self.check_fuel(region.nodes[to].block.rip);
+                self.s().i32_const(label as i32).local_set(LABEL);
+                self.branch_to(Frame::Dispatch);
+            }
+            Edge::To(to) if self.shape.is_backward(node, to) => self.branch_to(Frame::Loop(to)),
+            Edge::To(to) => self.forward(to),
+        }
+    }
+}

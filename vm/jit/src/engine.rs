@@ -1,0 +1,334 @@
+//! `Jit`: an engine that interprets what is cold and compiles what is hot.
+
+use std::rc::Rc;
+
+use cpu::helper::Trap;
+use cpu::state::MXCSR_DEFAULT;
+use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
+use memory::{AddressSpace, GuestAddr, SpaceId};
+
+use crate::area::{Area, Jump, jump_index};
+use crate::cache::{Cache, Entry, RegionId};
+use crate::emit::{self, ExitPoint, Settings};
+use crate::host::CodeHost;
+use crate::ops::OpTable;
+use crate::region::discover::{Source, discover};
+use crate::region::flags;
+use crate::running;
+
+/// Runs of a block after which it is compiled.
+const HOT_RUNS: u32 = 400;
+
+/// Runs of a block after which it is compiled along with a hot one.
+const WARM_RUNS: u32 = 8;
+
+/// MXCSR's control bits: everything but the exceptions that have happened.
+const MXCSR_CONTROL: u32 = 0xffc0;
+
+/// Most fuel at a time: it has 32 bits in generated code, and may go below 0 there.
+const FUEL_MAX: i64 = 1 << 30;
+
+/// What has been compiled, for measuring.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stats {
+    /// Regions compiled.
+    pub regions: u64,
+    /// Bytes of WebAssembly.
+    pub wasm_bytes: u64,
+    /// Guest instructions in them.
+    pub guest_instructions: u64,
+    /// Regions the host refused.
+    pub refused: u64,
+    /// Times compiled code was entered from here.
+    pub entered: u64,
+    /// Times it came back because of one instruction.
+    pub side_exits: u64,
+}
+
+/// See the module.
+pub struct Jit<H: CodeHost> {
+    interpreter: Interpreter,
+    host: H,
+    cache: Cache<H::Module>,
+    table: OpTable,
+    exits: Vec<ExitPoint>,
+    time_stamp: Rc<dyn Fn() -> u64>,
+    instructions: u64,
+    stats: Stats,
+}
+
+/// The code of a space, as far as the interpreter has seen it.
+struct Seen<'a> {
+    interpreter: &'a Interpreter,
+    space: &'a AddressSpace,
+    mode: Mode,
+}
+
+impl Source for Seen<'_> {
+    fn fetch(&self, rip: u64, to: &mut [u8]) -> usize {
+        self.space.fetch(GuestAddr(rip), to).unwrap_or(0)
+    }
+
+    fn is_warm(&self, rip: u64) -> bool {
+        self.interpreter.runs(rip, self.mode).is_some_and(|runs| runs >= WARM_RUNS)
+    }
+
+    fn targets(&self, rip: u64) -> &[u64] {
+        self.interpreter.targets(rip)
+    }
+}
+
+/// What compiled code came back for.
+enum Back {
+    /// Look for compiled code at rip first.
+    Anywhere,
+    /// Interpret at rip.
+    Interpret,
+    Exit(Exit),
+}
+
+impl<H: CodeHost> Jit<H> {
+    /// `time_stamp` is what RDTSC reads.
+    pub fn new(host: H, time_stamp: Rc<dyn Fn() -> u64>) -> Self {
+        let for_interpreter = time_stamp.clone();
+        let mut interpreter = Interpreter::new(Box::new(move || for_interpreter()));
+        interpreter.report_hot_after(HOT_RUNS);
+        Self {
+            interpreter,
+            host,
+            cache: Cache::default(),
+            table: OpTable::default(),
+            exits: vec![ExitPoint::Go],
+            time_stamp,
+            instructions: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Compiles after this many runs of a block instead of the usual number.
+    #[must_use]
+    pub fn hot_after(mut self, runs: u32) -> Self {
+        self.interpreter.report_hot_after(runs);
+        self
+    }
+
+    /// Compiles the code at rip at once, if it can be.
+    pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
+        self.interpreter.enter(space);
+        self.drop_stale(space);
+        self.heat(cpu, space);
+    }
+
+    /// What has been compiled so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Forgets compiled code on pages that have changed.
+    fn drop_stale(&mut self, space: &mut AddressSpace) {
+        if space.has_stale_code() {
+            self.interpreter.drop_stale(space);
+        }
+        for page in self.interpreter.take_dropped_pages() {
+            let ended = self.cache.drop_page(page, space.id());
+            if !ended.is_empty() {
+                forget_jumps(self.host.area(), |jump| ended.contains(&jump.region));
+            }
+        }
+    }
+
+    /// Compiled code at an address: its function and label.
+    fn compiled(&mut self, cpu: &CpuState, space: &AddressSpace) -> Option<(u32, u32)> {
+        if cpu.mxcsr & MXCSR_CONTROL != MXCSR_DEFAULT {
+            return None;
+        }
+        let id = space.id().0;
+        let jump = self.host.area().jumps[jump_index(cpu.rip)];
+        if jump.rip == cpu.rip && jump.space == id {
+            return Some((jump.function, jump.label));
+        }
+        let Entry { region, label } = self.cache.entry(cpu.rip, cpu.mode, space.id())?;
+        let function = match self.cache.function(region, space, &mut self.host) {
+            Ok(function) => function,
+            Err(_) => {
+                self.stats.refused += 1;
+                return None;
+            }
+        };
+        let jump = Jump { rip: cpu.rip, space: id, region, function, label, unused: [0; 2] };
+        self.host.area().jumps[jump_index(cpu.rip)] = jump;
+        Some((function, label))
+    }
+
+    /// Runs compiled code.
+    fn run_compiled(
+        &mut self,
+        (function, label): (u32, u32),
+        cpu: &mut CpuState,
+        space: &mut AddressSpace,
+        fuel: &mut i64,
+    ) -> Back {
+        self.stats.entered += 1;
+        let area = self.host.area();
+        copy_state(cpu, &mut area.cpu);
+        area.space = space.id().0;
+        let given = (*fuel).clamp(0, FUEL_MAX) as i32;
+        let (number, trap) = self.call(function, label, given, space);
+        let area = self.host.area();
+        copy_state(&area.cpu, cpu);
+        *fuel -= i64::from(given) - i64::from(area.fuel);
+        match self.exits.get(number as usize).copied().unwrap_or(ExitPoint::Go) {
+            ExitPoint::Go => Back::Anywhere,
+            ExitPoint::Pause { rip } => {
+                cpu.rip = rip;
+                Back::Anywhere
+            }
+            ExitPoint::Side { rip } => {
+                self.stats.side_exits += 1;
+                cpu.rip = rip;
+                Back::Interpret
+            }
+            ExitPoint::Syscall { rip } => {
+                cpu.enter_syscall(rip);
+                Back::Exit(Exit::Syscall)
+            }
+            ExitPoint::Trap { rip } => {
+                cpu.rip = rip;
+                match trap {
+                    Some(Trap::Fault(fault)) => Back::Exit(Exit::Fault(fault)),
+                    Some(Trap::Exception(exception)) => Back::Exit(Exit::Exception(exception)),
+                    Some(Trap::Again) => Back::Exit(Exit::Interrupted),
+                    None => Back::Interpret,
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, function: u32, label: u32, fuel: i32, space: &mut AddressSpace) -> (u32, Option<Trap>) {
+        let Self { host, table, time_stamp, .. } = self;
+        let registers = std::ptr::from_mut(&mut host.area().cpu);
+        running::with(registers, space, &**time_stamp, table, || host.call(function, label, fuel))
+    }
+
+    /// The block at rip is hot: there is compiled code for it, or there will be now.
+    fn heat(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
+        if self.cache.entry(cpu.rip, cpu.mode, space.id()).is_some() {
+            return;
+        }
+        match self.cache.find_same(cpu.rip, cpu.mode, space).or_else(|| self.compile(cpu, space)) {
+            Some(region) => {
+                self.cache.validate(region, space);
+                for rip in self.cache.region(region).entries.clone() {
+                    self.interpreter.always_hot(rip, cpu.mode);
+                }
+            }
+            None => self.interpreter.never_hot(cpu.rip, cpu.mode),
+        }
+    }
+
+    fn compile(&mut self, cpu: &CpuState, space: &mut AddressSpace) -> Option<RegionId> {
+        if self.cache.is_full() {
+            self.clear();
+        }
+        let seen = Seen { interpreter: &self.interpreter, space, mode: cpu.mode };
+        let mut region = discover(&seen, cpu.rip, cpu.mode)?;
+        flags::remove_dead(&mut region);
+        let settings = Settings {
+            area: self.host.area_offset(),
+            shared: self.host.shares_memory(),
+            region: self.cache.next_id(),
+            first_exit: self.exits.len() as u32,
+        };
+        let emitted = emit::emit(&region, settings, &mut self.table);
+        let module = match self.host.compile(&emitted.wasm) {
+            Ok(module) => module,
+            Err(_) => {
+                self.stats.refused += 1;
+                return None;
+            }
+        };
+        self.exits.extend(emitted.exits);
+        self.stats.regions += 1;
+        self.stats.wasm_bytes += emitted.wasm.len() as u64;
+        self.stats.guest_instructions += region.nodes.iter().map(|node| node.block.marks.len() as u64).sum::<u64>();
+        Some(self.cache.add(cpu.mode, module, emitted.entries, region.pieces))
+    }
+
+    fn clear(&mut self) {
+        self.cache.clear(&mut self.host);
+        self.exits.truncate(1);
+        self.interpreter.forget_hot();
+        forget_jumps(self.host.area(), |_| true);
+    }
+}
+
+fn forget_jumps(area: &mut Area, which: impl Fn(&Jump) -> bool) {
+    for jump in &mut area.jumps {
+        if which(jump) {
+            *jump = Jump::default();
+        }
+    }
+}
+
+/// Copies what outlives an instruction.
+fn copy_state(from: &CpuState, to: &mut CpuState) {
+    to.copy_guest_state(from);
+}
+
+impl<H: CodeHost> Engine for Jit<H> {
+    fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit {
+        self.interpreter.enter(space);
+        let budget = budget.min(i64::MAX as u64) as i64;
+        let mut fuel = budget;
+        // Whether the block at rip is to be interpreted even if it is hot: it can't be compiled, or has just come back.
+        let mut must_interpret = false;
+        let exit = loop {
+            self.drop_stale(space);
+            let compiled = if must_interpret { None } else { self.compiled(cpu, space) };
+            if let Some(at) = compiled {
+                match self.run_compiled(at, cpu, space, &mut fuel) {
+                    Back::Exit(exit) => break exit,
+                    Back::Anywhere if fuel <= 0 => break Exit::Interrupted,
+                    Back::Anywhere => continue,
+                    // Even without fuel, so that every run gets ahead.
+                    Back::Interpret => self.drop_stale(space),
+                }
+            }
+            must_interpret |= compiled.is_some();
+            if let Some(exit) = self.interpreter.run_cold(cpu, space, &mut fuel, must_interpret) {
+                break exit;
+            }
+            self.drop_stale(space);
+            self.heat(cpu, space);
+            must_interpret = self.compiled(cpu, space).is_none();
+        };
+        self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);
+        exit
+    }
+
+    fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
+        self.interpreter.forked(parent, child);
+        self.cache.forked(parent, child);
+    }
+
+    fn forget(&mut self, space: SpaceId) {
+        self.interpreter.forget(space);
+        self.cache.forget(space);
+    }
+
+    fn instructions(&self) -> u64 {
+        self.instructions
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let Stats { regions, wasm_bytes, guest_instructions, refused, entered, side_exits } = self.stats;
+        vec![
+            ("regions", regions),
+            ("wasmBytes", wasm_bytes),
+            ("compiledInstructions", guest_instructions),
+            ("refused", refused),
+            ("entered", entered),
+            ("sideExits", side_exits),
+        ]
+    }
+}
