@@ -2,6 +2,7 @@
 //
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
 // one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, binds, stats }.
+import { spawnSync } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -174,6 +175,8 @@ async function run(page) {
   }
   if (request.tty) {
     process.stdin.setRawMode?.(true);
+    // Node leaves this on, and the guest's terminal has done it already. Everything is put back when node ends.
+    spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
     process.stdout.on("resize", () => {
       const { columns, rows } = process.stdout;
       page.evaluate(([c, r]) => globalThis.box.resize(c, r), [columns, rows]).catch(() => {});

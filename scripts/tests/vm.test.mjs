@@ -80,6 +80,20 @@ for (const host of ["native", "chromium"]) {
     assert.deepEqual({ status: outcome.status, stderr: outcome.stderr }, { status: 128 + 13, stderr: "" });
   });
 
+  test(`${host}: a terminal is the guest's terminal`, async () => {
+    const script = 'trap "echo caught; exit 6" INT; tty; stty size; sleep 100';
+    const command = `stty rows 31 columns 97; exec ${tool} vm --host ${host} -- sh -c '${script}' 2>/dev/null`;
+    // util-linux's `script` gives a command a terminal of its own.
+    const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"]);
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      if (text.includes("31 97")) child.stdin.write("\x03");
+    });
+    const status = await new Promise((resolve) => { child.on("close", resolve); });
+    assert.deepEqual({ status, output }, { status: 6, output: "/dev/tty1\r\n31 97\r\n^Ccaught\r\n" });
+  });
+
   test(`${host}: a command that does not exist`, async () => {
     const outcome = await vm(options, ["/no/such/program"]);
     assert.equal(outcome.status, 127);
