@@ -34,8 +34,16 @@ export class Process {
     /** Its process id inside the box. */
     this.pid = pid;
     this.sinks = { 1: onStdout ?? (() => {}), 2: onStderr ?? (() => {}) };
-    /** Resolves to `{ status, signal }` when it ends: an exit status, or the signal's number (status 128 + signal). */
-    this.exited = new Promise((resolve) => { this.resolveExit = resolve; });
+    /**
+     * Resolves to `{ status, signal }` when it ends: an exit status, or the signal's number (status 128 + signal).
+     * Fails if the machine ends before it.
+     */
+    this.exited = new Promise((resolve, reject) => {
+      this.resolveExit = resolve;
+      this.rejectExit = reject;
+    });
+    // Not everybody waits for every program.
+    this.exited.catch(() => {});
   }
 
   /** Sends bytes or text to its standard input. */
@@ -111,6 +119,8 @@ export class Box {
     this.calls = new Map();
     this.processes = new Map();
     this.early = [];
+    /** Why it can't be called any more, if it can't. */
+    this.ended = null;
     this.nextId = 1;
     this.worker = new Worker(new URL('worker/main.js', this.base), { type: 'module', name: 'edgebox' });
     this.worker.onmessage = ({ data }) => (data.event ? this.#happened(data) : this.#replied(data));
@@ -119,6 +129,7 @@ export class Box {
 
   /** @private */
   call(method, ...args) {
+    if (this.ended !== null) return Promise.reject(new Error(this.ended));
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.calls.set(id, { resolve, reject });
@@ -133,9 +144,17 @@ export class Box {
     else reject(new Error(error));
   }
 
-  #broke(text) {
+  /** Nothing will be answered any more. */
+  #giveUp(text) {
+    this.ended = text;
     for (const { reject } of this.calls.values()) reject(new Error(text));
+    for (const process of this.processes.values()) process.rejectExit(new Error(text));
     this.calls.clear();
+    this.processes.clear();
+  }
+
+  #broke(text) {
+    this.#giveUp(text);
     this.options.onTrouble?.({ kind: 'broken', text });
   }
 
@@ -245,5 +264,6 @@ export class Box {
   /** Ends the machine at once; what was written in it is lost. */
   stop() {
     this.worker.terminate();
+    this.#giveUp('the machine was stopped');
   }
 }

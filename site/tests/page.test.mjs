@@ -169,3 +169,16 @@ test("the page API: run, files, exit status", async () => {
     file: "back\n",
   });
 });
+
+test("the page API: who waits for a machine that is stopped hears of it", async () => {
+  const outcome = await terminal.page.evaluate(async () => {
+    const { Box } = await import("/page/box.js");
+    const box = await Box.start();
+    const { exited } = await box.spawn(["sleep", "1000"]);
+    const stats = box.stats();
+    box.stop();
+    const reason = (promise) => promise.then(() => "no failure", (error) => error.message);
+    return [await reason(exited), await reason(stats), await reason(box.stats())];
+  });
+  assert.deepEqual(outcome, Array(3).fill("the machine was stopped"));
+});
