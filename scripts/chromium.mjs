@@ -2,6 +2,8 @@
 //
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
 // one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, binds, stats }.
+import { spawnSync } from "node:child_process";
+import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -77,6 +79,11 @@ async function feedInput(page) {
   }
 }
 
+/** Resolves to the status of `SIGPIPE` when our output has nowhere to go. */
+const nobodyReads = new Promise((resolve) => {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => resolve(128 + 13));
+});
+
 async function run(page) {
   const write = (stream, text) => (stream === 2 ? process.stderr : process.stdout).write(Buffer.from(text, "base64"));
   await page.exposeFunction("hostWrite", write);
@@ -97,6 +104,7 @@ async function run(page) {
     globalThis.send = (stream, bytes) => {
       const text = globalThis.encode(bytes);
       globalThis.sent = globalThis.sent.then(() => globalThis.hostWrite(stream, text));
+      return globalThis.sent;
     };
     globalThis.box = await Box.start({
       image, engine, columns, rows,
@@ -125,16 +133,21 @@ async function run(page) {
   }
   if (request.tty) {
     process.stdin.setRawMode?.(true);
+    // Node leaves this on, and the guest's terminal has done it already. Everything is put back when node ends.
+    spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
     process.stdout.on("resize", () => {
       const { columns, rows } = process.stdout;
       page.evaluate(([c, r]) => globalThis.box.resize(c, r), [columns, rows]).catch(() => {});
     });
   }
-  const status = await page.evaluate(async () => {
+  const exited = page.evaluate(async () => {
     const exit = await globalThis.started.exited;
     await globalThis.sent;
     return exit.status;
   });
+  // It is cut short where nobody reads any more, as a program of the host would be.
+  exited.catch(() => {});
+  const status = await Promise.race([exited, nobodyReads]);
   for (const [index, each] of request.binds.entries()) await copyBack(page, each, copied[index]);
   if (request.stats) {
     const stats = await page.evaluate(() => globalThis.box.stats());

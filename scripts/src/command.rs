@@ -71,6 +71,17 @@ impl Cmd {
         Ok(())
     }
 
+    /// Runs the program, what it prints going to our standard error: standard output may be somebody's data.
+    pub fn run_aside(&self) -> Result<()> {
+        let mut command = self.to_command();
+        let status =
+            command.stdout(std::io::stderr()).status().with_context(|| format!("can't run {}", self.name()))?;
+        if !status.success() {
+            bail!("{} failed ({status})", self.name());
+        }
+        Ok(())
+    }
+
     /// Runs the program silently and returns what it printed; if it fails, the error has what it said.
     pub fn output(&self) -> Result<String> {
         let mut command = self.to_command();

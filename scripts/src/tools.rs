@@ -1,5 +1,6 @@
 //! Programs the tool needs: found, or installed.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -31,13 +32,20 @@ pub fn ensure_chromium() -> Result<PathBuf> {
     found().context("chromium was installed but can't be found")
 }
 
+/// Locked as a whole while we install: tests and terminals run several of us at a time, and apt waits for itself only in
+/// places (not while it fetches package lists). Its own locks are on files in here.
+const PACKAGE_DATABASE: &str = "/var/lib/dpkg";
+
+/// How long apt waits, in seconds, for others that install: a machine just started may be updating itself.
+const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
+
 /// Sees to it that `program` can be run, installing `package` where Debian's package manager is there and may be
 /// used; says what to do otherwise.
 pub fn ensure_debian_package(program: &str, package: &str) -> Result<()> {
     if is_installed(program) {
         return Ok(());
     }
-    install(program, package)
+    install(program, package, &|| is_installed(program))
 }
 
 /// The same for a package that has no program but a file.
@@ -45,14 +53,14 @@ pub fn ensure_debian_file(file: &Path, package: &str) -> Result<()> {
     if file.exists() {
         return Ok(());
     }
-    install(&file.display().to_string(), package)?;
+    install(&file.display().to_string(), package, &|| file.exists())?;
     if !file.exists() {
         bail!("{} is not in the package {package}", file.display());
     }
     Ok(())
 }
 
-fn install(what: &str, package: &str) -> Result<()> {
+fn install(what: &str, package: &str, is_there: &dyn Fn() -> bool) -> Result<()> {
     if !is_installed("apt-get") {
         bail!("{what} is needed: install it with your package manager");
     }
@@ -64,8 +72,13 @@ fn install(what: &str, package: &str) -> Result<()> {
         bail!("{what} is needed: `sudo apt-get install {package}`");
     };
     let _spinner = progress::spinner(&format!("installing {package}"));
+    let database = File::open(PACKAGE_DATABASE).context(PACKAGE_DATABASE)?;
+    database.lock().with_context(|| format!("locking {PACKAGE_DATABASE}"))?;
+    if is_there() {
+        return Ok(());
+    }
     let apt = apt.env("DEBIAN_FRONTEND", "noninteractive");
-    let install = apt.clone().args(["install", "--yes", "--no-install-recommends", package]);
+    let install = apt.clone().args(["install", "-o", LOCK_TIMEOUT, "--yes", "--no-install-recommends", package]);
     // Package lists may be missing or stale; fetching them takes a while, so only then.
     if !install.is_success() {
         apt.arg("update").output().context("fetching package lists")?;

@@ -13,13 +13,14 @@ const tool = process.env.EDGEBOX_TOOL;
 const test = (name, body) => declare(name, { timeout: 120_000 }, body);
 
 /** Runs `edgebox vm OPTIONS -- COMMAND`. */
-function vm(options, command, { stdin = "", signal, whenSeen } = {}) {
+function vm(options, command, { stdin = "", signal, whenSeen, readsOnce } = {}) {
   return new Promise((resolve) => {
     const child = spawn(tool, ["vm", ...options, "--", ...command]);
     const output = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"]) {
       child[stream].setEncoding("utf8").on("data", (text) => {
         output[stream] += text;
+        if (readsOnce) child.stdout.destroy();
         if (signal && output.stdout.includes(whenSeen)) child.kill(signal);
       });
     }
@@ -68,6 +69,31 @@ for (const host of ["native", "chromium"]) {
     }
   });
 
+  test(`${host}: more output than pipes hold, byte for byte`, async () => {
+    const outcome = await vm(options, ["sh", "-c", "yes | head -c 3000000; cat /usr/bin/python3 > /dev/null; echo end"]);
+    assert.deepEqual({ ...outcome, stdout: outcome.stdout.length }, { status: 0, stdout: 3_000_004, stderr: "" });
+    assert.equal(outcome.stdout, `${"y\n".repeat(1_500_000)}end\n`);
+  });
+
+  test(`${host}: output that nobody reads any more ends it`, async () => {
+    const outcome = await vm(options, ["yes"], { readsOnce: true });
+    assert.deepEqual({ status: outcome.status, stderr: outcome.stderr }, { status: 128 + 13, stderr: "" });
+  });
+
+  test(`${host}: a terminal is the guest's terminal`, async () => {
+    const script = 'trap "echo caught; exit 6" INT; tty; stty size; sleep 100';
+    const command = `stty rows 31 columns 97; exec ${tool} vm --host ${host} -- sh -c '${script}' 2>/dev/null`;
+    // util-linux's `script` gives a command a terminal of its own.
+    const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"]);
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      if (text.includes("31 97")) child.stdin.write("\x03");
+    });
+    const status = await new Promise((resolve) => { child.on("close", resolve); });
+    assert.deepEqual({ status, output }, { status: 6, output: "/dev/tty1\r\n31 97\r\n^Ccaught\r\n" });
+  });
+
   test(`${host}: a command that does not exist`, async () => {
     const outcome = await vm(options, ["/no/such/program"]);
     assert.equal(outcome.status, 127);
@@ -89,13 +115,17 @@ for (const host of ["native", "chromium"]) {
   });
 }
 
-test("native: a directory as the root file system", async () => {
-  const root = await mkdtemp(join(tmpdir(), "edgebox-root-"));
-  try {
-    await writeFile(join(root, "program.c"), "int main(void) { return 42; }\n");
-    await promisify(execFile)("gcc", ["-static", "-o", join(root, "program"), join(root, "program.c")]);
-    assert.deepEqual(await vm(["--root", root], ["/program"]), { status: 42, stdout: "", stderr: "" });
-  } finally {
-    await rm(root, { recursive: true });
-  }
-});
+for (const host of ["native", "chromium"]) {
+  test(`${host}: a directory as the root file system`, async () => {
+    const root = await mkdtemp(join(tmpdir(), "edgebox-root-"));
+    try {
+      const program = "#include <stdio.h>\nint main(void) { puts(\"from a directory\"); return 42; }\n";
+      await writeFile(join(root, "program.c"), program);
+      await promisify(execFile)("gcc", ["-static", "-o", join(root, "program"), join(root, "program.c")]);
+      const { status, stdout } = await vm(["--host", host, "--root", root], ["/program"]);
+      assert.deepEqual({ status, stdout }, { status: 42, stdout: "from a directory\n" });
+    } finally {
+      await rm(root, { recursive: true });
+    }
+  });
+}

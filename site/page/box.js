@@ -34,8 +34,16 @@ export class Process {
     /** Its process id inside the box. */
     this.pid = pid;
     this.sinks = { 1: onStdout ?? (() => {}), 2: onStderr ?? (() => {}) };
-    /** Resolves to `{ status, signal }` when it ends: an exit status, or the signal's number (status 128 + signal). */
-    this.exited = new Promise((resolve) => { this.resolveExit = resolve; });
+    /**
+     * Resolves to `{ status, signal }` when it ends: an exit status, or the signal's number (status 128 + signal).
+     * Fails if the machine ends before it.
+     */
+    this.exited = new Promise((resolve, reject) => {
+      this.resolveExit = resolve;
+      this.rejectExit = reject;
+    });
+    // Not everybody waits for every program.
+    this.exited.catch(() => {});
   }
 
   /** Sends bytes or text to its standard input. */
@@ -79,7 +87,8 @@ export class Box {
    * @param {'jit' | 'interp'} [options.engine] what runs the instructions: compiled code, or the interpreter alone
    * @param {number} [options.columns] of the console
    * @param {number} [options.rows] of the console
-   * @param {(bytes: Uint8Array) => void} [options.onConsole] gets the console's output
+   * @param {(bytes: Uint8Array) => void | Promise<void>} [options.onConsole] gets the console's output; while what it
+   *   returns is pending, programs that write more than a little wait
    * @param {(progress: object) => void} [options.onProgress] hears what is being loaded
    * @param {(trouble: {kind: string, text: string}) => void} [options.onTrouble] hears that the server can't be
    *   reached (`unreachable`; the machine waits and goes on later), that a part of the disk is lost (`disk`; programs
@@ -110,6 +119,8 @@ export class Box {
     this.calls = new Map();
     this.processes = new Map();
     this.early = [];
+    /** Why it can't be called any more, if it can't. */
+    this.ended = null;
     this.nextId = 1;
     this.worker = new Worker(new URL('worker/main.js', this.base), { type: 'module', name: 'edgebox' });
     this.worker.onmessage = ({ data }) => (data.event ? this.#happened(data) : this.#replied(data));
@@ -118,6 +129,7 @@ export class Box {
 
   /** @private */
   call(method, ...args) {
+    if (this.ended !== null) return Promise.reject(new Error(this.ended));
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.calls.set(id, { resolve, reject });
@@ -132,22 +144,39 @@ export class Box {
     else reject(new Error(error));
   }
 
-  #broke(text) {
+  /** Nothing will be answered any more. */
+  #giveUp(text) {
+    this.ended = text;
     for (const { reject } of this.calls.values()) reject(new Error(text));
+    for (const process of this.processes.values()) process.rejectExit(new Error(text));
     this.calls.clear();
+    this.processes.clear();
+  }
+
+  #broke(text) {
+    this.#giveUp(text);
     this.options.onTrouble?.({ kind: 'broken', text });
   }
 
   #happened(event) {
     const { onConsole, onProgress, onTrouble, onRecovered, onHalted, onLog } = this.options;
     switch (event.event) {
-      case 'console': return onConsole?.(event.bytes);
+      case 'console': return this.#show(event.bytes, onConsole);
       case 'progress': return onProgress?.(event);
       case 'recovered': return onRecovered?.();
       case 'halted': return onHalted?.();
       case 'log': return onLog?.(event.line);
       case 'trouble': return event.kind === 'broken' ? this.#broke(event.text) : onTrouble?.(event);
       default: return this.#toProcess(event);
+    }
+  }
+
+  /** Programs that write to the console get on as fast as it shows what they write. */
+  async #show(bytes, onConsole) {
+    try {
+      await onConsole?.(bytes);
+    } finally {
+      this.call('shown', bytes.length).catch(() => {});
     }
   }
 
@@ -235,5 +264,6 @@ export class Box {
   /** Ends the machine at once; what was written in it is lost. */
   stop() {
     this.worker.terminate();
+    this.#giveUp('the machine was stopped');
   }
 }

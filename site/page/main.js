@@ -35,6 +35,8 @@ function openTerminal() {
     cursorBlink: true,
     fontFamily: '"DejaVu Sans Mono", "Cascadia Mono", Menlo, Consolas, monospace',
     fontSize: 14,
+    // A row of rounded-down height cuts off underscores.
+    lineHeight: 1.1,
     scrollback: 5000,
     theme: { background: '#16181d' },
   });
@@ -73,7 +75,7 @@ async function main() {
     engine: parameters.get('engine') ?? 'jit',
     columns: terminal.cols,
     rows: terminal.rows,
-    onConsole: (bytes) => terminal.write(bytes),
+    onConsole: (bytes) => new Promise((resolve) => { terminal.write(bytes, resolve); }),
     onProgress: (progress) => { if (!status.className) say(describe(progress)); },
     onTrouble: ({ kind, text }) => say(...TROUBLE[kind](text)),
     onRecovered: () => say('The server is back.'),

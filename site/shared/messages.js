@@ -13,6 +13,7 @@
  * - `boot()` → process id: runs the image's own command on the console
  * - `spawn({ argv, env, cwd, user, tty })` → process id
  * - `write(bytes)`, `resize(columns, rows)`: the console's keyboard and size
+ * - `shown(count)`: so many bytes of console output are on the screen; programs that write faster than that wait
  * - `input(pid, bytes)`, `closeInput(pid)`, `signal(pid, number)`: a spawned process
  * - `putFile(path, bytes, mode)`, `getFile(path)` → bytes
  * - `stats()` → {@link Stats}

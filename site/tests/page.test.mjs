@@ -129,6 +129,13 @@ test("a UTF-8 file name typed and listed", async () => {
   await terminal.waitForPrompt(from);
 });
 
+test("rows are high enough for underscores", async () => {
+  await terminal.run("printf '____\\n    \\n'");
+  const y = await terminal.page.evaluate(() => globalThis.terminal.buffer.active.cursorY);
+  const picture = (row) => terminal.page.locator(".xterm-rows > div").nth(row).screenshot();
+  assert.notDeepEqual(await picture(y - 2), await picture(y - 1));
+});
+
 test("text is copied and pasted", async () => {
   await terminal.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await terminal.run("echo 'é漢🙂 copied'");
@@ -161,4 +168,17 @@ test("the page API: run, files, exit status", async () => {
     killed: { status: 143, signal: 15, stdout: "", stderr: "" },
     file: "back\n",
   });
+});
+
+test("the page API: who waits for a machine that is stopped hears of it", async () => {
+  const outcome = await terminal.page.evaluate(async () => {
+    const { Box } = await import("/page/box.js");
+    const box = await Box.start();
+    const { exited } = await box.spawn(["sleep", "1000"]);
+    const stats = box.stats();
+    box.stop();
+    const reason = (promise) => promise.then(() => "no failure", (error) => error.message);
+    return [await reason(exited), await reason(stats), await reason(box.stats())];
+  });
+  assert.deepEqual(outcome, Array(3).fill("the machine was stopped"));
 });

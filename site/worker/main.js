@@ -8,6 +8,9 @@ import { ChunkFetcher } from './chunks.js';
 /** How long the engine runs before messages get their turn, in milliseconds: a frame's worth, so typing feels direct. */
 const SLICE_MS = 8;
 
+/** Console output in one message, in bytes: a terminal lays a message out in one go, which must not take a frame's time. */
+const CONSOLE_BYTES_ENOUGH = 8 * 1024;
+
 /** Progress reports are at least this far apart, in milliseconds. */
 const PROGRESS_MS = 100;
 
@@ -21,6 +24,8 @@ let fetcher;
 let engineModule;
 /** The disk is mounted: the machine can run. */
 let mounted = false;
+/** Every process has ended, and the page knows. */
+let halted = false;
 let runMs = 0;
 let scheduled = false;
 let timer = 0;
@@ -51,14 +56,17 @@ function slice() {
     wait = machine.run(SLICE_MS);
   } catch (error) {
     mounted = false;
+    reportConsole();
     report({ event: 'trouble', kind: 'broken', text: `the engine stopped: ${error.message ?? error}` });
     return;
   }
   runMs += performance.now() - start;
+  reportConsole();
   reportProgress(false);
+  if (wait < 0 && !halted) report({ event: 'halted' });
+  halted = wait < 0;
   if (wait === 0) wake();
-  else if (wait < 0) report({ event: 'halted' });
-  else if (Number.isFinite(wait)) timer = setTimeout(wake, wait);
+  else if (wait > 0 && Number.isFinite(wait)) timer = setTimeout(wake, wait);
 }
 
 function reportProgress(force) {
@@ -71,11 +79,37 @@ function reportProgress(force) {
   });
 }
 
-/** What the engine asks of the world. Called while it runs, so nothing here may call back into it. */
+/** Console output of this slice. Programs write by the line; a message for each line would cost more than the rest. */
+let shown = [];
+let shownBytes = 0;
+
+function reportConsole() {
+  if (shownBytes === 0) return;
+  const bytes = new Uint8Array(shownBytes);
+  let at = 0;
+  for (const piece of shown) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  [shown, shownBytes] = [[], 0];
+  self.postMessage({ event: 'console', bytes }, [bytes.buffer]);
+}
+
+/**
+ * What the engine asks of the world. Called while it runs, so nothing here may call back into it. Bytes are a view of
+ * the engine's memory: they are copied, as a message with a view in it takes all of that memory along.
+ */
 const host = {
-  consoleOutput: (bytes) => report({ event: 'console', bytes }),
-  processOutput: (pid, stream, bytes) => report({ event: 'output', pid, stream, bytes }),
-  processExit: (pid, status, signal) => report({ event: 'exit', pid, status, signal }),
+  consoleOutput(bytes) {
+    shown.push(bytes.slice());
+    shownBytes += bytes.length;
+    if (shownBytes >= CONSOLE_BYTES_ENOUGH) reportConsole();
+  },
+  processOutput: (pid, stream, bytes) => report({ event: 'output', pid, stream, bytes: bytes.slice() }),
+  processExit(pid, status, signal) {
+    reportConsole();
+    report({ event: 'exit', pid, status, signal });
+  },
   log: (line) => report({ event: 'log', line }),
   diskFailure: (text) => report({ event: 'trouble', kind: 'disk', text }),
   fetchChunk: (digest, refetch) => fetcher.fetch(digest, refetch),
@@ -145,6 +179,10 @@ const methods = {
 
   write(bytes) {
     machine.consoleInput(bytes);
+    wake();
+  },
+  shown(count) {
+    machine.consoleShown(count);
     wake();
   },
   resize(columns, rows) {

@@ -170,10 +170,13 @@ impl Machine {
     pub fn run(&mut self, is_over: &dyn Fn() -> bool, sink: &mut dyn FnMut(Event)) -> Next {
         loop {
             let slice = self.kernel.run_slice(&mut *self.engine, SLICE_INSTRUCTIONS);
-            self.report(sink);
+            let has_taken = self.report(sink);
             match slice {
                 Slice::Ran if is_over() => return Next::Now,
                 Slice::Ran => {}
+                // Output taken makes room in pipes: who waited for it can go on.
+                Slice::Idle { .. } if has_taken && is_over() => return Next::Now,
+                Slice::Idle { .. } if has_taken => {}
                 Slice::Idle { wake_at_ns: Some(ns) } => return Next::At { ns },
                 Slice::Idle { wake_at_ns: None } => return Next::Event,
                 Slice::AllExited => return Next::Halted,
@@ -181,13 +184,15 @@ impl Machine {
         }
     }
 
-    fn report(&mut self, sink: &mut dyn FnMut(Event)) {
-        let mut index = 0;
+    /// Reports output and ends of programs; returns whether there was output.
+    fn report(&mut self, sink: &mut dyn FnMut(Event)) -> bool {
+        let (mut index, mut has_taken) = (0, false);
         while let Some(pid) = self.running.get(index).copied() {
             let status = self.kernel.exit_status(pid);
             for output in [Output::Stdout, Output::Stderr] {
                 let bytes = self.kernel.take_output(pid, output);
                 if !bytes.is_empty() {
+                    has_taken = true;
                     sink(Event::Output { pid, output, bytes });
                 }
             }
@@ -204,6 +209,7 @@ impl Machine {
                 }
             });
         }
+        has_taken
     }
 }
 

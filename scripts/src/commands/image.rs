@@ -93,7 +93,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let stamp = paths.stamp(&format!("image-{name}"))?;
     let is_done = fingerprint.is_at(&stamp) && paths.disk().join(manifest_path(&name)).exists();
     if is_done && !args.force {
-        println!("image {name} is up to date");
+        eprintln!("image {name} is up to date");
         return Ok(());
     }
     let scratch = tempfile::tempdir_in(paths.images())?;
@@ -107,7 +107,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let free = FreeSpace { min_bytes: args.free << 20, ..FreeSpace::default() };
     let progress = Progress::new();
     let size_bytes = ext2::write(&tree, &raw_image, free, &progress)?;
-    println!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
+    eprintln!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
     let packed = Store::new(paths.disk()).pack(
         &raw_image,
         &name,

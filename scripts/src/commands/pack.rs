@@ -60,5 +60,5 @@ pub fn run(paths: &Paths, args: &PackArgs) -> Result<()> {
 /// Says what packing did.
 pub fn report(name: &str, packed: Packed) {
     let Packed { chunks, new_chunks, new_bytes } = packed;
-    println!("image {name}: {chunks} chunks, {new_chunks} of them new ({:.1} MB)", new_bytes as f64 / 1e6);
+    eprintln!("image {name}: {chunks} chunks, {new_chunks} of them new ({:.1} MB)", new_bytes as f64 / 1e6);
 }

@@ -101,8 +101,15 @@ fn checked(command: &Cmd) -> Result<Tally> {
     Ok(Tally { passed: u64::from(is_success), failed: u64::from(!is_success) })
 }
 
+/// What the crates' tests run, and Debian's packages with it: a judge of file systems, a second C library, and the
+/// other userland.
+const RUST_TEST_PROGRAMS: [(&str, &str); 3] =
+    [("e2fsck", "e2fsprogs"), ("musl-gcc", "musl-tools"), ("busybox", "busybox-static")];
+
 fn rust(paths: &Paths) -> Result<Tally> {
-    tools::ensure_debian_package("e2fsck", "e2fsprogs")?;
+    for (program, package) in RUST_TEST_PROGRAMS {
+        tools::ensure_debian_package(program, package)?;
+    }
     // A failure in one crate must not hide those in others.
     counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
 }

@@ -106,7 +106,7 @@ impl Builder {
             // Caches the outcome of every line, as the others do by default.
             Builder::Buildah { .. } => command.args(["--isolation", "chroot", "--layers", "--pull-never"]),
         };
-        command.path(context).run().with_context(|| format!("building {}", dockerfile.display()))
+        command.path(context).run_aside().with_context(|| format!("building {}", dockerfile.display()))
     }
 
     /// Writes image `tag` as an archive.

@@ -16,6 +16,12 @@ pub trait Host {
     /// Shows bytes that a program wrote to the console.
     fn console_output(&mut self, bytes: &[u8]);
 
+    /// Bytes the console takes now; programs that write more wait for [`crate::Kernel::console_drained`]. A little more
+    /// may come all the same: what is typed is echoed at once.
+    fn console_room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Takes a message for whoever runs the machine, as `dmesg` would show it.
     fn log(&mut self, line: &str);
 }

@@ -333,6 +333,12 @@ impl Kernel {
         self.tty_input(&tty, bytes);
     }
 
+    /// The console has room again.
+    pub fn console_drained(&mut self) {
+        let tty = self.console.clone();
+        self.wake(&tty.queue);
+    }
+
     /// The console's window has another size.
     pub fn console_resize(&mut self, columns: u16, rows: u16) {
         let tty = self.console.clone();

@@ -2,7 +2,7 @@
 
 mod machine;
 
-use kernel::ExitStatus;
+use kernel::{ExitStatus, Slice, Stdio};
 use machine::Machine;
 
 fn install(machine: &mut Machine, program: &str) {
@@ -41,4 +41,25 @@ fn a_shell_with_pipelines() {
     let finished = machine.run(&["bash", "-c", script], b"");
     assert_eq!(finished.stdout, "5 4 3 2 1 \n7\n10\n", "{finished:?}");
     assert_eq!(finished.status, ExitStatus::Signal { signal: 9, core: false });
+}
+
+#[test]
+fn programs_wait_for_a_console_that_is_full() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/usr/bin/seq");
+    machine.recorded.borrow_mut().console_bytes_max = Some(1000);
+    let pid = machine.spawn(&["seq", "1000"], Stdio::Console);
+    while !matches!(machine.kernel.run_slice(&mut machine.engine, 5_000_000), Slice::Idle { wake_at_ns: None }) {}
+    let shown = machine.recorded.borrow().console.len();
+    assert!(shown > 900 && shown <= 1000, "{shown} bytes");
+
+    // What is typed is echoed all the same.
+    machine.kernel.console_input(b"x");
+    assert_eq!(machine.recorded.borrow_mut().console.split_off(shown), b"x");
+
+    machine.recorded.borrow_mut().console_bytes_max = None;
+    machine.kernel.console_drained();
+    assert_eq!(machine.run_until_exit(pid, 60).status, ExitStatus::Code(0));
+    let expected: String = (1..=1000).map(|number| format!("{number}\r\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&machine.recorded.borrow().console), expected);
 }

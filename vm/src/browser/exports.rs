@@ -1,7 +1,7 @@
 //! What JavaScript calls. Nothing here blocks: what has to wait for the disk says so, and is called again when a chunk
 //! has arrived.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cpu::{Engine, Interpreter};
@@ -35,6 +35,7 @@ pub struct Machine {
     is_set_up: bool,
     inputs: Vec<Input>,
     console: (u16, u16),
+    unshown_bytes: Rc<Cell<usize>>,
     engine: EngineKind,
 }
 
@@ -83,6 +84,7 @@ impl Machine {
             is_set_up: false,
             inputs: Vec::new(),
             console: (columns, rows),
+            unshown_bytes: Rc::default(),
             engine,
         })
     }
@@ -105,7 +107,7 @@ impl Machine {
         let device = Box::new(SharedDisk { disk: self.disk.clone(), on_failure });
         let mounted = root::mount(device, &mut |line| callbacks.log(line)).map_err(|error| JsError::new(&error))?;
         let Some(root) = mounted else { return Ok(false) };
-        let world = World { callbacks: clone(&self.callbacks) };
+        let world = World { callbacks: clone(&self.callbacks), unshown_bytes: self.unshown_bytes.clone() };
         let memories = BrowserMemories::new().map_err(|error| {
             JsError::new(&format!("this browser lacks something that guest memories need: {error:?}"))
         })?;
@@ -231,6 +233,14 @@ impl Machine {
         if let Some(machine) = &mut self.machine {
             machine.kernel().console_resize(columns, rows);
         }
+    }
+
+    /// So many bytes of console output are on the screen.
+    #[wasm_bindgen(js_name = consoleShown)]
+    pub fn console_shown(&mut self, len: usize) -> Result<(), JsError> {
+        self.unshown_bytes.set(self.unshown_bytes.get().saturating_sub(len));
+        self.machine()?.kernel().console_drained();
+        Ok(())
     }
 
     /// Standard input for a program.

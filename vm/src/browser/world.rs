@@ -1,5 +1,8 @@
 //! What the kernel layer gets from the browser.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use kernel::Host;
 use wasm_bindgen::prelude::*;
 
@@ -8,7 +11,7 @@ extern "C" {
     /// The object the worker passes to `new Machine`; see `site/worker/main.js`.
     pub type Callbacks;
 
-    /// Console output.
+    /// Console output, to be answered by `consoleShown`.
     #[wasm_bindgen(method, js_name = consoleOutput)]
     pub fn console_output(this: &Callbacks, bytes: &[u8]);
 
@@ -45,7 +48,13 @@ pub fn monotonic_ns() -> u64 {
 pub struct World {
     /// Copied out of the caller's object: a JavaScript value.
     pub callbacks: Callbacks,
+    /// Bytes on their way to the screen.
+    pub unshown_bytes: Rc<Cell<usize>>,
 }
+
+/// Bytes that may be on their way to the screen: what a terminal shows in a frame or two, so that Ctrl-C ends what is
+/// seen and not only what is run.
+const UNSHOWN_BYTES_MAX: usize = 128 * 1024;
 
 impl Host for World {
     fn monotonic_ns(&self) -> u64 {
@@ -64,7 +73,12 @@ impl Host for World {
     }
 
     fn console_output(&mut self, bytes: &[u8]) {
+        self.unshown_bytes.set(self.unshown_bytes.get() + bytes.len());
         self.callbacks.console_output(bytes);
+    }
+
+    fn console_room(&self) -> usize {
+        UNSHOWN_BYTES_MAX.saturating_sub(self.unshown_bytes.get())
     }
 
     fn log(&mut self, line: &str) {

@@ -10,7 +10,7 @@ use abi::tty::*;
 const LINE_BYTES_MAX: usize = 4095;
 /// Bytes that wait to be read; more are dropped.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
-const TAB_WIDTH: usize = 8;
+pub(super) const TAB_WIDTH: usize = 8;
 
 /// What input caused besides bytes to read.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]

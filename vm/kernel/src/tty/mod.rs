@@ -26,7 +26,7 @@ use crate::signal::SigInfo;
 use crate::stop::{Outcome, Wait};
 use crate::task::{Pid, Task};
 use crate::wait::WaitQueue;
-use discipline::{Discipline, Effects};
+use discipline::{Discipline, Effects, TAB_WIDTH};
 
 pub use pty::PtyTable;
 
@@ -101,11 +101,11 @@ impl Tty {
         tty
     }
 
-    /// Room for output; `None` is any amount.
-    fn room(&self) -> Option<usize> {
+    /// Bytes of output there is room for.
+    fn room(&self, kernel: &Kernel) -> usize {
         match &self.screen {
-            Screen::Console => None,
-            Screen::Pty(bytes) => Some(OUTPUT_BYTES_MAX.saturating_sub(bytes.borrow().len())),
+            Screen::Console => kernel.host.console_room(),
+            Screen::Pty(bytes) => OUTPUT_BYTES_MAX.saturating_sub(bytes.borrow().len()),
         }
     }
 }
@@ -203,8 +203,8 @@ impl Kernel {
         if tty.discipline.borrow().termios.lflag & TOSTOP != 0 {
             self.check_foreground_change(tty, task)?;
         }
-        // Output may grow threefold at most (a tab becomes eight columns only with XTABS: then it is cut shorter).
-        let len = tty.room().map_or(from.len(), |room| from.len().min(room / 8));
+        // Output may grow eightfold: with XTABS a tab becomes that many blanks.
+        let len = from.len().min(tty.room(self) / TAB_WIDTH);
         if tty.discipline.borrow().stopped || (len == 0 && !from.is_empty()) {
             return Err(tty.queue.stop());
         }
@@ -240,7 +240,7 @@ impl FileObject for TtyFile {
         kernel.tty_write(&self.tty, &task, from)
     }
 
-    fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
+    fn poll(&self, kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let tty = &self.tty;
         if tty.hung_up.get() {
             let all = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLHUP | POLLERR;
@@ -248,7 +248,7 @@ impl FileObject for TtyFile {
         }
         let discipline = tty.discipline.borrow();
         let readable = if discipline.is_readable() { POLLIN | POLLRDNORM } else { 0 };
-        let has_room = !discipline.stopped && tty.room().is_none_or(|room| room >= 8);
+        let has_room = !discipline.stopped && tty.room(kernel) >= TAB_WIDTH;
         Readiness::on(&tty.queue, readable | if has_room { POLLOUT | POLLWRNORM } else { 0 })
     }
 

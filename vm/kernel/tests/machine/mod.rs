@@ -17,6 +17,8 @@ use memory::HostMemory;
 #[derive(Default)]
 pub struct Recorded {
     pub console: Vec<u8>,
+    /// Bytes the console takes altogether, if there is a limit.
+    pub console_bytes_max: Option<usize>,
     pub log: Vec<String>,
 }
 
@@ -44,6 +46,11 @@ impl Host for TestHost {
 
     fn console_output(&mut self, bytes: &[u8]) {
         self.recorded.borrow_mut().console.extend_from_slice(bytes);
+    }
+
+    fn console_room(&self) -> usize {
+        let recorded = self.recorded.borrow();
+        recorded.console_bytes_max.map_or(usize::MAX, |max| max.saturating_sub(recorded.console.len()))
     }
 
     fn log(&mut self, line: &str) {
