@@ -2,10 +2,9 @@
 //! many processes have that memory one after another. In which spaces it is valid is kept apart: it ends there when a
 //! page of its code changes.
 
-use std::collections::{HashMap, HashSet};
-
 use cpu::Mode;
 use memory::{AddressSpace, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::host::CodeHost;
 
@@ -72,7 +71,7 @@ pub struct Cache<M> {
 
 impl<M> Default for Cache<M> {
     fn default() -> Self {
-        Self { regions: Vec::new(), by_head: HashMap::new(), spaces: HashMap::new() }
+        Self { regions: Vec::new(), by_head: HashMap::default(), spaces: HashMap::default() }
     }
 }
 
@@ -108,7 +107,7 @@ impl<M> Cache<M> {
     pub fn add(&mut self, mode: Mode, module: M, entries: Vec<u64>, pieces: Vec<(u64, Box<[u8]>)>) -> RegionId {
         let id = self.next_id();
         self.by_head.entry((entries[0], mode)).or_default().push(id);
-        self.regions.push(Compiled { mode, module, entries, pieces, functions: HashMap::new() });
+        self.regions.push(Compiled { mode, module, entries, pieces, functions: HashMap::default() });
         id
     }
 

@@ -17,10 +17,10 @@ use crate::region::flags;
 use crate::running;
 
 /// Runs of a block after which it is compiled.
-const HOT_RUNS: u32 = 400;
+const HOT_RUNS: u32 = 3000;
 
 /// Runs of a block after which it is compiled along with a hot one.
-const WARM_RUNS: u32 = 8;
+const WARM_RUNS: u32 = 200;
 
 /// MXCSR's control bits: everything but the exceptions that have happened.
 const MXCSR_CONTROL: u32 = 0xffc0;
@@ -39,8 +39,14 @@ pub struct Stats {
     pub guest_instructions: u64,
     /// Regions the host refused.
     pub refused: u64,
+    /// Time it took to find and emit regions, in nanoseconds.
+    pub emit_ns: u64,
+    /// Time the host took to compile and bind them, in nanoseconds.
+    pub host_ns: u64,
     /// Times compiled code was entered from here.
     pub entered: u64,
+    /// Guest instructions interpreted.
+    pub interpreted: u64,
     /// Times it came back because of one instruction.
     pub side_exits: u64,
 }
@@ -116,7 +122,7 @@ impl<H: CodeHost> Jit<H> {
     pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
         self.interpreter.enter(space);
         self.drop_stale(space);
-        self.heat(cpu, space);
+        self.heat(cpu.rip, cpu.mode, space);
     }
 
     /// What has been compiled so far.
@@ -137,55 +143,53 @@ impl<H: CodeHost> Jit<H> {
         }
     }
 
-    /// Compiled code at an address: its function and label.
-    fn compiled(&mut self, cpu: &CpuState, space: &AddressSpace) -> Option<(u32, u32)> {
-        if cpu.mxcsr & MXCSR_CONTROL != MXCSR_DEFAULT {
+    /// The registers, while a task runs.
+    fn cpu(&mut self) -> &mut CpuState {
+        &mut self.host.area().cpu
+    }
+
+    /// Compiled code at rip: its function and label.
+    fn compiled(&mut self, space: &AddressSpace) -> Option<(u32, u32)> {
+        let id = space.id().0;
+        let area = self.host.area();
+        let (rip, mode) = (area.cpu.rip, area.cpu.mode);
+        if area.cpu.mxcsr & MXCSR_CONTROL != MXCSR_DEFAULT {
             return None;
         }
-        let id = space.id().0;
-        let jump = self.host.area().jumps[jump_index(cpu.rip)];
-        if jump.rip == cpu.rip && jump.space == id {
+        let jump = area.jumps[jump_index(rip)];
+        if jump.rip == rip && jump.space == id {
             return Some((jump.function, jump.label));
         }
-        let Entry { region, label } = self.cache.entry(cpu.rip, cpu.mode, space.id())?;
-        let function = match self.cache.function(region, space, &mut self.host) {
-            Ok(function) => function,
-            Err(_) => {
-                self.stats.refused += 1;
-                return None;
-            }
+        let Entry { region, label } = self.cache.entry(rip, mode, space.id())?;
+        let start = (self.time_stamp)();
+        let bound = self.cache.function(region, space, &mut self.host);
+        self.stats.host_ns += (self.time_stamp)().saturating_sub(start);
+        let Ok(function) = bound else {
+            self.stats.refused += 1;
+            return None;
         };
-        let jump = Jump { rip: cpu.rip, space: id, region, function, label, unused: [0; 2] };
-        self.host.area().jumps[jump_index(cpu.rip)] = jump;
+        let jump = Jump { rip, space: id, region, function, label, unused: [0; 2] };
+        self.host.area().jumps[jump_index(rip)] = jump;
         Some((function, label))
     }
 
     /// Runs compiled code.
-    fn run_compiled(
-        &mut self,
-        (function, label): (u32, u32),
-        cpu: &mut CpuState,
-        space: &mut AddressSpace,
-        fuel: &mut i64,
-    ) -> Back {
+    fn run_compiled(&mut self, (function, label): (u32, u32), space: &mut AddressSpace, fuel: &mut i64) -> Back {
         self.stats.entered += 1;
-        let area = self.host.area();
-        copy_state(cpu, &mut area.cpu);
-        area.space = space.id().0;
         let given = (*fuel).clamp(0, FUEL_MAX) as i32;
         let (number, trap) = self.call(function, label, given, space);
-        let area = self.host.area();
-        copy_state(&area.cpu, cpu);
-        *fuel -= i64::from(given) - i64::from(area.fuel);
-        match self.exits.get(number as usize).copied().unwrap_or(ExitPoint::Go) {
+        *fuel -= i64::from(given) - i64::from(self.host.area().fuel);
+        let point = self.exits.get(number as usize).copied().unwrap_or(ExitPoint::Go);
+        let cpu = self.cpu();
+        match point {
             ExitPoint::Go => Back::Anywhere,
             ExitPoint::Pause { rip } => {
                 cpu.rip = rip;
                 Back::Anywhere
             }
             ExitPoint::Side { rip } => {
-                self.stats.side_exits += 1;
                 cpu.rip = rip;
+                self.stats.side_exits += 1;
                 Back::Interpret
             }
             ExitPoint::Syscall { rip } => {
@@ -210,28 +214,38 @@ impl<H: CodeHost> Jit<H> {
         running::with(registers, space, &**time_stamp, table, || host.call(function, label, fuel))
     }
 
-    /// The block at rip is hot: there is compiled code for it, or there will be now.
-    fn heat(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
-        if self.cache.entry(cpu.rip, cpu.mode, space.id()).is_some() {
+    /// Interprets from rip on.
+    fn interpret(&mut self, space: &mut AddressSpace, fuel: &mut i64, must_run: bool) -> Option<Exit> {
+        let before = *fuel;
+        let Self { interpreter, host, .. } = self;
+        let exit = interpreter.run_cold(&mut host.area().cpu, space, fuel, must_run);
+        self.stats.interpreted += (before - *fuel) as u64;
+        exit
+    }
+
+    /// The block at an address is hot: there is compiled code for it, or there will be now.
+    fn heat(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) {
+        if self.cache.entry(rip, mode, space.id()).is_some() {
             return;
         }
-        match self.cache.find_same(cpu.rip, cpu.mode, space).or_else(|| self.compile(cpu, space)) {
+        match self.cache.find_same(rip, mode, space).or_else(|| self.compile(rip, mode, space)) {
             Some(region) => {
                 self.cache.validate(region, space);
                 for rip in self.cache.region(region).entries.clone() {
-                    self.interpreter.always_hot(rip, cpu.mode);
+                    self.interpreter.always_hot(rip, mode);
                 }
             }
-            None => self.interpreter.never_hot(cpu.rip, cpu.mode),
+            None => self.interpreter.never_hot(rip, mode),
         }
     }
 
-    fn compile(&mut self, cpu: &CpuState, space: &mut AddressSpace) -> Option<RegionId> {
+    fn compile(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Option<RegionId> {
         if self.cache.is_full() {
             self.clear();
         }
-        let seen = Seen { interpreter: &self.interpreter, space, mode: cpu.mode };
-        let mut region = discover(&seen, cpu.rip, cpu.mode)?;
+        let start = (self.time_stamp)();
+        let seen = Seen { interpreter: &self.interpreter, space, mode };
+        let mut region = discover(&seen, rip, mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {
             area: self.host.area_offset(),
@@ -240,7 +254,11 @@ impl<H: CodeHost> Jit<H> {
             first_exit: self.exits.len() as u32,
         };
         let emitted = emit::emit(&region, settings, &mut self.table);
-        let module = match self.host.compile(&emitted.wasm) {
+        let emitted_at = (self.time_stamp)();
+        self.stats.emit_ns += emitted_at.saturating_sub(start);
+        let compiled = self.host.compile(&emitted.wasm);
+        self.stats.host_ns += (self.time_stamp)().saturating_sub(emitted_at);
+        let module = match compiled {
             Ok(module) => module,
             Err(_) => {
                 self.stats.refused += 1;
@@ -251,7 +269,7 @@ impl<H: CodeHost> Jit<H> {
         self.stats.regions += 1;
         self.stats.wasm_bytes += emitted.wasm.len() as u64;
         self.stats.guest_instructions += region.nodes.iter().map(|node| node.block.marks.len() as u64).sum::<u64>();
-        Some(self.cache.add(cpu.mode, module, emitted.entries, region.pieces))
+        Some(self.cache.add(mode, module, emitted.entries, region.pieces))
     }
 
     fn clear(&mut self) {
@@ -270,38 +288,39 @@ fn forget_jumps(area: &mut Area, which: impl Fn(&Jump) -> bool) {
     }
 }
 
-/// Copies what outlives an instruction.
-fn copy_state(from: &CpuState, to: &mut CpuState) {
-    to.copy_guest_state(from);
-}
-
 impl<H: CodeHost> Engine for Jit<H> {
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit {
         self.interpreter.enter(space);
         let budget = budget.min(i64::MAX as u64) as i64;
         let mut fuel = budget;
+        self.cpu().copy_guest_state(cpu);
+        self.host.area().space = space.id().0;
         // Whether the block at rip is to be interpreted even if it is hot: it can't be compiled, or has just come back.
-        let mut must_interpret = false;
+        let mut must_run = false;
         let exit = loop {
             self.drop_stale(space);
-            let compiled = if must_interpret { None } else { self.compiled(cpu, space) };
-            if let Some(at) = compiled {
-                match self.run_compiled(at, cpu, space, &mut fuel) {
+            if !must_run && let Some(at) = self.compiled(space) {
+                match self.run_compiled(at, space, &mut fuel) {
                     Back::Exit(exit) => break exit,
                     Back::Anywhere if fuel <= 0 => break Exit::Interrupted,
                     Back::Anywhere => continue,
                     // Even without fuel, so that every run gets ahead.
                     Back::Interpret => self.drop_stale(space),
                 }
+                must_run = true;
             }
-            must_interpret |= compiled.is_some();
-            if let Some(exit) = self.interpreter.run_cold(cpu, space, &mut fuel, must_interpret) {
+            if let Some(exit) = self.interpret(space, &mut fuel, must_run) {
                 break exit;
             }
             self.drop_stale(space);
-            self.heat(cpu, space);
-            must_interpret = self.compiled(cpu, space).is_none();
+            must_run = false;
+            if self.compiled(space).is_none() {
+                let (rip, mode) = (self.cpu().rip, self.cpu().mode);
+                self.heat(rip, mode, space);
+                must_run = self.compiled(space).is_none();
+            }
         };
+        cpu.copy_guest_state(self.cpu());
         self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);
         exit
     }
@@ -321,14 +340,17 @@ impl<H: CodeHost> Engine for Jit<H> {
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        let Stats { regions, wasm_bytes, guest_instructions, refused, entered, side_exits } = self.stats;
+        let s = self.stats;
         vec![
-            ("regions", regions),
-            ("wasmBytes", wasm_bytes),
-            ("compiledInstructions", guest_instructions),
-            ("refused", refused),
-            ("entered", entered),
-            ("sideExits", side_exits),
+            ("regions", s.regions),
+            ("wasmBytes", s.wasm_bytes),
+            ("compiledInstructions", s.guest_instructions),
+            ("refused", s.refused),
+            ("emitMs", s.emit_ns / 1_000_000),
+            ("hostMs", s.host_ns / 1_000_000),
+            ("entered", s.entered),
+            ("interpreted", s.interpreted),
+            ("sideExits", s.side_exits),
         ]
     }
 }

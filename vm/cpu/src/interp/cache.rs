@@ -4,9 +4,8 @@
 //! Which blocks are valid in a space is a bit per block, cleared when a page loses its code
 //! ([`AddressSpace::take_stale_code`]); links between blocks are global and look at that bit.
 
-use std::collections::{HashMap, HashSet};
-
 use memory::{Access, AddressSpace, Fault, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::exit::Exit;
 use crate::ir::{Block, Mark, Op};
@@ -102,15 +101,15 @@ impl Default for BlockCache {
             blocks: Vec::new(),
             heat: Vec::new(),
             links: Vec::new(),
-            targets: HashMap::new(),
+            targets: HashMap::default(),
             heat_first: NEVER_HOT,
-            hot_rips: HashSet::new(),
+            hot_rips: HashSet::default(),
             dropped: Vec::new(),
-            by_rip: HashMap::new(),
+            by_rip: HashMap::default(),
             jumps: vec![Jump { rip: 0, space: SpaceId(0), block: NONE }; JUMPS].into(),
             current: SpaceId(0),
             code: SpaceCode::default(),
-            others: HashMap::new(),
+            others: HashMap::default(),
         };
         cache.clear();
         cache
@@ -203,6 +202,11 @@ impl BlockCache {
     /// The block at an address, lifted if need be.
     pub fn find(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Result<BlockId, Exit> {
         self.drop_stale(space);
+        if let Some(block) = self.recent(rip)
+            && self.blocks[block as usize].mode == mode
+        {
+            return Ok(block);
+        }
         let block = match self.code.by_rip.get(&(rip, mode)) {
             Some(block) => *block,
             None => self.adopt(rip, mode, space)?,

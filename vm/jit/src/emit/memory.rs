@@ -6,11 +6,10 @@
 //! which is at most two pages. All of a block's accesses happen unless something leaves it, so checking early refuses
 //! nothing that would have worked, and whoever is refused goes on in the interpreter, which is exact.
 
-use std::collections::HashMap;
-
 use cpu::ir::{Addr, Mem, Op, Slot, VMem, slot};
 use cpu::state::SLOT_COUNT;
 use memory::{HOST_BASE, PageState};
+use rustc_hash::FxHashMap as HashMap;
 use wasm_encoder::{MemArg, MemArgTarget, ValType};
 
 use super::{Emitter, GUEST};
@@ -54,7 +53,7 @@ pub(super) struct Accesses {
 
 impl Default for Accesses {
     fn default() -> Self {
-        Self { values: Values::new(), groups: Vec::new(), by_op: HashMap::new() }
+        Self { values: Values::new(), groups: Vec::new(), by_op: HashMap::default() }
     }
 }
 

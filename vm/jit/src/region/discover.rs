@@ -6,7 +6,8 @@
 //! it up, and leaves the caller's loops intact. A context is only a guess about the stack: where the comparison fails,
 //! the address is looked up as always.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use rustc_hash::FxHashMap as HashMap;
+use std::collections::{BTreeSet, VecDeque};
 
 use cpu::Mode;
 use cpu::ir::{Block, Op};
@@ -154,10 +155,10 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(source: &'a dyn Source, mode: Mode, leaders: &'a BTreeSet<u64>) -> Self {
         Self {
-            code: Code { source, mode, leaders, blocks: HashMap::new(), sizes: HashMap::new() },
+            code: Code { source, mode, leaders, blocks: HashMap::default(), sizes: HashMap::default() },
             contexts: vec![Context::default()],
             nodes: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             context_of: Vec::new(),
             queue: VecDeque::new(),
             entries: Vec::new(),

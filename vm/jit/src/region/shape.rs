@@ -4,9 +4,8 @@
 //!
 //! Sources: Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm" (2001); Ramsey, "Beyond Relooper" (ICFP 2022).
 
-use std::collections::HashSet;
-
 use super::{NodeId, Region};
+use rustc_hash::FxHashSet as HashSet;
 
 /// See the module. The dispatcher is the node after the region's last.
 #[derive(Clone, Debug)]
@@ -128,7 +127,7 @@ impl Shape {
     /// Analyses a region's graph.
     pub fn of(region: &Region) -> Self {
         let mut graph = Graph::new(region);
-        let mut rerouted = HashSet::new();
+        let mut rerouted = HashSet::default();
         loop {
             let sequence = graph.reverse_postorder();
             let mut order = vec![usize::MAX; graph.successors.len()];
