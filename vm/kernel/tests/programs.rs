@@ -49,7 +49,7 @@ fn programs_wait_for_a_console_that_is_full() {
     install(&mut machine, "/usr/bin/seq");
     machine.recorded.borrow_mut().console_bytes_max = Some(1000);
     let pid = machine.spawn(&["seq", "1000"], Stdio::Console);
-    while !matches!(machine.kernel.run_slice(&mut machine.engine, 5_000_000), Slice::Idle { wake_at_ns: None }) {}
+    while !matches!(machine.kernel.run_slice(&mut *machine.engine, 5_000_000), Slice::Idle { wake_at_ns: None }) {}
     let shown = machine.recorded.borrow().console.len();
     assert!(shown > 900 && shown <= 1000, "{shown} bytes");
 

@@ -48,26 +48,32 @@ fn run_here(program: &Path) -> Finished {
 fn compare(name: &str) {
     // With a quick disk, and with one where everything has to be waited for: calls are then made again and again.
     for (is_static, slow) in [(true, false), (false, false), (true, true), (false, true)] {
-        let program = compile(name, is_static);
-        let expected = run_here(&program);
-        let mut machine = Machine::new();
-        // The same path, so that programs see the same name of their own.
-        let path = program.to_str().unwrap();
-        machine.install(path, path);
-        machine.arrivals.slow.set(slow);
-        let actual = machine.run(&[path], b"");
-        assert_eq!(machine.arrivals.waits.get() > 0, slow);
-        let lines = expected.stdout.lines().zip(actual.stdout.lines()).enumerate();
-        for (number, (here, there)) in lines {
-            assert_eq!(
-                there,
-                here,
-                "{name} (slow: {slow}), line {}: the machine says the left, Linux the right",
-                number + 1
-            );
-        }
-        assert_eq!(actual, expected, "{name}");
+        compare_on(name, Machine::new(), is_static, slow);
     }
+    for is_static in [true, false] {
+        compare_on(name, Machine::compiling(), is_static, false);
+    }
+}
+
+fn compare_on(name: &str, mut machine: Machine, is_static: bool, slow: bool) {
+    let program = compile(name, is_static);
+    let expected = run_here(&program);
+    // The same path, so that programs see the same name of their own.
+    let path = program.to_str().unwrap();
+    machine.install(path, path);
+    machine.arrivals.slow.set(slow);
+    let actual = machine.run(&[path], b"");
+    assert_eq!(machine.arrivals.waits.get() > 0, slow);
+    let lines = expected.stdout.lines().zip(actual.stdout.lines()).enumerate();
+    for (number, (here, there)) in lines {
+        assert_eq!(
+            there,
+            here,
+            "{name} (slow: {slow}), line {}: the machine says the left, Linux the right",
+            number + 1
+        );
+    }
+    assert_eq!(actual, expected, "{name}");
 }
 
 macro_rules! programs {

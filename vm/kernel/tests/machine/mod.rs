@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use cpu::Interpreter;
+use cpu::{Engine, Interpreter};
+use jit::Jit;
+use jit::native::Wasmtime;
 use kernel::fs::tmpfs::Tmpfs;
 use kernel::stop::Stop;
 use kernel::{ExitStatus, Host, Kernel, MemoryPool, Output, Pid, Slice, SpawnRequest, Stdio};
@@ -72,7 +74,7 @@ impl MemoryPool for Pool {
 /// The machine.
 pub struct Machine {
     pub kernel: Kernel,
-    pub engine: Interpreter,
+    pub engine: Box<dyn Engine>,
     pub recorded: Rc<RefCell<Recorded>>,
     /// Makes the root file system slow, once it is.
     pub arrivals: Rc<slow::Arrivals>,
@@ -87,16 +89,27 @@ pub struct Finished {
 }
 
 impl Machine {
-    /// A machine with an empty tmpfs and the standard mounts.
+    /// A machine with an empty tmpfs and the standard mounts, its programs interpreted.
     pub fn new() -> Self {
+        let start = Instant::now();
+        Self::with_engine(Box::new(Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64))))
+    }
+
+    /// The same, its programs compiled as soon as a block has run a few times.
+    pub fn compiling() -> Self {
+        const HOT_RUNS: u32 = 16;
+        let start = Instant::now();
+        let time_stamp = Rc::new(move || start.elapsed().as_nanos() as u64);
+        Self::with_engine(Box::new(Jit::new(Wasmtime::new().unwrap(), time_stamp).hot_after(HOT_RUNS)))
+    }
+
+    fn with_engine(engine: Box<dyn Engine>) -> Self {
         let recorded = Rc::<RefCell<Recorded>>::default();
         let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
         let arrivals = Rc::<slow::Arrivals>::default();
         let root = slow::Slow { inner: Tmpfs::new(1 << 30, 0o755), arrivals: arrivals.clone() };
         let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), Box::new(root), "tmpfs");
         kernel.mount_standard().unwrap();
-        let start = Instant::now();
-        let engine = Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64));
         let mut machine = Self { kernel, engine, recorded, arrivals };
         for directory in ["/bin", "/tmp", "/etc", "/lib64", "/lib", "/lib/x86_64-linux-gnu", "/root"] {
             machine.mkdir(directory);
@@ -166,7 +179,7 @@ impl Machine {
         loop {
             assert!(Instant::now() < deadline, "{pid} runs too long; so far {:?}", String::from_utf8_lossy(&stdout));
             let waits_before = self.arrivals.waits.get();
-            let slice = self.kernel.run_slice(&mut self.engine, 5_000_000);
+            let slice = self.kernel.run_slice(&mut *self.engine, 5_000_000);
             stdout.extend(self.kernel.take_output(pid, Output::Stdout));
             stderr.extend(self.kernel.take_output(pid, Output::Stderr));
             if let Some(status) = self.kernel.exit_status(pid) {
