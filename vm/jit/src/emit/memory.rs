@@ -197,14 +197,14 @@ impl Emitter<'_> {
         }
     }
 
-    /// Makes sure the access may happen; returns the local and the offset that make up its host address.
-    fn checked(&mut self, index: usize, addr: Addr) -> (u32, MemArg) {
+    /// Makes sure the access, of 16 bytes that are aligned if `is_aligned`, may happen; returns the local and the offset that make up its host address.
+    fn checked(&mut self, index: usize, addr: Addr, is_aligned: bool) -> (u32, MemArg) {
         let access = self.facts.accesses.by_op[&index];
         let group = self.facts.accesses.groups[access.group].clone();
         let base = match group.base {
             Some(base) => base,
             None => {
-                let base = self.check_group(&group, access, addr);
+                let base = self.check_group(&group, access, addr, is_aligned && group.end - group.start == 16);
                 self.facts.accesses.groups[access.group].base = Some(base);
                 base
             }
@@ -213,7 +213,7 @@ impl Emitter<'_> {
     }
 
     /// Emits a group's check; returns the local with its lowest guest address.
-    fn check_group(&mut self, group: &Group, access: Access, addr: Addr) -> u32 {
+    fn check_group(&mut self, group: &Group, access: Access, addr: Addr, is_aligned: bool) -> u32 {
         let base = self.locals.take(ValType::I32);
         let full = self.locals.take(ValType::I64);
         let to_start = group.start - access.at;
@@ -229,15 +229,18 @@ impl Emitter<'_> {
         self.s().local_tee(full).i32_wrap_i64().local_set(base);
         let state = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(GUEST), ordering: None };
         self.s().local_get(base).i32_const(12).i32_shr_u().i32_load8_u(state);
-        if bytes > 1 {
+        // What is aligned to its size lies on one page.
+        if bytes > 1 && !is_aligned {
             self.s().local_get(base).i32_const(bytes as i32 - 1).i32_add();
             self.s().i32_const(12).i32_shr_u().i32_load8_u(state).i32_and();
         }
+        // Two branches rather than one condition: compilers make each a single comparison with memory or a flag.
         self.s().i32_const(need.0.into()).i32_and().i32_eqz();
-        if !narrow {
-            self.s().local_get(full).i64_const(32).i64_shr_u().i64_eqz().i32_eqz().i32_or();
-        }
         self.side_exit_if();
+        if !narrow {
+            self.s().local_get(full).i64_const(32).i64_shr_u().i32_wrap_i64();
+            self.side_exit_if();
+        }
         self.locals.give(ValType::I64, full);
         base
     }
@@ -256,7 +259,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn load(&mut self, index: usize, mem: Mem, bytes: u8) {
-        let (base, at) = self.checked(index, mem.addr);
+        let (base, at) = self.checked(index, mem.addr, false);
         self.s().local_get(base);
         match bytes {
             1 => self.s().i64_load8_u(at),
@@ -268,7 +271,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn store(&mut self, index: usize, mem: Mem, bytes: u8) {
-        let (base, at) = self.checked(index, mem.addr);
+        let (base, at) = self.checked(index, mem.addr, false);
         self.s().local_get(base);
         self.get(mem.value);
         match bytes {
@@ -283,7 +286,7 @@ impl Emitter<'_> {
         if aligned {
             self.check_alignment(index, mem.addr);
         }
-        let (base, at) = self.checked(index, mem.addr);
+        let (base, at) = self.checked(index, mem.addr, aligned);
         self.s().local_get(base);
         match bytes {
             4 => self.s().v128_load32_zero(at),
@@ -297,7 +300,7 @@ impl Emitter<'_> {
         if aligned {
             self.check_alignment(index, mem.addr);
         }
-        let (base, at) = self.checked(index, mem.addr);
+        let (base, at) = self.checked(index, mem.addr, aligned);
         self.s().local_get(base);
         self.vget(mem.value);
         match bytes {
