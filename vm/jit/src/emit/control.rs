@@ -248,14 +248,22 @@ impl Emitter<'_> {
         let block = &region.nodes[node].block;
         self.plan_accesses(&block.ops[..]);
         let mut marks = block.marks.iter().peekable();
+        let mut fused = false;
         for (index, op) in block.ops.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| usize::from(mark.op) <= index) {
                 let rip = block.rip + u64::from(mark.offset);
                 self.leave_if_stale(rip);
                 self.rip = rip;
             }
-            if index + 1 < block.ops.len() {
-                self.operation(index, op);
+            // Its first half has been emitted with the one before.
+            if std::mem::take(&mut fused) {
+                continue;
+            }
+            if let Some(next) = block.ops.get(index + 1) {
+                fused = self.fused(op, next);
+                if !fused {
+                    self.operation(index, op);
+                }
                 self.facts.kind = self.facts.kind.after(op);
             }
         }

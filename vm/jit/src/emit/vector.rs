@@ -3,7 +3,7 @@
 //! Floating point here is that of the default MXCSR (round to nearest, exceptions masked, denormals kept); the engine
 //! runs nothing compiled while a program has set another.
 
-use cpu::ir::{Conversion, FloatOp, Lane, Op, Shape, VSlot, VectorOp};
+use cpu::ir::{Conversion, FloatOp, Lane, Op, Shape, Slot, VSlot, VectorOp, slot};
 use wasm_encoder::{InstructionSink, ValType};
 
 use super::{Emitter, Sink};
@@ -95,7 +95,11 @@ impl Emitter<'_> {
                     self.vset(o.dst);
                     return true;
                 }
-                self.shift(op, o) || self.one_operand(op, o) || self.low(op, o) || self.odd(op, o)
+                self.shift(op, o)
+                    || self.absolute(op, o)
+                    || self.integer_in_vector(op, o)
+                    || self.low(op, o)
+                    || self.odd(op, o)
             }
         }
     }
@@ -130,36 +134,108 @@ impl Emitter<'_> {
         true
     }
 
-    /// Operations of `b` alone.
-    fn one_operand(&mut self, op: VectorOp, o: Operands) -> bool {
-        let mask: Option<Sink> = match op {
-            VectorOp::MoveMask(lane) => {
-                by_lane!(lane, L8: i8x16_bitmask, L16: i16x8_bitmask, L32: i32x4_bitmask, L64: i64x2_bitmask)
-            }
-            VectorOp::Abs(lane) => {
-                let Some(sink): Option<Sink> = by_lane!(lane, L8: i8x16_abs, L16: i16x8_abs, L32: i32x4_abs) else {
-                    return false;
-                };
-                self.vget(o.b);
-                sink(&mut self.s());
-                self.vset(o.dst);
-                return true;
-            }
-            VectorOp::Extract16 => {
-                self.s().v128_const(0);
-                self.vget(o.b);
-                self.s().i16x8_extract_lane_u(o.imm & 7).i32x4_replace_lane(0);
-                self.vset(o.dst);
-                return true;
-            }
-            _ => return false,
+    /// Absolute values.
+    fn absolute(&mut self, op: VectorOp, o: Operands) -> bool {
+        let VectorOp::Abs(lane) = op else { return false };
+        let Some(sink): Option<Sink> = by_lane!(lane, L8: i8x16_abs, L16: i16x8_abs, L32: i32x4_abs) else {
+            return false;
         };
-        let Some(sink) = mask else { return false };
-        self.s().v128_const(0);
         self.vget(o.b);
         sink(&mut self.s());
-        self.s().i32x4_replace_lane(0);
         self.vset(o.dst);
+        true
+    }
+
+    // ---- integers of vectors ----
+
+    /// Operations whose result is an integer in the low lane, the rest 0: pushes the integer, an i64.
+    fn integer_of(&mut self, op: VectorOp, b: VSlot, imm: u8) -> bool {
+        use Conversion as C;
+        match op {
+            VectorOp::MoveMask(lane) => {
+                let sink: Option<Sink> =
+                    by_lane!(lane, L8: i8x16_bitmask, L16: i16x8_bitmask, L32: i32x4_bitmask, L64: i64x2_bitmask);
+                let Some(sink) = sink else { return false };
+                self.vget(b);
+                sink(&mut self.s());
+                self.s().i64_extend_i32_u();
+            }
+            VectorOp::Extract16 => {
+                self.vget(b);
+                self.s().i16x8_extract_lane_u(imm & 7).i64_extend_i32_u();
+            }
+            VectorOp::Convert(C::F32ToI32 | C::F32ToI32Truncated) => {
+                self.integral(b, true, false, op == VectorOp::Convert(C::F32ToI32));
+            }
+            VectorOp::Convert(C::F32ToI64 | C::F32ToI64Truncated) => {
+                self.integral(b, true, true, op == VectorOp::Convert(C::F32ToI64));
+            }
+            VectorOp::Convert(C::F64ToI32 | C::F64ToI32Truncated) => {
+                self.integral(b, false, false, op == VectorOp::Convert(C::F64ToI32));
+            }
+            VectorOp::Convert(C::F64ToI64 | C::F64ToI64Truncated) => {
+                self.integral(b, false, true, op == VectorOp::Convert(C::F64ToI64));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Such an operation whose result goes to a vector after all.
+    fn integer_in_vector(&mut self, op: VectorOp, o: Operands) -> bool {
+        if !self.integer_of(op, o.b, o.imm) {
+            return false;
+        }
+        let value = self.locals.take(ValType::I64);
+        self.s().local_set(value).v128_const(0).local_get(value).i64x2_replace_lane(0);
+        self.locals.give(ValType::I64, value);
+        self.vset(o.dst);
+        true
+    }
+
+    /// Two operations that only pass a value through a scratch vector, as one. Returns whether they were.
+    pub(super) fn fused(&mut self, first: &Op, second: &Op) -> bool {
+        match (*first, *second) {
+            (Op::Vector { op, dst, b, imm, .. }, Op::VToSlot64 { dst: slot, src })
+                if dst == src && dst.0 >= slot::VECTOR_SCRATCH && self.integer_of(op, b, imm) =>
+            {
+                let is_narrow = matches!(op, VectorOp::MoveMask(_) | VectorOp::Extract16);
+                if is_narrow {
+                    self.set_narrow(slot)
+                } else {
+                    self.set(slot)
+                }
+                true
+            }
+            (Op::VFromSlot32 { dst, src } | Op::VFromSlot64 { dst, src }, Op::Vector { op, dst: to, a, b, .. })
+                if dst == b && a != b && dst.0 >= slot::VECTOR_SCRATCH =>
+            {
+                self.converted_integer(op, src, a, to)
+            }
+            _ => false,
+        }
+    }
+
+    /// CVTSI2SD and its relatives, straight from a general register.
+    fn converted_integer(&mut self, op: VectorOp, src: Slot, a: VSlot, dst: VSlot) -> bool {
+        use Conversion as C;
+        let VectorOp::Convert(conversion) = op else { return false };
+        if !matches!(conversion, C::MergeI32ToF32 | C::MergeI64ToF32 | C::MergeI32ToF64 | C::MergeI64ToF64) {
+            return false;
+        }
+        self.vget(a);
+        if matches!(conversion, C::MergeI32ToF32 | C::MergeI32ToF64) {
+            self.get32(src)
+        } else {
+            self.get(src)
+        }
+        match conversion {
+            C::MergeI32ToF32 => self.s().f32_convert_i32_s().f32x4_replace_lane(0),
+            C::MergeI64ToF32 => self.s().f32_convert_i64_s().f32x4_replace_lane(0),
+            C::MergeI32ToF64 => self.s().f64_convert_i32_s().f64x2_replace_lane(0),
+            _ => self.s().f64_convert_i64_s().f64x2_replace_lane(0),
+        };
+        self.vset(dst);
         true
     }
 
@@ -211,18 +287,12 @@ impl Emitter<'_> {
                 self.s().v128_andnot();
             }
             VectorOp::ShlBytes | VectorOp::ShrBytes => {
-                let by = o.imm.min(16);
-                let left = op == VectorOp::ShlBytes;
-                // Zeroes first, or last.
-                let lanes = std::array::from_fn(|i| i as u8 + if left { 16 - by } else { by });
-                if left {
-                    self.s().v128_const(0);
-                    self.vget(o.a);
-                } else {
-                    self.vget(o.a);
-                    self.s().v128_const(0);
-                }
-                self.s().i8x16_shuffle(lanes);
+                // As one lookup: an index past the end gives 0.
+                let by = i32::from(o.imm.min(16));
+                let from = |i: usize| i as i32 + if op == VectorOp::ShlBytes { -by } else { by };
+                let index = |i| u8::try_from(from(i)).ok().filter(|at| *at < 16).unwrap_or(0x80);
+                self.vget(o.a);
+                self.s().v128_const(i128::from_le_bytes(std::array::from_fn(index))).i8x16_swizzle();
             }
             VectorOp::Permute8 => {
                 // An index with its top bit set gives 0 in both; otherwise PSHUFB looks at four bits.
@@ -498,12 +568,8 @@ impl Emitter<'_> {
             C::MergeI64ToF64 => self.merged(o, |s| {
                 s.i64x2_extract_lane(0).f64_convert_i64_s().f64x2_replace_lane(0);
             }),
-            C::F32ToI32 | C::F32ToI32Truncated => self.integral(o, true, false, conversion == C::F32ToI32),
-            C::F32ToI64 | C::F32ToI64Truncated => self.integral(o, true, true, conversion == C::F32ToI64),
-            C::F64ToI32 | C::F64ToI32Truncated => self.integral(o, false, false, conversion == C::F64ToI32),
-            C::F64ToI64 | C::F64ToI64Truncated => self.integral(o, false, true, conversion == C::F64ToI64),
             C::F32x4ToI32x4Truncated => self.packed_to_integers(o),
-            _ => return false,
+            _ => return self.integer_in_vector(VectorOp::Convert(conversion), o),
         }
         true
     }
@@ -522,13 +588,12 @@ impl Emitter<'_> {
         self.vset(o.dst);
     }
 
-    /// The low number as an integer in the low lane, the rest 0. What does not fit becomes the most negative integer:
-    /// WebAssembly's saturating conversion gives that for numbers too low, so only too high ones and NaN remain.
-    fn integral(&mut self, o: Operands, from_single: bool, to_64: bool, round: bool) {
+    /// Pushes the low number as an integer, an i64. What does not fit becomes the most negative integer: WebAssembly's
+    /// saturating conversion gives that for numbers too low, so only too high ones and NaN remain.
+    fn integral(&mut self, b: VSlot, from_single: bool, to_64: bool, round: bool) {
         // Every f32 is an f64.
         let value = self.locals.take(ValType::F64);
-        self.s().v128_const(0);
-        self.vget(o.b);
+        self.vget(b);
         if from_single {
             self.s().f32x4_extract_lane(0).f64_promote_f32();
         } else {
@@ -540,15 +605,12 @@ impl Emitter<'_> {
         self.s().local_tee(value);
         if to_64 {
             self.s().i64_trunc_sat_f64_s().i64_const(i64::MIN);
-            self.s().local_get(value).f64_const(9_223_372_036_854_775_808.0.into()).f64_lt();
-            self.s().select().i64x2_replace_lane(0);
+            self.s().local_get(value).f64_const(9_223_372_036_854_775_808.0.into()).f64_lt().select();
         } else {
             self.s().i32_trunc_sat_f64_s().i32_const(i32::MIN);
-            self.s().local_get(value).f64_const(2_147_483_648.0.into()).f64_lt();
-            self.s().select().i32x4_replace_lane(0);
+            self.s().local_get(value).f64_const(2_147_483_648.0.into()).f64_lt().select().i64_extend_i32_u();
         }
         self.locals.give(ValType::F64, value);
-        self.vset(o.dst);
     }
 
     /// CVTTPS2DQ: saturated, then the lanes that are too high or NaN replaced.
