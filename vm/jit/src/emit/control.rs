@@ -7,10 +7,13 @@ use wasm_encoder::{BlockType, BranchHint, ValType};
 use super::locals::{FUEL, LABEL};
 use super::{Emitter, ExitPoint, Facts, TYPE_REGION};
 use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, offset};
-use crate::region::{Edge, NodeId};
+use crate::region::{Edge, Guard, NodeId};
 
 /// Number of the exit point that all regions share.
 pub const EXIT_GO: u32 = 0;
+
+/// Guards that are compared with one after another.
+const LINEAR_GUARDS_MAX: usize = 4;
 
 /// A construct around the code at hand that can be branched to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -293,12 +296,7 @@ impl Emitter<'_> {
                 let next = self.next;
                 self.get(src);
                 self.s().local_set(next);
-                for guard in &self.region.nodes[node].guards {
-                    self.s().local_get(next).i64_const(guard.rip as i64).i64_eq().if_(BlockType::Empty);
-                    self.frames.push(Frame::Arm);
-                    self.enter(node, guard.to);
-                    self.end_if();
-                }
+                self.guards(node, &self.region.nodes[node].guards);
                 self.pay();
                 self.branch_to(Frame::Go);
             }
@@ -365,6 +363,27 @@ impl Emitter<'_> {
             // A block always ends with one of the above.
             _ => unreachable!("a block that ends with {op:?}"),
         }
+    }
+
+    /// Branches to the guard that the address in `next` belongs to; goes on here if there is none.
+    fn guards(&mut self, node: NodeId, guards: &[Guard]) {
+        let next = self.next;
+        if guards.len() <= LINEAR_GUARDS_MAX {
+            for guard in guards {
+                self.s().local_get(next).i64_const(guard.rip as i64).i64_eq().if_(BlockType::Empty);
+                self.frames.push(Frame::Arm);
+                self.enter(node, guard.to);
+                self.end_if();
+            }
+            return;
+        }
+        let (low, high) = guards.split_at(guards.len() / 2);
+        self.s().local_get(next).i64_const(high[0].rip as i64).i64_lt_u().if_(BlockType::Empty);
+        self.frames.push(Frame::Arm);
+        self.guards(node, low);
+        self.s().else_();
+        self.guards(node, high);
+        self.end_if();
     }
 
     fn fork_flags(&mut self, node: NodeId, condition: Condition, exit: u32) {

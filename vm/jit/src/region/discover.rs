@@ -31,8 +31,11 @@ const DEPTH_MAX: usize = 4;
 /// Code by address: its block, and the bytes that comes from.
 type Lifted = HashMap<u64, Option<(Block, Box<[u8]>)>>;
 
-/// Targets of an indirect jump that are compared with one after another; where there are more, they are looked up.
+/// Functions that an indirect call is compared with; where there are more, they are looked up.
 const GUARDS_MAX: usize = 4;
+
+/// Targets of an indirect jump that are searched for, as in a `switch`; where there are more, the others are looked up.
+const JUMP_GUARDS_MAX: usize = 16;
 
 /// Passes over the code until no block begins within another; there are hardly ever more than three.
 const PASSES_MAX: usize = 6;
@@ -305,15 +308,12 @@ impl<'a> Search<'a> {
     }
 
     fn follow_jump(&mut self, node: NodeId, context: usize, targets: &[u64]) {
-        if targets.len() <= GUARDS_MAX {
-            for target in targets {
-                if let Some(to) = self.warm_node(*target, context) {
-                    self.nodes[node].guards.push(Guard { rip: *target, to });
-                }
+        for target in targets.iter().take(JUMP_GUARDS_MAX) {
+            if let Some(to) = self.warm_node(*target, context) {
+                self.nodes[node].guards.push(Guard { rip: *target, to });
             }
-        } else if context == ROOT {
-            targets.iter().for_each(|target| self.add_entry(*target));
         }
+        self.nodes[node].guards.sort_by_key(|guard| guard.rip);
     }
 
     /// Addresses of blocks that begin within others.

@@ -32,7 +32,7 @@ pub struct Node {
     pub block: Block,
     /// One for each of the block's exits.
     pub edges: Vec<Edge>,
-    /// Where its indirect jump is likely to lead.
+    /// Where its indirect jump is likely to lead; more than a few are in order.
     pub guards: Vec<Guard>,
 }
 
