@@ -7,8 +7,9 @@ use cpu::CpuState;
 use cpu::flags::FlagKind;
 use cpu::ir::{Slot, VSlot};
 
-/// Entries of the jump cache, a power of two: 32 KiB stay in a first-level cache.
-pub const JUMPS: usize = 1024;
+/// Entries of the jump cache, a power of two: some thousand addresses are jumped to in a large program's hot code. An
+/// address may be in one of two neighbours.
+pub const JUMPS: usize = 4096;
 
 /// Where compiled code for an address begins, if it has been jumped to lately.
 #[derive(Clone, Copy, Default, Debug)]
@@ -51,13 +52,31 @@ impl Default for Area {
     }
 }
 
-/// Index in the jump cache. Generated code computes the same.
+/// Index in the jump cache where an address is looked for first; then at the index whose last bit differs. Generated
+/// code computes the same.
 pub fn jump_index(rip: u64) -> usize {
-    (rip ^ rip >> 10) as usize % JUMPS
+    (rip ^ rip >> JUMP_HASH_SHIFT) as usize % JUMPS
+}
+
+impl Area {
+    /// The jump cache's entry for an address.
+    pub fn jump(&self, rip: u64, space: u32) -> Option<&Jump> {
+        let first = jump_index(rip);
+        [first, first ^ 1]
+            .map(|index| &self.jumps[index])
+            .into_iter()
+            .find(|jump| jump.rip == rip && jump.space == space)
+    }
+
+    /// Adds an entry; the one in its place moves next door, the one there is forgotten.
+    pub fn add_jump(&mut self, jump: Jump) {
+        let first = jump_index(jump.rip);
+        self.jumps[first ^ 1] = std::mem::replace(&mut self.jumps[first], jump);
+    }
 }
 
 /// How far an address is shifted in [`jump_index`].
-pub const JUMP_HASH_SHIFT: i64 = 10;
+pub const JUMP_HASH_SHIFT: u32 = 12;
 
 /// Offsets of the area's parts from its start, in bytes.
 pub mod offset {

@@ -140,23 +140,24 @@ impl<M> Cache<M> {
         ended
     }
 
-    /// Function table index of a region bound to a space's memory.
+    /// Function table index of a region bound to a space's memory, if it has been.
+    pub fn bound(&self, id: RegionId, space: &AddressSpace) -> Option<u32> {
+        self.region(id).functions.get(&space.host().slot()).copied()
+    }
+
+    /// Binds a region to a space's memory; returns its function table index.
     ///
     /// # Errors
-    /// The host's, when it can't bind it.
-    pub fn function<H: CodeHost<Module = M>>(
+    /// The host's, when it can't.
+    pub fn bind<H: CodeHost<Module = M>>(
         &mut self,
         id: RegionId,
         space: &AddressSpace,
         host: &mut H,
     ) -> Result<u32, String> {
         let region = &mut self.regions[id as usize];
-        let slot = space.host().slot();
-        if let Some(function) = region.functions.get(&slot) {
-            return Ok(*function);
-        }
         let function = host.link(&region.module, space.host())?;
-        region.functions.insert(slot, function);
+        region.functions.insert(space.host().slot(), function);
         Ok(function)
     }
 

@@ -7,7 +7,7 @@ use cpu::state::MXCSR_DEFAULT;
 use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
 use memory::{AddressSpace, GuestAddr, SpaceId};
 
-use crate::area::{Area, Jump, jump_index};
+use crate::area::{Area, Jump};
 use crate::cache::{Cache, Entry, RegionId};
 use crate::emit::{self, ExitPoint, Settings};
 use crate::host::CodeHost;
@@ -156,21 +156,25 @@ impl<H: CodeHost> Jit<H> {
         if area.cpu.mxcsr & MXCSR_CONTROL != MXCSR_DEFAULT {
             return None;
         }
-        let jump = area.jumps[jump_index(rip)];
-        if jump.rip == rip && jump.space == id {
+        if let Some(jump) = area.jump(rip, id) {
             return Some((jump.function, jump.label));
         }
         let Entry { region, label } = self.cache.entry(rip, mode, space.id())?;
-        let start = (self.time_stamp)();
-        let bound = self.cache.function(region, space, &mut self.host);
-        self.stats.host_ns += (self.time_stamp)().saturating_sub(start);
-        let Ok(function) = bound else {
-            self.stats.refused += 1;
-            return None;
-        };
-        let jump = Jump { rip, space: id, region, function, label, unused: [0; 2] };
-        self.host.area().jumps[jump_index(rip)] = jump;
+        let function = self.bound(region, space)?;
+        self.host.area().add_jump(Jump { rip, space: id, region, function, label, unused: [0; 2] });
         Some((function, label))
+    }
+
+    /// A region's function for a space's memory.
+    fn bound(&mut self, region: RegionId, space: &AddressSpace) -> Option<u32> {
+        if let Some(function) = self.cache.bound(region, space) {
+            return Some(function);
+        }
+        let start = (self.time_stamp)();
+        let bound = self.cache.bind(region, space, &mut self.host);
+        self.stats.host_ns += (self.time_stamp)().saturating_sub(start);
+        self.stats.refused += u64::from(bound.is_err());
+        bound.ok()
     }
 
     /// Runs compiled code.

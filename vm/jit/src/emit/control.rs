@@ -1,12 +1,14 @@
 //! Control flow: the function's frame, the walk over the dominator tree, branches, exits.
 
+use std::mem::offset_of;
+
 use cpu::flags::Condition;
 use cpu::ir::{Fork, Op};
-use wasm_encoder::{BlockType, BranchHint, ValType};
+use wasm_encoder::{BlockType, BranchHint, MemArg, ValType};
 
 use super::locals::{FUEL, LABEL};
 use super::{Emitter, ExitPoint, Facts, TYPE_REGION};
-use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, offset};
+use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, Jump, offset};
 use crate::region::{Edge, Guard, NodeId};
 
 /// Number of the exit point that all regions share.
@@ -23,6 +25,8 @@ pub(super) enum Frame {
     Dispatch,
     /// Branches go to the address in `next`.
     Go,
+    /// Branches leave to the engine, which finds the address in `next`.
+    Miss,
     /// Branches go to a node that begins a loop.
     Loop(NodeId),
     /// Branches go to a node behind the end.
@@ -117,36 +121,57 @@ impl Emitter<'_> {
     /// Goes to the address in `next`: within this function, in another region, or by way of the engine.
     fn go(&mut self) {
         let (entry, next) = (self.locals.take(ValType::I32), self.next);
-        let jump = |field: usize| offset::JUMPS + field as u64;
-        let field = |emitter: &Self, field: usize| emitter.area(jump(field));
-        let space = self.area(offset::SPACE);
-        let rip_field = field(self, std::mem::offset_of!(crate::area::Jump, rip));
-        let space_field = field(self, std::mem::offset_of!(crate::area::Jump, space));
-        let region_field = field(self, std::mem::offset_of!(crate::area::Jump, region));
-        let label_field = field(self, std::mem::offset_of!(crate::area::Jump, label));
-        let function_field = field(self, std::mem::offset_of!(crate::area::Jump, function));
-        self.s().local_get(next).local_get(next).i64_const(JUMP_HASH_SHIFT).i64_shr_u().i64_xor().i32_wrap_i64();
-        self.s().i32_const(JUMPS as i32 - 1).i32_and().i32_const(JUMP_SHIFT as i32).i32_shl().local_tee(entry);
-        self.s().i64_load(rip_field).local_get(next).i64_eq();
-        self.s().local_get(entry).i32_load(space_field).i32_const(0).i32_load(space).i32_eq().i32_and();
-        self.s().local_get(FUEL).i32_const(0).i32_ge_s().i32_and();
-        self.s().if_(BlockType::Empty);
-        self.frames.push(Frame::Arm);
+        let [label, region, function] = [offset_of!(Jump, label), offset_of!(Jump, region), offset_of!(Jump, function)]
+            .map(|at| self.jump_field(at));
+        self.s().block(BlockType::Empty);
+        self.frames.push(Frame::Miss);
+        self.s().local_get(FUEL).i32_const(0).i32_lt_s();
+        let miss = self.depth(Frame::Miss);
+        self.s().br_if(miss);
+        self.look_up(entry);
         if self.shape.targets.len() > 1 {
-            let region = self.settings.region as i32;
-            self.s().local_get(entry).i32_load(label_field).local_set(LABEL);
-            self.s().local_get(entry).i32_load(region_field).i32_const(region).i32_eq();
+            let own = self.settings.region as i32;
+            self.s().local_get(entry).i32_load(label).local_set(LABEL);
+            self.s().local_get(entry).i32_load(region).i32_const(own).i32_eq();
             let depth = self.depth(Frame::Dispatch);
             self.s().br_if(depth);
         }
         self.spill();
-        self.s().local_get(entry).i32_load(label_field).local_get(FUEL);
-        self.s().local_get(entry).i32_load(function_field).return_call_indirect(0, TYPE_REGION);
+        self.s().local_get(entry).i32_load(label).local_get(FUEL);
+        self.s().local_get(entry).i32_load(function).return_call_indirect(0, TYPE_REGION);
         self.end_if();
         let rip = self.area(offset::RIP);
         self.s().i32_const(0).local_get(next).i64_store(rip).i32_const(EXIT_GO as i32);
         self.branch_to(Frame::Leave);
         self.locals.give(ValType::I32, entry);
+    }
+
+    /// A field of the jump cache's entry whose offset within the cache is on the stack.
+    fn jump_field(&self, at: usize) -> MemArg {
+        self.area(offset::JUMPS + at as u64)
+    }
+
+    /// Leaves the offset of the jump cache's entry for `next` in a local, or branches to the miss.
+    fn look_up(&mut self, entry: u32) {
+        let next = self.next;
+        self.s().local_get(next).local_get(next).i64_const(JUMP_HASH_SHIFT.into()).i64_shr_u().i64_xor();
+        self.s().i32_wrap_i64().i32_const(JUMPS as i32 - 1).i32_and().i32_const(JUMP_SHIFT as i32).i32_shl();
+        self.s().local_set(entry);
+        self.is_other_entry(entry);
+        self.s().if_(BlockType::Empty).local_get(entry).i32_const(1 << JUMP_SHIFT).i32_xor().local_set(entry);
+        self.frames.push(Frame::Arm);
+        self.is_other_entry(entry);
+        let miss = self.depth(Frame::Miss);
+        self.s().br_if(miss);
+        self.end_if();
+    }
+
+    /// Pushes whether an entry is for another address or space than the next one.
+    fn is_other_entry(&mut self, entry: u32) {
+        let (rip, space) = (self.jump_field(offset_of!(Jump, rip)), self.jump_field(offset_of!(Jump, space)));
+        let (next, current) = (self.next, self.area(offset::SPACE));
+        self.s().local_get(entry).i64_load(rip).local_get(next).i64_ne();
+        self.s().local_get(entry).i32_load(space).i32_const(0).i32_load(current).i32_ne().i32_or();
     }
 
     // ---- the walk over the dominator tree ----
