@@ -55,7 +55,7 @@ impl Default for Area {
 /// Index in the jump cache where an address is looked for first; then at the index whose last bit differs. Generated
 /// code computes the same.
 pub fn jump_index(rip: u64) -> usize {
-    (rip ^ rip >> JUMP_HASH_SHIFT) as usize % JUMPS
+    ((rip as u32).wrapping_mul(JUMP_HASH) >> JUMP_HASH_SHIFT) as usize
 }
 
 impl Area {
@@ -75,8 +75,11 @@ impl Area {
     }
 }
 
-/// How far an address is shifted in [`jump_index`].
-pub const JUMP_HASH_SHIFT: u32 = 12;
+/// Multiplier of the hash: 2^32 divided by the golden ratio (Knuth, TAOCP vol. 3, 6.4).
+pub const JUMP_HASH: u32 = 0x9e37_79b1;
+
+/// What leaves an index of the product.
+pub const JUMP_HASH_SHIFT: u32 = 32 - JUMPS.trailing_zeros();
 
 /// Offsets of the area's parts from its start, in bytes.
 pub mod offset {

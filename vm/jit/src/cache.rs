@@ -67,11 +67,13 @@ pub struct Cache<M> {
     regions: Vec<Compiled<M>>,
     by_head: HashMap<(u64, Mode), Vec<RegionId>>,
     spaces: HashMap<SpaceId, SpaceRegions>,
+    /// Regions kept.
+    pub limit: usize,
 }
 
 impl<M> Default for Cache<M> {
     fn default() -> Self {
-        Self { regions: Vec::new(), by_head: HashMap::default(), spaces: HashMap::default() }
+        Self { regions: Vec::new(), by_head: HashMap::default(), spaces: HashMap::default(), limit: REGIONS_MAX }
     }
 }
 
@@ -83,7 +85,7 @@ impl<M> Cache<M> {
 
     /// Whether there is room for one more.
     pub fn is_full(&self) -> bool {
-        self.regions.len() >= REGIONS_MAX
+        self.regions.len() >= self.limit
     }
 
     /// A region.
@@ -180,6 +182,6 @@ impl<M> Cache<M> {
         for function in self.regions.iter().flat_map(|region| region.functions.values()) {
             host.unlink(*function);
         }
-        *self = Self::default();
+        *self = Self { limit: self.limit, ..Self::default() };
     }
 }

@@ -20,7 +20,7 @@ use crate::running;
 const HOT_RUNS: u32 = 3000;
 
 /// Runs of a block after which it is compiled along with a hot one.
-const WARM_RUNS: u32 = 200;
+const WARM_RUNS: u32 = 64;
 
 /// MXCSR's control bits: everything but the exceptions that have happened.
 const MXCSR_CONTROL: u32 = 0xffc0;
@@ -45,6 +45,8 @@ pub struct Stats {
     pub host_ns: u64,
     /// Times compiled code was entered from here.
     pub entered: u64,
+    /// Times an address with compiled code was not in the jump cache.
+    pub jump_misses: u64,
     /// Guest instructions interpreted.
     pub interpreted: u64,
     /// Times it came back because of one instruction.
@@ -118,6 +120,13 @@ impl<H: CodeHost> Jit<H> {
         self
     }
 
+    /// Keeps this many regions instead of the usual number.
+    #[must_use]
+    pub fn keep_regions(mut self, limit: usize) -> Self {
+        self.cache.limit = limit;
+        self
+    }
+
     /// Compiles the code at rip at once, if it can be.
     pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
         self.interpreter.enter(space);
@@ -160,6 +169,7 @@ impl<H: CodeHost> Jit<H> {
             return Some((jump.function, jump.label));
         }
         let Entry { region, label } = self.cache.entry(rip, mode, space.id())?;
+        self.stats.jump_misses += 1;
         let function = self.bound(region, space)?;
         self.host.area().add_jump(Jump { rip, space: id, region, function, label, unused: [0; 2] });
         Some((function, label))
@@ -353,6 +363,7 @@ impl<H: CodeHost> Engine for Jit<H> {
             ("emitMs", s.emit_ns / 1_000_000),
             ("hostMs", s.host_ns / 1_000_000),
             ("entered", s.entered),
+            ("jumpMisses", s.jump_misses),
             ("interpreted", s.interpreted),
             ("sideExits", s.side_exits),
         ]

@@ -87,6 +87,11 @@ fn may_store(op: &Op) -> bool {
     matches!(op, Op::Helper { helper: String | CompareExchangeWide | FxSave | MaskedStore | X87, .. })
 }
 
+/// Whether an operation may set another rounding mode: what comes after it is not the same code then.
+fn may_change_mode(op: &Op) -> bool {
+    matches!(op, Op::Helper { helper: Helper::WriteMxcsr | Helper::FxRestore, .. })
+}
+
 /// Whether an operation may trap.
 fn may_trap(op: &Op) -> bool {
     matches!(op, Op::Helper { .. }) && !op.operands().pure_value
@@ -108,10 +113,10 @@ impl Emitter<'_> {
             self.reload(touched.writes, touched.vector_writes);
             self.leave(ExitPoint::Trap { rip });
             self.end_if();
-            if may_store(op) {
-                self.s().local_get(result).i32_const(performed::STALE as i32).i32_eq();
+            if may_store(op) || may_change_mode(op) {
                 let stale = self.locals.take(ValType::I32);
-                self.s().local_set(stale);
+                self.s().local_get(result).i32_const(performed::STALE as i32).i32_eq();
+                self.s().i32_const(may_change_mode(op).into()).i32_or().local_set(stale);
                 self.stale = Some(stale);
             }
             self.locals.give(ValType::I32, result);

@@ -8,7 +8,7 @@ use wasm_encoder::{BlockType, BranchHint, MemArg, ValType};
 
 use super::locals::{FUEL, LABEL};
 use super::{Emitter, ExitPoint, Facts, TYPE_REGION};
-use crate::area::{JUMP_HASH_SHIFT, JUMP_SHIFT, JUMPS, Jump, offset};
+use crate::area::{JUMP_HASH, JUMP_HASH_SHIFT, JUMP_SHIFT, Jump, offset};
 use crate::region::{Edge, Guard, NodeId};
 
 /// Number of the exit point that all regions share.
@@ -154,8 +154,8 @@ impl Emitter<'_> {
     /// Leaves the offset of the jump cache's entry for `next` in a local, or branches to the miss.
     fn look_up(&mut self, entry: u32) {
         let next = self.next;
-        self.s().local_get(next).local_get(next).i64_const(JUMP_HASH_SHIFT.into()).i64_shr_u().i64_xor();
-        self.s().i32_wrap_i64().i32_const(JUMPS as i32 - 1).i32_and().i32_const(JUMP_SHIFT as i32).i32_shl();
+        self.s().local_get(next).i32_wrap_i64().i32_const(JUMP_HASH as i32).i32_mul();
+        self.s().i32_const(JUMP_HASH_SHIFT as i32).i32_shr_u().i32_const(JUMP_SHIFT as i32).i32_shl();
         self.s().local_set(entry);
         self.is_other_entry(entry);
         self.s().if_(BlockType::Empty).local_get(entry).i32_const(1 << JUMP_SHIFT).i32_xor().local_set(entry);

@@ -55,6 +55,12 @@ fn last_instruction(block: &Block) -> u64 {
     block.rip + block.marks.last().map_or(0, |mark| u64::from(mark.offset))
 }
 
+/// Those of some addresses at which an instruction of a block, but not its first, begins.
+fn starts_within(block: &Block, starts: &BTreeSet<u64>) -> Vec<u64> {
+    let inside = block.marks.iter().filter(|mark| mark.offset > 0).map(|mark| block.rip + u64::from(mark.offset));
+    inside.filter(|rip| starts.contains(rip)).collect()
+}
+
 /// A call that has been inlined; the first one stands for none.
 #[derive(Clone, Copy, Default)]
 struct Context {
@@ -156,9 +162,9 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(source: &'a dyn Source, mode: Mode, leaders: &'a BTreeSet<u64>) -> Self {
+    fn new(source: &'a dyn Source, mode: Mode, leaders: &'a BTreeSet<u64>, blocks: Lifted) -> Self {
         Self {
-            code: Code { source, mode, leaders, blocks: HashMap::default(), sizes: HashMap::default() },
+            code: Code { source, mode, leaders, blocks, sizes: HashMap::default() },
             contexts: vec![Context::default()],
             nodes: Vec::new(),
             index: HashMap::default(),
@@ -319,12 +325,7 @@ impl<'a> Search<'a> {
     /// Addresses of blocks that begin within others.
     fn overlaps(&self) -> BTreeSet<u64> {
         let starts: BTreeSet<u64> = self.index.keys().map(|(rip, _)| *rip).collect();
-        let inside = |node: &Node| {
-            let rip = node.block.rip;
-            let marks = node.block.marks.iter().filter(|mark| mark.offset > 0);
-            marks.map(|mark| rip + u64::from(mark.offset)).filter(|rip| starts.contains(rip)).collect::<Vec<_>>()
-        };
-        self.nodes.iter().flat_map(inside).collect()
+        self.nodes.iter().flat_map(|node| starts_within(&node.block, &starts)).collect()
     }
 
     fn finish(self, mode: Mode) -> Option<Region> {
@@ -337,14 +338,17 @@ impl<'a> Search<'a> {
 
 /// The region around the block at `head`; `None` if there is no code.
 pub fn discover(source: &dyn Source, head: u64, mode: Mode) -> Option<Region> {
-    let mut leaders = BTreeSet::new();
+    let (mut leaders, mut blocks) = (BTreeSet::new(), Lifted::default());
     for pass in 1.. {
-        let mut search = Search::new(source, mode, &leaders);
+        let mut search = Search::new(source, mode, &leaders, blocks);
         search.run(head);
         let overlaps = search.overlaps();
         if overlaps.is_empty() || pass == PASSES_MAX {
             return search.finish(mode);
         }
+        // What another block begins in is lifted again, up to there.
+        blocks = search.code.blocks;
+        blocks.retain(|_, lifted| lifted.as_ref().is_some_and(|(block, _)| starts_within(block, &overlaps).is_empty()));
         leaders.extend(overlaps);
     }
     None

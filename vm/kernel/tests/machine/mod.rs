@@ -95,12 +95,16 @@ impl Machine {
         Self::with_engine(Box::new(Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64))))
     }
 
-    /// The same, its programs compiled as soon as a block has run a few times.
+    /// The same, its programs compiled as soon as a block has run a few times, with so little room for compiled code
+    /// that all of it is dropped now and then.
     pub fn compiling() -> Self {
         const HOT_RUNS: u32 = 16;
+        const REGIONS: usize = 60;
         let start = Instant::now();
         let time_stamp = Rc::new(move || start.elapsed().as_nanos() as u64);
-        Self::with_engine(Box::new(Jit::new(Wasmtime::new().unwrap(), time_stamp).hot_after(HOT_RUNS)))
+        Self::with_engine(Box::new(
+            Jit::new(Wasmtime::new().unwrap(), time_stamp).hot_after(HOT_RUNS).keep_regions(REGIONS),
+        ))
     }
 
     fn with_engine(engine: Box<dyn Engine>) -> Self {
