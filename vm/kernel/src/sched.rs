@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use abi::signal::*;
 use cpu::{Engine, Exception, Exit, reg};
+use memory::{Access, Fault};
 
 use crate::kernel::Kernel;
 use crate::mm::FaultError;
@@ -138,7 +139,7 @@ impl Kernel {
                     Ok(()) => {}
                     Err(FaultError::Wait(wait)) => self.sleep(task, wait),
                     Err(FaultError::Signal { signal, code }) => {
-                        self.force_signal(task, fault_info(signal, code, fault.addr.0));
+                        self.force_signal(task, fault_info(signal, code, fault));
                     }
                 }
             }
@@ -152,12 +153,14 @@ impl Kernel {
         let rip = task.cpu.borrow().rip;
         let info = match exception {
             Exception::Divide => SigInfo::fault(SIGFPE, FPE_INTDIV, rip),
-            Exception::X87 | Exception::Simd => SigInfo::fault(SIGFPE, FPE_FLTINV, rip),
-            Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip),
+            Exception::X87 | Exception::Simd => {
+                SigInfo::fault(SIGFPE, FPE_FLTINV, rip).with_trap(if exception == Exception::X87 { 16 } else { 19 }, 0)
+            }
+            Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip).with_trap(1, 0),
             Exception::Breakpoint => SigInfo::kernel(SIGTRAP),
             Exception::InvalidOpcode => {
                 self.log_unknown_instruction(task, rip);
-                SigInfo::fault(SIGILL, ILL_ILLOPN, rip)
+                SigInfo::fault(SIGILL, ILL_ILLOPN, rip).with_trap(6, 0)
             }
             Exception::Overflow | Exception::Bound | Exception::GeneralProtection => SigInfo::kernel(SIGSEGV),
         };
@@ -326,10 +329,23 @@ impl Kernel {
     }
 }
 
-fn fault_info(signal: u32, code: i32, addr: u64) -> SigInfo {
+fn fault_info(signal: u32, code: i32, fault: Fault) -> SigInfo {
+    /// Exception number and error code bits of a page fault (Intel SDM vol. 3, 4.7).
+    const PAGE_FAULT: u8 = 14;
+    const PRESENT: u8 = 1;
+    const WRITE: u8 = 2;
+    const USER: u8 = 4;
+    const FETCH: u8 = 16;
+    let addr = fault.addr.0;
     // The processor raises #GP, not #PF, for an address that is not canonical, and then nobody knows the address.
     if (CANONICAL_END..u64::MAX - CANONICAL_END).contains(&addr) {
         return SigInfo::kernel(SIGSEGV);
     }
-    SigInfo::fault(signal, code, addr)
+    let access = match fault.access {
+        Access::Read => 0,
+        Access::Write => WRITE,
+        Access::Execute => FETCH,
+    };
+    let present = if code == SEGV_ACCERR { PRESENT } else { 0 };
+    SigInfo::fault(signal, code, addr).with_trap(PAGE_FAULT, USER | access | present)
 }

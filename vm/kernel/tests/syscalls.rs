@@ -21,6 +21,7 @@ fn compile(name: &str, is_static: bool) -> PathBuf {
     if is_static {
         compiler.arg("-static");
     }
+    compiler.arg("-lm");
     assert!(compiler.status().expect("gcc runs").success(), "{name} does not compile");
     program
 }
@@ -80,7 +81,7 @@ macro_rules! programs {
     ($($name:ident),*) => { $( #[test] fn $name() { compare(stringify!($name)); } )* };
 }
 
-programs!(epoll, files, ids, memory, pipe, proc, process, signals, threads, time, tty, unix);
+programs!(epoll, faults, files, float, ids, memory, pipe, proc, process, signals, threads, time, tty, unix);
 
 #[test]
 fn every_program_is_run() {
@@ -90,7 +91,9 @@ fn every_program_is_run() {
         .filter_map(|name| Some(name.strip_suffix(".c")?.to_owned()))
         .collect();
     there.sort();
-    let run =
-        ["epoll", "files", "ids", "memory", "pipe", "proc", "process", "signals", "threads", "time", "tty", "unix"];
+    let run = [
+        "epoll", "faults", "files", "float", "ids", "memory", "pipe", "proc", "process", "signals", "threads", "time",
+        "tty", "unix",
+    ];
     assert_eq!(there, run);
 }

@@ -88,16 +88,16 @@ impl Frame<'_> {
     }
 
     fn encode(&self, cpu: &CpuState, fpstate: u64) -> Vec<u8> {
-        let fault_addr = match self.info.detail {
-            super::info::Detail::Fault { addr } => addr,
-            _ => 0,
+        let (fault_addr, trap, error) = match self.info.detail {
+            super::info::Detail::Fault { addr, trap, error } => (addr, trap, error),
+            _ => (0, 0, 0),
         };
         let head = Writer::new().u64(self.action.restorer).u64(UC_FLAGS).u64(0);
         let head = head.u64(self.alt_stack.start).u64(stack_flags(self.alt_stack, cpu)).u64(self.alt_stack.len);
         let registers = ORDER.iter().fold(head, |writer, index| writer.u64(cpu.gpr(*index)));
         let registers = registers.u64(cpu.rip).u64(cpu.rflags() | rflags::IF | rflags::FIXED);
         let segments = registers.u16(USER_CS).u16(0).u16(0).u16(USER_SS);
-        let rest = segments.u64(0).u64(0).u64(self.blocked.0).u64(fault_addr).u64(fpstate);
+        let rest = segments.u64(error.into()).u64(trap.into()).u64(self.blocked.0).u64(fault_addr).u64(fpstate);
         rest.pad_to(8 + 296).u64(self.blocked.0).raw(&self.info.encode()).finish()
     }
 }

@@ -47,6 +47,10 @@ pub enum Detail {
     Fault {
         /// Where it pointed.
         addr: u64,
+        /// Number of the processor's exception.
+        trap: u8,
+        /// Its error code.
+        error: u8,
     },
     /// A timer ran out.
     Timer {
@@ -74,7 +78,16 @@ impl SigInfo {
 
     /// A signal that an instruction causes.
     pub fn fault(signal: u32, code: i32, addr: u64) -> Self {
-        Self { signal, code, detail: Detail::Fault { addr } }
+        Self { signal, code, detail: Detail::Fault { addr, trap: 0, error: 0 } }
+    }
+
+    /// The same, with what `struct sigcontext` says of the exception: its number and error code (Intel SDM vol. 3, 6.15).
+    #[must_use]
+    pub fn with_trap(mut self, number: u8, code: u8) -> Self {
+        if let Detail::Fault { trap, error, .. } = &mut self.detail {
+            (*trap, *error) = (number, code);
+        }
+        self
     }
 
     /// `siginfo_t`, 128 bytes.
@@ -84,7 +97,7 @@ impl SigInfo {
             Detail::None => head,
             Detail::Sender { pid, uid } => head.i32(*pid).u32(*uid),
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).u32(*status),
-            Detail::Fault { addr } => head.u64(*addr),
+            Detail::Fault { addr, .. } => head.u64(*addr),
             Detail::Timer { id, overrun, value } => head.i32(*id).i32(*overrun).u64(*value),
             Detail::Raw(bytes) => head.raw(&bytes[..bytes.len().min(112)]),
         };
@@ -97,7 +110,7 @@ impl SigInfo {
         let all = match &self.detail {
             Detail::Sender { pid, uid } => head.i32(*pid).u32(*uid),
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).pad_to(40).u32(*status),
-            Detail::Fault { addr } => head.pad_to(72).u64(*addr),
+            Detail::Fault { addr, .. } => head.pad_to(72).u64(*addr),
             Detail::Timer { id, overrun, value } => {
                 head.pad_to(24).i32(*id).pad_to(32).i32(*overrun).pad_to(44).u32(*value as u32).u64(*value)
             }
