@@ -145,7 +145,7 @@ fn cpuinfo(_kernel: &mut Kernel) -> String {
     "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 15\nmodel name\t: edgebox virtual CPU\n\
      stepping\t: 0\ncpu MHz\t\t: 1000.000\ncache size\t: 4096 KB\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\n\
      cpu cores\t: 1\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 1\nwp\t\t: yes\n\
-     flags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall lm\nbogomips\t: 2000.00\nclflush size\t: 64\n\
+     flags\t\t: fpu tsc cx8 cmov clflush mmx fxsr sse sse2 syscall nx lm pni cx16 hypervisor lahf_lm\nbogomips\t: 2000.00\nclflush size\t: 64\n\
      cache_alignment\t: 64\naddress sizes\t: 36 bits physical, 48 bits virtual\npower management:\n\n"
         .to_owned()
 }
