@@ -22,6 +22,9 @@ const HOT_RUNS: u32 = 3000;
 /// Runs of a block after which it is compiled along with a hot one.
 const WARM_RUNS: u32 = 64;
 
+/// Runs that count for a block to which compiled code has led: leaving it and coming back costs as much as several.
+const EXCURSION_RUNS: u32 = 2;
+
 /// MXCSR's control bits: everything but the exceptions that have happened.
 const MXCSR_CONTROL: u32 = 0xffc0;
 
@@ -66,19 +69,24 @@ pub struct Jit<H: CodeHost> {
 }
 
 /// The code of a space, as far as the interpreter has seen it.
-struct Seen<'a> {
+struct Seen<'a, M> {
     interpreter: &'a Interpreter,
+    cache: &'a Cache<M>,
     space: &'a AddressSpace,
     mode: Mode,
 }
 
-impl Source for Seen<'_> {
+impl<M> Source for Seen<'_, M> {
     fn fetch(&self, rip: u64, to: &mut [u8]) -> usize {
         self.space.fetch(GuestAddr(rip), to).unwrap_or(0)
     }
 
     fn is_warm(&self, rip: u64) -> bool {
         self.interpreter.runs(rip, self.mode).is_some_and(|runs| runs >= WARM_RUNS)
+    }
+
+    fn is_compiled(&self, rip: u64) -> bool {
+        self.cache.entry(rip, self.mode, self.space.id()).is_some_and(|entry| entry.label == 0)
     }
 
     fn targets(&self, rip: u64) -> &[u64] {
@@ -258,7 +266,7 @@ impl<H: CodeHost> Jit<H> {
             self.clear();
         }
         let start = (self.time_stamp)();
-        let seen = Seen { interpreter: &self.interpreter, space, mode };
+        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, space, mode };
         let mut region = discover(&seen, rip, mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {
@@ -317,7 +325,13 @@ impl<H: CodeHost> Engine for Jit<H> {
                 match self.run_compiled(at, space, &mut fuel) {
                     Back::Exit(exit) => break exit,
                     Back::Anywhere if fuel <= 0 => break Exit::Interrupted,
-                    Back::Anywhere => continue,
+                    Back::Anywhere => {
+                        if self.compiled(space).is_none() {
+                            let (rip, mode) = (self.cpu().rip, self.cpu().mode);
+                            self.interpreter.add_runs(rip, mode, EXCURSION_RUNS);
+                        }
+                        continue;
+                    }
                     // Even without fuel, so that every run gets ahead.
                     Back::Interpret => self.drop_stale(space),
                 }

@@ -291,6 +291,16 @@ impl BlockCache {
         Some(self.heat_first.saturating_sub(self.heat[*block as usize]))
     }
 
+    /// Counts runs of the block at an address in the current space.
+    pub fn add_runs(&mut self, rip: u64, mode: Mode, runs: u32) {
+        if let Some(block) = self.code.by_rip.get(&(rip, mode)) {
+            let left = &mut self.heat[*block as usize];
+            if *left != NEVER_HOT {
+                *left = left.saturating_sub(runs).max(1);
+            }
+        }
+    }
+
     /// Sets what remains until the blocks at an address are hot.
     pub fn set_heat(&mut self, rip: u64, mode: Mode, left: u32) {
         for block in self.by_rip.get(&(rip, mode)).into_iter().flatten() {

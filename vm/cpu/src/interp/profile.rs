@@ -41,6 +41,11 @@ impl Interpreter {
         self.cache.targets.get(&rip).map_or(&[], Vec::as_slice)
     }
 
+    /// Counts runs of the block at an address besides those that happen here.
+    pub fn add_runs(&mut self, rip: u64, mode: Mode, runs: u32) {
+        self.cache.add_runs(rip, mode, runs);
+    }
+
     /// The block at an address is compiled: report it whenever it is about to run.
     pub fn always_hot(&mut self, rip: u64, mode: Mode) {
         self.cache.hot_rips.insert(rip);

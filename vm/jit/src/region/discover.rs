@@ -18,7 +18,10 @@ use super::{Edge, Guard, Node, NodeId, Region};
 /// Blocks in one region: the browser's optimising compiler takes 14 ms for 100 and gets slower than linear.
 const NODES_MAX: usize = 120;
 
-/// Operations in one region, for the same reason.
+/// Blocks beyond which a region takes no more in that another region begins with: code would be there many times.
+const NODES_SHARED_MAX: usize = 40;
+
+/// Operations in one region, for the same reason as `NODES_MAX`.
 const OPS_MAX: usize = 4000;
 
 /// Blocks and operations of a function that is inlined.
@@ -46,6 +49,8 @@ pub trait Source {
     fn fetch(&self, rip: u64, to: &mut [u8]) -> usize;
     /// Whether code at an address has run often enough to be worth compiling along.
     fn is_warm(&self, rip: u64) -> bool;
+    /// Whether a region begins at an address.
+    fn is_compiled(&self, rip: u64) -> bool;
     /// Where an indirect jump at an address has led.
     fn targets(&self, rip: u64) -> &[u64];
 }
@@ -207,6 +212,9 @@ impl<'a> Search<'a> {
             return Some(*node);
         }
         if self.nodes.len() >= NODES_MAX || self.ops >= OPS_MAX {
+            return None;
+        }
+        if self.nodes.len() >= NODES_SHARED_MAX && context == ROOT && self.code.source.is_compiled(rip) {
             return None;
         }
         let (block, _) = self.code.block(rip)?.clone();
