@@ -8,27 +8,46 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::host::CodeHost;
 
-/// Regions kept before all are dropped and compiled afresh: each is a function table entry and some 10 KB of code.
-pub const REGIONS_MAX: usize = 8192;
+/// Regions kept before all are dropped and compiled afresh: each takes some 40 KB of a tab, most of it code.
+pub const REGIONS_MAX: usize = 12288;
 
 /// Index of a region.
 pub type RegionId = u32;
 
-/// A compiled region.
-pub struct Compiled<M> {
+/// A region to be added.
+pub struct Added {
     /// 64-bit or 32-bit code.
     pub mode: Mode,
-    /// Bound to no memory.
-    pub module: M,
+    /// Addresses of its entries, by label.
+    pub entries: Vec<u64>,
+    /// The code it was lifted from: addresses and bytes.
+    pub pieces: Vec<(u64, Box<[u8]>)>,
+}
+
+/// A compiled region.
+pub struct Compiled {
+    /// 64-bit or 32-bit code.
+    pub mode: Mode,
     /// Addresses of its entries, by label.
     pub entries: Vec<u64>,
     /// The code it was lifted from.
     pub pieces: Vec<(u64, Box<[u8]>)>,
-    /// Function table index by memory.
-    functions: HashMap<u32, u32>,
+    /// Index of the module it is in, and its number there.
+    module: usize,
+    number: usize,
 }
 
-impl<M> Compiled<M> {
+/// A module of several regions.
+struct Module<M> {
+    /// Bound to no memory.
+    module: M,
+    /// Regions in it.
+    count: usize,
+    /// The regions' function table indices, by memory.
+    functions: HashMap<u32, Vec<u32>>,
+}
+
+impl Compiled {
     /// Whether a space has the code that this was lifted from.
     fn matches(&self, space: &AddressSpace) -> bool {
         self.pieces.iter().all(|(rip, bytes)| {
@@ -64,7 +83,8 @@ struct SpaceRegions {
 
 /// All compiled regions.
 pub struct Cache<M> {
-    regions: Vec<Compiled<M>>,
+    modules: Vec<Module<M>>,
+    regions: Vec<Compiled>,
     by_head: HashMap<(u64, Mode), Vec<RegionId>>,
     spaces: HashMap<SpaceId, SpaceRegions>,
     /// Regions kept.
@@ -73,7 +93,13 @@ pub struct Cache<M> {
 
 impl<M> Default for Cache<M> {
     fn default() -> Self {
-        Self { regions: Vec::new(), by_head: HashMap::default(), spaces: HashMap::default(), limit: REGIONS_MAX }
+        Self {
+            modules: Vec::new(),
+            regions: Vec::new(),
+            by_head: HashMap::default(),
+            spaces: HashMap::default(),
+            limit: REGIONS_MAX,
+        }
     }
 }
 
@@ -89,7 +115,7 @@ impl<M> Cache<M> {
     }
 
     /// A region.
-    pub fn region(&self, id: RegionId) -> &Compiled<M> {
+    pub fn region(&self, id: RegionId) -> &Compiled {
         &self.regions[id as usize]
     }
 
@@ -105,12 +131,15 @@ impl<M> Cache<M> {
         candidates.iter().copied().find(|id| self.region(*id).matches(space))
     }
 
-    /// Adds a region, valid nowhere yet.
-    pub fn add(&mut self, mode: Mode, module: M, entries: Vec<u64>, pieces: Vec<(u64, Box<[u8]>)>) -> RegionId {
-        let id = self.next_id();
-        self.by_head.entry((entries[0], mode)).or_default().push(id);
-        self.regions.push(Compiled { mode, module, entries, pieces, functions: HashMap::default() });
-        id
+    /// Adds a module's regions, valid nowhere yet.
+    pub fn add(&mut self, module: M, regions: Vec<Added>) {
+        let index = self.modules.len();
+        self.modules.push(Module { module, count: regions.len(), functions: HashMap::default() });
+        for (number, Added { mode, entries, pieces }) in regions.into_iter().enumerate() {
+            let id = self.next_id();
+            self.by_head.entry((entries[0], mode)).or_default().push(id);
+            self.regions.push(Compiled { mode, entries, pieces, module: index, number });
+        }
     }
 
     /// Makes a region valid in a space that has its code.
@@ -144,10 +173,12 @@ impl<M> Cache<M> {
 
     /// Function table index of a region bound to a space's memory, if it has been.
     pub fn bound(&self, id: RegionId, space: &AddressSpace) -> Option<u32> {
-        self.region(id).functions.get(&space.host().slot()).copied()
+        let region = self.region(id);
+        let functions = self.modules[region.module].functions.get(&space.host().slot())?;
+        functions.get(region.number).copied()
     }
 
-    /// Binds a region to a space's memory; returns its function table index.
+    /// Binds a region's module to a space's memory; returns the region's function table index.
     ///
     /// # Errors
     /// The host's, when it can't.
@@ -157,9 +188,11 @@ impl<M> Cache<M> {
         space: &AddressSpace,
         host: &mut H,
     ) -> Result<u32, String> {
-        let region = &mut self.regions[id as usize];
-        let function = host.link(&region.module, space.host())?;
-        region.functions.insert(space.host().slot(), function);
+        let (module, number) = (self.region(id).module, self.region(id).number);
+        let module = &mut self.modules[module];
+        let functions = host.link(&module.module, module.count, space.host())?;
+        let function = functions.get(number).copied().ok_or("a module without the region")?;
+        module.functions.insert(space.host().slot(), functions);
         Ok(function)
     }
 
@@ -179,7 +212,7 @@ impl<M> Cache<M> {
 
     /// Drops everything.
     pub fn clear<H: CodeHost<Module = M>>(&mut self, host: &mut H) {
-        for function in self.regions.iter().flat_map(|region| region.functions.values()) {
+        for function in self.modules.iter().flat_map(|module| module.functions.values().flatten()) {
             host.unlink(*function);
         }
         *self = Self { limit: self.limit, ..Self::default() };

@@ -8,8 +8,8 @@ use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
 use memory::{AddressSpace, GuestAddr, SpaceId};
 
 use crate::area::{Area, Jump};
-use crate::cache::{Cache, Entry, RegionId};
-use crate::emit::{self, ExitPoint, Settings};
+use crate::cache::{Added, Cache, Entry, RegionId};
+use crate::emit::{self, Body, ExitPoint, Settings};
 use crate::host::CodeHost;
 use crate::ops::OpTable;
 use crate::region::discover::{Source, discover};
@@ -17,13 +17,19 @@ use crate::region::flags;
 use crate::running;
 
 /// Runs of a block after which it is compiled.
-const HOT_RUNS: u32 = 3000;
+const HOT_RUNS: u32 = 4000;
 
 /// Runs of a block after which it is compiled along with a hot one.
 const WARM_RUNS: u32 = 64;
 
+/// Regions compiled at a time, unless one is urgent: a module costs a browser some 50 KB and 0.2 ms whatever is in it.
+const BATCH: usize = 12;
+
+/// Runs of a hot block after which it waits for no others.
+const URGENT_RUNS: u32 = 600;
+
 /// Runs that count for a block to which compiled code has led: leaving it and coming back costs as much as several.
-const EXCURSION_RUNS: u32 = 2;
+const EXCURSION_RUNS: u32 = 1;
 
 /// MXCSR's control bits: everything but the exceptions that have happened.
 const MXCSR_CONTROL: u32 = 0xffc0;
@@ -63,15 +69,30 @@ pub struct Jit<H: CodeHost> {
     cache: Cache<H::Module>,
     table: OpTable,
     exits: Vec<ExitPoint>,
+    /// Where regions are to be compiled.
+    waiting: Vec<Waiting>,
     time_stamp: Rc<dyn Fn() -> u64>,
     instructions: u64,
     stats: Stats,
 }
 
+/// A place where a region is to be compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Waiting {
+    space: SpaceId,
+    rip: u64,
+    mode: Mode,
+}
+
+/// Addresses and bytes of code.
+type Pieces = Vec<(u64, Box<[u8]>)>;
+
 /// The code of a space, as far as the interpreter has seen it.
 struct Seen<'a, M> {
     interpreter: &'a Interpreter,
     cache: &'a Cache<M>,
+    /// Where regions are being compiled.
+    heads: &'a [Waiting],
     space: &'a AddressSpace,
     mode: Mode,
 }
@@ -86,7 +107,8 @@ impl<M> Source for Seen<'_, M> {
     }
 
     fn is_compiled(&self, rip: u64) -> bool {
-        self.cache.entry(rip, self.mode, self.space.id()).is_some_and(|entry| entry.label == 0)
+        self.heads.iter().any(|head| head.rip == rip)
+            || self.cache.entry(rip, self.mode, self.space.id()).is_some_and(|entry| entry.label == 0)
     }
 
     fn targets(&self, rip: u64) -> &[u64] {
@@ -115,6 +137,7 @@ impl<H: CodeHost> Jit<H> {
             cache: Cache::default(),
             table: OpTable::default(),
             exits: vec![ExitPoint::Go],
+            waiting: Vec::new(),
             time_stamp,
             instructions: 0,
             stats: Stats::default(),
@@ -139,7 +162,10 @@ impl<H: CodeHost> Jit<H> {
     pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
         self.interpreter.enter(space);
         self.drop_stale(space);
-        self.heat(cpu.rip, cpu.mode, space);
+        if self.cache.entry(cpu.rip, cpu.mode, space.id()).is_none() {
+            self.waiting.push(Waiting { space: space.id(), rip: cpu.rip, mode: cpu.mode });
+            self.compile(space);
+        }
     }
 
     /// What has been compiled so far.
@@ -245,53 +271,95 @@ impl<H: CodeHost> Jit<H> {
         exit
     }
 
-    /// The block at an address is hot: there is compiled code for it, or there will be now.
+    /// The block at an address is hot: there is compiled code for it, or there will be soon.
     fn heat(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) {
         if self.cache.entry(rip, mode, space.id()).is_some() {
             return;
         }
-        match self.cache.find_same(rip, mode, space).or_else(|| self.compile(rip, mode, space)) {
-            Some(region) => {
-                self.cache.validate(region, space);
-                for rip in self.cache.region(region).entries.clone() {
-                    self.interpreter.always_hot(rip, mode);
-                }
-            }
-            None => self.interpreter.never_hot(rip, mode),
+        if let Some(region) = self.cache.find_same(rip, mode, space) {
+            return self.validate(region, space);
+        }
+        // Several at a time: a module of its own for each would cost a browser more than the code in it.
+        let waiting = Waiting { space: space.id(), rip, mode };
+        let is_urgent = self.waiting.contains(&waiting);
+        self.waiting.push(waiting);
+        if is_urgent || self.waiting.iter().filter(|waiting| waiting.space == space.id()).count() >= BATCH {
+            self.compile(space);
+        } else {
+            self.interpreter.cool(rip, mode, URGENT_RUNS);
         }
     }
 
-    fn compile(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Option<RegionId> {
+    fn validate(&mut self, region: RegionId, space: &mut AddressSpace) {
+        self.cache.validate(region, space);
+        let mode = self.cache.region(region).mode;
+        for rip in self.cache.region(region).entries.clone() {
+            self.interpreter.always_hot(rip, mode);
+        }
+    }
+
+    /// Compiles what waits in a space.
+    fn compile(&mut self, space: &mut AddressSpace) {
         if self.cache.is_full() {
             self.clear();
         }
         let start = (self.time_stamp)();
-        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, space, mode };
+        let (mut waiting, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.space == space.id());
+        self.waiting = others;
+        waiting.sort_unstable_by_key(|waiting| waiting.rip);
+        waiting.dedup();
+        let (mut bodies, mut regions) = (Vec::new(), Vec::new());
+        for Waiting { rip, mode, .. } in waiting.iter().copied() {
+            let Some((body, pieces)) = self.emit(rip, mode, bodies.len() as u32, &waiting, space) else {
+                self.interpreter.never_hot(rip, mode);
+                continue;
+            };
+            regions.push(Added { mode, entries: body.entries.clone(), pieces });
+            bodies.push(body);
+        }
+        let wasm = emit::assemble(&bodies.iter().collect::<Vec<_>>(), self.host.shares_memory());
+        let emitted_at = (self.time_stamp)();
+        self.stats.emit_ns += emitted_at.saturating_sub(start);
+        let module = self.host.compile(&wasm);
+        self.stats.host_ns += (self.time_stamp)().saturating_sub(emitted_at);
+        let Ok(module) = module else {
+            self.stats.refused += regions.len() as u64;
+            waiting.iter().for_each(|waiting| self.interpreter.never_hot(waiting.rip, waiting.mode));
+            return;
+        };
+        self.stats.regions += regions.len() as u64;
+        self.stats.wasm_bytes += wasm.len() as u64;
+        let first = self.cache.next_id();
+        self.cache.add(module, regions);
+        for region in first..self.cache.next_id() {
+            self.validate(region, space);
+        }
+    }
+
+    /// The function of the region around an address, which will be `number` regions after the last, and the code it was
+    /// lifted from.
+    fn emit(
+        &mut self,
+        rip: u64,
+        mode: Mode,
+        number: u32,
+        heads: &[Waiting],
+        space: &AddressSpace,
+    ) -> Option<(Body, Pieces)> {
+        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, heads, space, mode };
         let mut region = discover(&seen, rip, mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {
             area: self.host.area_offset(),
             shared: self.host.shares_memory(),
-            region: self.cache.next_id(),
+            region: self.cache.next_id() + number,
             first_exit: self.exits.len() as u32,
         };
-        let emitted = emit::emit(&region, settings, &mut self.table);
-        let emitted_at = (self.time_stamp)();
-        self.stats.emit_ns += emitted_at.saturating_sub(start);
-        let compiled = self.host.compile(&emitted.wasm);
-        self.stats.host_ns += (self.time_stamp)().saturating_sub(emitted_at);
-        let module = match compiled {
-            Ok(module) => module,
-            Err(_) => {
-                self.stats.refused += 1;
-                return None;
-            }
-        };
-        self.exits.extend(emitted.exits);
-        self.stats.regions += 1;
-        self.stats.wasm_bytes += emitted.wasm.len() as u64;
+        let body = emit::emit_body(&region, settings, &mut self.table);
+        self.exits.extend(&body.exits);
         self.stats.guest_instructions += region.nodes.iter().map(|node| node.block.marks.len() as u64).sum::<u64>();
-        Some(self.cache.add(mode, module, emitted.entries, region.pieces))
+        Some((body, region.pieces))
     }
 
     fn clear(&mut self) {
@@ -360,6 +428,7 @@ impl<H: CodeHost> Engine for Jit<H> {
 
     fn forget(&mut self, space: SpaceId) {
         self.interpreter.forget(space);
+        self.waiting.retain(|waiting| waiting.space != space);
         self.cache.forget(space);
     }
 

@@ -24,11 +24,11 @@ pub trait CodeHost {
     /// The host's words, when it refuses.
     fn compile(&mut self, wasm: &[u8]) -> Result<Self::Module, String>;
 
-    /// Binds a module to a guest memory; returns the index of its function in the function table.
+    /// Binds a module of `count` regions to a guest memory; returns the indices of their functions in the function table.
     ///
     /// # Errors
     /// The host's words, when it refuses.
-    fn link(&mut self, module: &Self::Module, memory: &HostMemory) -> Result<u32, String>;
+    fn link(&mut self, module: &Self::Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, String>;
 
     /// Frees an entry of the function table.
     fn unlink(&mut self, function: u32);

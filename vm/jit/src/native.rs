@@ -12,7 +12,7 @@ use wasmtime::{
 };
 
 use crate::area::Area;
-use crate::emit::EXPORT;
+use crate::emit::export_name;
 use crate::host::CodeHost;
 use crate::running;
 
@@ -162,12 +162,16 @@ impl Wasmtime {
         Ok(lent)
     }
 
-    fn bind(&mut self, module: &Module, memory: &HostMemory) -> Result<u32, wasmtime::Error> {
+    fn bind(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, wasmtime::Error> {
         let memory = self.memory(memory)?;
         let imports =
             [memory.into(), self.area_memory.into(), self.table.into(), self.perform.into(), self.status.into()];
         let instance = Instance::new(&mut self.store, module, &imports)?;
-        let function = instance.get_typed_func::<(i32, i32), i32>(&mut self.store, EXPORT)?;
+        (0..count).map(|number| self.enter_in_table(&instance, number)).collect()
+    }
+
+    fn enter_in_table(&mut self, instance: &Instance, number: usize) -> Result<u32, wasmtime::Error> {
+        let function = instance.get_typed_func::<(i32, i32), i32>(&mut self.store, &export_name(number))?;
         let entry = Ref::Func(Some(*function.func()));
         let index = match self.free.pop() {
             Some(index) => {
@@ -230,8 +234,8 @@ impl CodeHost for Wasmtime {
         Module::from_binary(self.store.engine(), wasm).map_err(|error| format!("{error:#}"))
     }
 
-    fn link(&mut self, module: &Module, memory: &HostMemory) -> Result<u32, String> {
-        self.bind(module, memory).map_err(|error| format!("{error:#}"))
+    fn link(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, String> {
+        self.bind(module, count, memory).map_err(|error| format!("{error:#}"))
     }
 
     fn unlink(&mut self, function: u32) {

@@ -5,7 +5,7 @@
 
 use jit::CodeHost;
 use jit::area::Area;
-use jit::emit::EXPORT;
+use jit::emit::export_name;
 use jit::running;
 use js_sys::WebAssembly::{Instance, Module, Table};
 use js_sys::{Function, Object, Reflect};
@@ -13,6 +13,9 @@ use memory::HostMemory;
 use wasm_bindgen::prelude::*;
 
 use super::memories::{guest_memory, object};
+
+/// Entries by which the function table grows.
+const TABLE_STEP: u32 = 256;
 
 /// See the module.
 pub struct BrowserCode {
@@ -43,16 +46,21 @@ impl BrowserCode {
         Ok(Self { area, table, engine, free: Vec::new() })
     }
 
-    fn bind(&mut self, module: &Module, memory: &HostMemory) -> Result<u32, JsValue> {
+    fn bind(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, JsValue> {
         let memory = guest_memory(memory.slot()).ok_or("a memory that is not one of the pool's")?;
         let guest = object(&[("memory", memory.into())])?;
         let imports = object(&[("engine", self.engine.clone().into()), ("guest", guest.into())])?;
         let exports = Instance::new(module, &imports)?.exports();
-        let function: Function = Reflect::get(&exports, &EXPORT.into())?.dyn_into()?;
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => self.table.grow(1)?,
-        };
+        (0..count).map(|number| self.enter_in_table(&exports, number)).collect()
+    }
+
+    fn enter_in_table(&mut self, exports: &Object, number: usize) -> Result<u32, JsValue> {
+        let function: Function = Reflect::get(exports, &export_name(number).into())?.dyn_into()?;
+        if self.free.is_empty() {
+            let first = self.table.grow(TABLE_STEP)?;
+            self.free.extend((first..first + TABLE_STEP).rev());
+        }
+        let index = self.free.pop().ok_or("no table entry")?;
         self.table.set(index, &function)?;
         Ok(index)
     }
@@ -84,8 +92,8 @@ impl CodeHost for BrowserCode {
         Module::new(&js_sys::Uint8Array::from(wasm)).map_err(|error| words(&error))
     }
 
-    fn link(&mut self, module: &Module, memory: &HostMemory) -> Result<u32, String> {
-        self.bind(module, memory).map_err(|error| words(&error))
+    fn link(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, String> {
+        self.bind(module, count, memory).map_err(|error| words(&error))
     }
 
     fn unlink(&mut self, function: u32) {

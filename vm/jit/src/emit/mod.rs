@@ -65,11 +65,13 @@ const TYPE_STATUS: u32 = 2;
 /// Imported functions.
 const PERFORM: u32 = 0;
 const STATUS: u32 = 1;
-/// The region's own function.
-const RUN: u32 = 2;
+/// The first region's function.
+const FIRST: u32 = 2;
 
-/// Name of the module's export.
-pub const EXPORT: &str = "run";
+/// Name under which a module exports the function of its region number `number`.
+pub fn export_name(number: usize) -> String {
+    number.to_string()
+}
 
 /// What an operation carried out by Rust came to.
 pub mod performed {
@@ -121,7 +123,17 @@ pub struct Settings {
     pub first_exit: u32,
 }
 
-/// What emission gives.
+/// A region's function, not in a module yet.
+pub struct Body {
+    function: Function,
+    hints: Vec<BranchHint>,
+    /// Exit points, numbered from [`Settings::first_exit`].
+    pub exits: Vec<ExitPoint>,
+    /// Addresses of the function's entries, by label.
+    pub entries: Vec<u64>,
+}
+
+/// A region as a module of its own.
 pub struct Emitted {
     /// The module.
     pub wasm: Vec<u8>,
@@ -182,8 +194,14 @@ fn area_at(settings: &Settings, offset: u64) -> MemArg {
     MemArg { offset: u64::from(settings.area) + offset, align: 0, target: MemArgTarget::Memory(ENGINE), ordering: None }
 }
 
-/// Emits a region.
+/// Emits a region as a module of its own.
 pub fn emit(region: &Region, settings: Settings, table: &mut OpTable) -> Emitted {
+    let body = emit_body(region, settings, table);
+    Emitted { wasm: assemble(&[&body], settings.shared), exits: body.exits, entries: body.entries }
+}
+
+/// Emits a region's function.
+pub fn emit_body(region: &Region, settings: Settings, table: &mut OpTable) -> Body {
     let shape = Shape::of(region);
     let mut locals = Locals::new();
     let next = locals.take(ValType::I64);
@@ -210,7 +228,43 @@ pub fn emit(region: &Region, settings: Settings, table: &mut OpTable) -> Emitted
     emitter.function();
     let entries = shape.targets.iter().map(|node| region.nodes[*node].block.rip).collect();
     let exits = std::mem::take(&mut emitter.exits);
-    Emitted { wasm: emitter.module(), exits, entries }
+    let (function, hints) = emitter.finish();
+    Body { function, hints, exits, entries }
+}
+
+/// Makes a module of functions; each is exported by its number.
+pub fn assemble(bodies: &[&Body], shared: bool) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I64, ValType::I64], [ValType::I32]);
+    let (mut functions, mut exports) = (FunctionSection::new(), ExportSection::new());
+    let (mut hints, mut code) = (BranchHints::new(), CodeSection::new());
+    for (number, body) in bodies.iter().enumerate() {
+        let index = FIRST + number as u32;
+        functions.function(TYPE_REGION);
+        exports.export(&export_name(number), ExportKind::Func, index);
+        hints.function_hints(index, body.hints.iter().copied());
+        code.function(&body.function);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&imports(shared)).section(&functions).section(&exports);
+    module.section(&hints).section(&code);
+    module.finish()
+}
+
+fn imports(shared: bool) -> ImportSection {
+    let memory = |minimum: u64, maximum: Option<u64>, shared| {
+        EntityType::Memory(MemoryType { minimum, maximum, memory64: false, shared, page_size_log2: None })
+    };
+    let mut imports = ImportSection::new();
+    imports.import("guest", "memory", memory(GUEST_PAGES, Some(GUEST_PAGES), shared));
+    imports.import("engine", "memory", memory(1, None, false));
+    let table = TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
+    imports.import("engine", "table", EntityType::Table(table));
+    imports.import("engine", "perform", EntityType::Function(TYPE_PERFORM));
+    imports.import("engine", "status", EntityType::Function(TYPE_STATUS));
+    imports
 }
 
 impl Emitter<'_> {
@@ -280,27 +334,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// The module around the function.
-    fn module(mut self) -> Vec<u8> {
-        let mut types = TypeSection::new();
-        types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
-        types.ty().function([ValType::I32], [ValType::I32]);
-        types.ty().function([ValType::I32, ValType::I64, ValType::I64], [ValType::I32]);
-        let memory = |minimum: u64, maximum: Option<u64>, shared| {
-            EntityType::Memory(MemoryType { minimum, maximum, memory64: false, shared, page_size_log2: None })
-        };
-        let mut imports = ImportSection::new();
-        imports.import("guest", "memory", memory(GUEST_PAGES, Some(GUEST_PAGES), self.settings.shared));
-        imports.import("engine", "memory", memory(1, None, false));
-        let table =
-            TableType { element_type: RefType::FUNCREF, table64: false, minimum: 0, maximum: None, shared: false };
-        imports.import("engine", "table", EntityType::Table(table));
-        imports.import("engine", "perform", EntityType::Function(TYPE_PERFORM));
-        imports.import("engine", "status", EntityType::Function(TYPE_STATUS));
-        let mut functions = FunctionSection::new();
-        functions.function(TYPE_REGION);
-        let mut exports = ExportSection::new();
-        exports.export(EXPORT, ExportKind::Func, RUN);
+    /// The function, and its hints by offset in it.
+    fn finish(mut self) -> (Function, Vec<BranchHint>) {
         let prologue = self.prologue();
         let mut function = Function::new_with_locals_types(self.locals.types().iter().copied());
         function.raw(prologue);
@@ -309,14 +344,7 @@ impl Emitter<'_> {
         for hint in &mut self.hints {
             hint.branch_func_offset += shift;
         }
-        let mut hints = BranchHints::new();
-        hints.function_hints(RUN, self.hints.iter().copied());
-        let mut code = CodeSection::new();
-        code.function(&function);
-        let mut module = Module::new();
-        module.section(&types).section(&imports).section(&functions).section(&exports);
-        module.section(&hints).section(&code);
-        module.finish()
+        (function, self.hints)
     }
 
     // ---- values ----
