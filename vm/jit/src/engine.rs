@@ -64,6 +64,7 @@ pub struct Jit<H: CodeHost> {
     table: OpTable,
     exits: Vec<ExitPoint>,
     time_stamp: Rc<dyn Fn() -> u64>,
+    warm_runs: u32,
     instructions: u64,
     stats: Stats,
 }
@@ -74,6 +75,7 @@ struct Seen<'a, M> {
     cache: &'a Cache<M>,
     space: &'a AddressSpace,
     mode: Mode,
+    warm_runs: u32,
 }
 
 impl<M> Source for Seen<'_, M> {
@@ -82,7 +84,7 @@ impl<M> Source for Seen<'_, M> {
     }
 
     fn is_warm(&self, rip: u64) -> bool {
-        self.interpreter.runs(rip, self.mode).is_some_and(|runs| runs >= WARM_RUNS)
+        self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs
     }
 
     fn is_compiled(&self, rip: u64) -> bool {
@@ -116,6 +118,7 @@ impl<H: CodeHost> Jit<H> {
             table: OpTable::default(),
             exits: vec![ExitPoint::Go],
             time_stamp,
+            warm_runs: WARM_RUNS,
             instructions: 0,
             stats: Stats::default(),
         }
@@ -132,6 +135,14 @@ impl<H: CodeHost> Jit<H> {
     #[must_use]
     pub fn keep_regions(mut self, limit: usize) -> Self {
         self.cache.limit = limit;
+        self
+    }
+
+    /// Compiles blocks along with a hot one that have run this often instead of the usual number; with 0 also those never
+    /// seen.
+    #[must_use]
+    pub fn warm_after(mut self, runs: u32) -> Self {
+        self.warm_runs = runs;
         self
     }
 
@@ -266,7 +277,7 @@ impl<H: CodeHost> Jit<H> {
             self.clear();
         }
         let start = (self.time_stamp)();
-        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, space, mode };
+        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, space, mode, warm_runs: self.warm_runs };
         let mut region = discover(&seen, rip, mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {
