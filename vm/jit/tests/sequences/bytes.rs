@@ -97,6 +97,6 @@ fn compare(mode: Mode, count: u64) {
 
 #[test]
 fn random_bytes_do_the_same_interpreted_and_compiled() {
-    compare(Mode::Long, 600);
-    compare(Mode::Compat, 600);
+    compare(Mode::Long, 400);
+    compare(Mode::Compat, 400);
 }

@@ -97,15 +97,15 @@ fn compare(wishes: Wishes, count: u64) {
 
 #[test]
 fn sequences_do_what_the_processor_does() {
-    compare(Wishes::default(), 80);
+    compare(Wishes::default(), 50);
 }
 
 #[test]
 fn faults_within_sequences_are_those_of_the_processor() {
-    compare(Wishes { faults: true, ..Wishes::default() }, 80);
+    compare(Wishes { faults: true, ..Wishes::default() }, 50);
 }
 
 #[test]
 fn code_that_changes_does_what_the_processor_does() {
-    compare(Wishes { modifies_code: true, ..Wishes::default() }, 80);
+    compare(Wishes { modifies_code: true, ..Wishes::default() }, 50);
 }
