@@ -72,6 +72,7 @@ pub struct Jit<H: CodeHost> {
     /// Where regions are to be compiled.
     waiting: Vec<Waiting>,
     time_stamp: Rc<dyn Fn() -> u64>,
+    warm_runs: u32,
     instructions: u64,
     stats: Stats,
 }
@@ -95,6 +96,7 @@ struct Seen<'a, M> {
     heads: &'a [Waiting],
     space: &'a AddressSpace,
     mode: Mode,
+    warm_runs: u32,
 }
 
 impl<M> Source for Seen<'_, M> {
@@ -103,7 +105,7 @@ impl<M> Source for Seen<'_, M> {
     }
 
     fn is_warm(&self, rip: u64) -> bool {
-        self.interpreter.runs(rip, self.mode).is_some_and(|runs| runs >= WARM_RUNS)
+        self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs
     }
 
     fn is_compiled(&self, rip: u64) -> bool {
@@ -139,6 +141,7 @@ impl<H: CodeHost> Jit<H> {
             exits: vec![ExitPoint::Go],
             waiting: Vec::new(),
             time_stamp,
+            warm_runs: WARM_RUNS,
             instructions: 0,
             stats: Stats::default(),
         }
@@ -155,6 +158,14 @@ impl<H: CodeHost> Jit<H> {
     #[must_use]
     pub fn keep_regions(mut self, limit: usize) -> Self {
         self.cache.limit = limit;
+        self
+    }
+
+    /// Compiles blocks along with a hot one that have run this often instead of the usual number; with 0 also those never
+    /// seen.
+    #[must_use]
+    pub fn warm_after(mut self, runs: u32) -> Self {
+        self.warm_runs = runs;
         self
     }
 
@@ -347,7 +358,8 @@ impl<H: CodeHost> Jit<H> {
         heads: &[Waiting],
         space: &AddressSpace,
     ) -> Option<(Body, Pieces)> {
-        let seen = Seen { interpreter: &self.interpreter, cache: &self.cache, heads, space, mode };
+        let seen =
+            Seen { interpreter: &self.interpreter, cache: &self.cache, heads, space, mode, warm_runs: self.warm_runs };
         let mut region = discover(&seen, rip, mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {

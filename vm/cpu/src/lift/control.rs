@@ -192,6 +192,12 @@ impl Lifter<'_> {
     }
 
     fn setcc(&mut self, condition: Condition) -> Lifted {
+        if self.is_memory(0) {
+            // The store may fault, and the instruction begin anew: the flags themselves must still be there then.
+            let dst = self.scratch();
+            self.emit(Op::Condition { dst, condition });
+            return self.write(0, dst);
+        }
         let value = self.condition_value(condition);
         self.write(0, value)
     }

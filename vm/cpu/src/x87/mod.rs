@@ -74,17 +74,26 @@ impl Fpu {
 
     /// ST(i); an empty register reads as the default NaN.
     fn st(&mut self, i: u8) -> Extended {
+        value::from_f80(self.raw(i))
+    }
+
+    /// The bits of ST(i), which need not be a number's: what only moves must not change.
+    fn raw(&mut self, i: u8) -> F80 {
         if !self.is_valid(i) {
             self.raise(status::INVALID | status::STACK_FAULT);
             self.set_conditions(status::C1, 0);
-            return value::indefinite();
+            return value::to_f80(value::indefinite());
         }
-        value::from_f80(self.registers[self.physical(i)])
+        self.registers[self.physical(i)]
     }
 
     fn set_st(&mut self, i: u8, new: Extended) {
+        self.set_raw(i, value::to_f80(new));
+    }
+
+    fn set_raw(&mut self, i: u8, new: F80) {
         let register = self.physical(i);
-        self.registers[register] = value::to_f80(new);
+        self.registers[register] = new;
         self.valid |= 1 << register;
     }
 
@@ -170,8 +179,8 @@ fn transfer(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<(), Trap> {
             let sign_exponent = cx.space.load16(addr.wrapping_add(8))?;
             cx.cpu.fpu.push_raw(F80 { mantissa, sign_exponent });
         } else if spec.operand == Operand::Register {
-            let new = cx.cpu.fpu.st(spec.st);
-            cx.cpu.fpu.push(new);
+            let new = cx.cpu.fpu.raw(spec.st);
+            cx.cpu.fpu.push_raw(new);
         } else {
             let new = load(cx, spec, addr)?;
             cx.cpu.fpu.push(new);
@@ -281,9 +290,9 @@ fn stack(fpu: &mut Fpu, spec: Spec) {
     let mut exceptions = 0;
     match spec.operation {
         Operation::Exchange => {
-            let (a, b) = (fpu.st(0), fpu.st(spec.st));
-            fpu.set_st(0, b);
-            fpu.set_st(spec.st, a);
+            let (a, b) = (fpu.raw(0), fpu.raw(spec.st));
+            fpu.set_raw(0, b);
+            fpu.set_raw(spec.st, a);
         }
         Operation::Constant => fpu.push_raw(value::constant(Constant::from_index(spec.st), fpu.control)),
         Operation::ChangeSign | Operation::Absolute => {
@@ -311,9 +320,8 @@ fn stack(fpu: &mut Fpu, spec: Spec) {
             fpu.set_st(0, root);
         }
         Operation::RoundToInt => {
-            let whole = fpu.st(0).round_to_integral(fpu.rounding());
-            fpu.set_st(0, whole.value);
-            exceptions = value::exceptions(whole.status);
+            let whole = value::round_to_int(fpu.st(0), fpu.rounding(), &mut exceptions);
+            fpu.set_st(0, whole);
         }
         Operation::Free => fpu.valid &= !(1 << fpu.physical(spec.st)),
         Operation::IncrementTop => fpu.top = (fpu.top + 1) & 7,
@@ -322,7 +330,8 @@ fn stack(fpu: &mut Fpu, spec: Spec) {
             (fpu.control, fpu.status, fpu.top, fpu.valid) = (CONTROL_DEFAULT, 0, 0, 0);
         }
         Operation::ClearExceptions => fpu.status &= !(status::BUSY | status::SUMMARY | 0x7f),
-        Operation::Empty => fpu.valid = 0,
+        // Like every MMX instruction it resets the stack.
+        Operation::Empty => (fpu.top, fpu.valid) = (0, 0),
         _ => math::run(fpu, spec.operation, &mut exceptions),
     }
     finish(fpu, spec, exceptions);
@@ -334,6 +343,8 @@ fn examine(fpu: &mut Fpu) {
     let F80 { mantissa, sign_exponent } = fpu.registers[register];
     let class = match sign_exponent & 0x7fff {
         _ if !fpu.is_valid(0) => status::C3 | status::C0,
+        // No number at all.
+        1.. if mantissa >> 63 == 0 => 0,
         0x7fff if mantissa == 1 << 63 => status::C2 | status::C0,
         0x7fff => status::C0,
         0 if mantissa == 0 => status::C3,

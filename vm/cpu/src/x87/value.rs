@@ -38,13 +38,30 @@ pub(super) fn exceptions(status: Status) -> u16 {
     .fold(0, |sum, (_, bit)| sum | bit)
 }
 
+/// Whether a value is none: the integer bit is clear though the exponent is not 0, as MMX instructions can leave it.
+/// Such operands are invalid (SDM vol. 1, 8.2.2). [`from_f80`] makes NaNs of them.
+fn is_unsupported(value: Extended) -> bool {
+    value.is_nan() && to_f80(value).mantissa >> 63 == 0
+}
+
+/// Whether computing with a value is invalid by itself.
+fn is_invalid(value: Extended) -> bool {
+    value.is_signaling() || is_unsupported(value)
+}
+
 fn quiet(value: Extended) -> Extended {
+    if is_unsupported(value) {
+        return indefinite();
+    }
     let F80 { mantissa, sign_exponent } = to_f80(value);
     from_f80(F80 { mantissa: mantissa | QUIET, sign_exponent })
 }
 
 /// Of two operands at least one of which is NaN: the one with the larger significand, made quiet (SDM vol. 1, 4.8.3.5).
 pub(super) fn choose_nan(a: Extended, b: Extended) -> Extended {
+    if is_unsupported(a) || is_unsupported(b) {
+        return indefinite();
+    }
     if !a.is_nan() {
         return quiet(b);
     }
@@ -71,7 +88,7 @@ pub(super) fn choose_nan(a: Extended, b: Extended) -> Extended {
 
 pub(super) fn arithmetic(op: Operation, a: Extended, b: Extended, round: Round, raised: &mut u16) -> Extended {
     if a.is_nan() || b.is_nan() {
-        if a.is_signaling() || b.is_signaling() {
+        if is_invalid(a) || is_invalid(b) {
             *raised |= status::INVALID;
         }
         return choose_nan(a, b);
@@ -114,6 +131,9 @@ fn narrow<F: Float>(value: Extended, round: Round, raised: &mut u16) -> u128
 where
     Extended: FloatConvert<F>,
 {
+    if is_invalid(value) {
+        *raised |= status::INVALID;
+    }
     let value = if value.is_nan() { quiet(value) } else { value };
     let StatusAnd { status, value } = value.convert_r(round, &mut false);
     *raised |= exceptions(status);
@@ -140,9 +160,21 @@ pub(super) fn approximate(value: Extended) -> f64 {
     f64::from_bits(to_f64(value, Round::NearestTiesToEven, &mut 0))
 }
 
+/// To an integer that is still an 80-bit value.
+pub(super) fn round_to_int(value: Extended, round: Round, raised: &mut u16) -> Extended {
+    if value.is_nan() {
+        *raised |= if is_invalid(value) { status::INVALID } else { 0 };
+        return quiet(value);
+    }
+    let StatusAnd { status, value } = value.round_to_integral(round);
+    *raised |= exceptions(status);
+    value
+}
+
 /// A square root, correctly rounded: the integer root of the significand with a bit to round by.
 pub(super) fn square_root(value: Extended, round: Round, raised: &mut u16) -> Extended {
     if value.is_nan() {
+        *raised |= if is_invalid(value) { status::INVALID } else { 0 };
         return quiet(value);
     }
     if value.is_zero() || value.is_infinite() && !value.is_negative() {

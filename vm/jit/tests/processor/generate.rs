@@ -80,8 +80,14 @@ impl Rng {
 
     fn extended(&mut self) -> F80 {
         let sign = (self.next() as u16) & 0x8000;
-        match self.below(10) {
+        match self.below(24) {
             0 => F80 { mantissa: 0, sign_exponent: sign },
+            // No number: the integer bit is missing.
+            7 => F80 { mantissa: self.next() >> 1, sign_exponent: sign | 0x7fff },
+            8 => F80 { mantissa: self.next() >> 1, sign_exponent: sign | (1 + self.below(0x7ffe) as u16) },
+            // A denormal and one with an integer bit.
+            9 => F80 { mantissa: self.next() >> 8, sign_exponent: sign },
+            10 => F80 { mantissa: 1 << 63 | self.next(), sign_exponent: sign },
             1 => F80 { mantissa: 1 << 63, sign_exponent: sign | 0x7fff },
             2 => F80 { mantissa: 3 << 62 | self.next() >> 2, sign_exponent: sign | 0x7fff },
             3 => F80 { mantissa: 1 << 63, sign_exponent: sign | 0x3fff },
@@ -152,7 +158,8 @@ impl Case {
 
     pub fn uses_fpu(&self) -> bool {
         let registers = (0..self.instruction.op_count()).map(|i| self.instruction.op_register(i));
-        is_x87(self.instruction.code()) || registers.into_iter().any(Register::is_mm)
+        let mmx = self.instruction.mnemonic() == Mnemonic::Emms || registers.into_iter().any(Register::is_mm);
+        mmx || is_x87(self.instruction.code())
     }
 
     /// Bits of the x87 status word to compare: the stack top, and the condition codes of comparisons.
@@ -305,7 +312,7 @@ fn register(first: Register, count: u64, rng: &mut Rng) -> Register {
 }
 
 /// Middle of the data: room on both sides for displacements.
-const MIDDLE: u64 = DATA + 0x800;
+pub const MIDDLE: u64 = DATA + 0x800;
 /// Where the stack pointer is.
 const STACK: u64 = DATA + 0x1400;
 
@@ -334,7 +341,8 @@ pub fn case(code: Code, rng: &mut Rng) -> Option<Case> {
     (decoded.code() == code).then_some(Case { instruction: decoded, bytes, rip, state, data, may_pause })
 }
 
-fn random_state(rng: &mut Rng) -> State {
+/// Registers to start from.
+pub fn random_state(rng: &mut Rng) -> State {
     let mut gpr: [u64; 16] = std::array::from_fn(|_| rng.value());
     gpr[4] = STACK + 16 * rng.below(4);
     State {

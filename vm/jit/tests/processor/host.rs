@@ -22,6 +22,9 @@ pub const CODE_BYTES: usize = 0x4000;
 /// Where data lies.
 pub const DATA: u64 = 0x2000_0000;
 pub const DATA_BYTES: usize = 0x2000;
+/// A page after the data that can only be read; after it there is nothing.
+pub const READ_ONLY: u64 = DATA + DATA_BYTES as u64;
+pub const READ_ONLY_BYTES: usize = 0x1000;
 
 /// One at a time: they lie at the same addresses.
 static ONE: Mutex<()> = Mutex::new(());
@@ -52,6 +55,7 @@ impl Host {
         let data = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         map(CODE, CODE_BYTES, data | ProtFlags::PROT_EXEC);
         map(DATA, DATA_BYTES, data);
+        map(READ_ONLY, READ_ONLY_BYTES, ProtFlags::PROT_READ);
         // SAFETY: the child only stops itself.
         match unsafe { fork() }.expect("fork") {
             ForkResult::Child => {
@@ -73,7 +77,7 @@ impl Host {
         slice(case.rip, case.bytes.len() + 1)[..case.bytes.len()].copy_from_slice(&case.bytes);
         slice(case.rip, case.bytes.len() + 1)[case.bytes.len()] = 0xcc;
         slice(DATA, DATA_BYTES).copy_from_slice(&case.data);
-        self.load(case);
+        self.load(&case.state, case.rip);
         let mut signal;
         loop {
             ptrace::step(self.child, None).expect("step");
@@ -95,13 +99,35 @@ impl Host {
         Outcome { state: state_of(&regs, &fpregs), rip: regs.rip, data: slice(DATA, DATA_BYTES).to_vec(), signal }
     }
 
-    fn load(&mut self, case: &Case) {
-        let State { gpr, flags, xmm, st, control, status, valid, mxcsr } = &case.state;
+    /// Runs from `rip` to the next signal; returns it with the address it is about. Nothing ends code that goes round in
+    /// circles.
+    pub fn go(&mut self, state: &State, rip: u64) -> (State, u64, Signal, u64) {
+        self.load(state, rip);
+        ptrace::cont(self.child, None).expect("run");
+        let signal = match waitpid(self.child, None).expect("wait") {
+            WaitStatus::Stopped(_, signal) => signal,
+            other => panic!("{other:?}"),
+        };
+        let info = ptrace::getsiginfo(self.child).expect("signal");
+        let regs = ptrace::getregs(self.child).expect("registers");
+        let fpregs = ptrace::getregset::<regset::NT_PRFPREG>(self.child).expect("floating point");
+        // SAFETY: only read for signals that have an address.
+        let addr = unsafe { info.si_addr() } as u64;
+        (state_of(&regs, &fpregs), regs.rip, signal, addr)
+    }
+
+    /// The child's memory, of the three mappings above.
+    pub fn memory(&mut self, addr: u64, bytes: usize) -> &mut [u8] {
+        slice(addr, bytes)
+    }
+
+    fn load(&mut self, state: &State, rip: u64) {
+        let State { gpr, flags, xmm, st, control, status, valid, mxcsr } = state;
         let mut regs = self.regs;
         [regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp, regs.rbp, regs.rsi, regs.rdi] = gpr[..8].try_into().unwrap();
         [regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15] = gpr[8..].try_into().unwrap();
         regs.eflags = *flags | 0x202;
-        regs.rip = case.rip;
+        regs.rip = rip;
         // Or the kernel would restart a system call.
         regs.orig_rax = u64::MAX;
         ptrace::setregs(self.child, regs).expect("registers");
@@ -128,7 +154,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = ptrace::kill(self.child);
         let _ = waitpid(self.child, None);
-        for (addr, bytes) in [(CODE, CODE_BYTES), (DATA, DATA_BYTES)] {
+        for (addr, bytes) in [(CODE, CODE_BYTES), (DATA, DATA_BYTES), (READ_ONLY, READ_ONLY_BYTES)] {
             // SAFETY: mapped by `start`; the slices into it do not outlive the host.
             let _ = unsafe { munmap(NonNull::new(addr as *mut c_void).unwrap(), bytes) };
         }

@@ -10,6 +10,7 @@
 #![allow(unsafe_code)] // Shared memory with a traced child.
 
 mod generate;
+#[allow(dead_code)] // The test of sequences uses the rest.
 mod host;
 mod state;
 
