@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cpu::flags::Condition;
-use cpu::ir::{Fork, Op};
+use cpu::ir::{Compare, Fork, Op};
 use wasm_encoder::{BlockType, BranchHint, MemArg, ValType};
 
 use super::locals::{FUEL, LABEL};
@@ -325,56 +325,16 @@ impl Emitter<'_> {
                 self.pay();
                 self.branch_to(Frame::Go);
             }
-            Op::BranchEq32(f) => self.fork(node, f, |e| {
-                e.compare32(f.a, f.b, |s| {
-                    s.i32_eq();
-                });
-            }),
-            Op::BranchLtU32(f) => self.fork(node, f, |e| {
-                e.compare32(f.a, f.b, |s| {
-                    s.i32_lt_u();
-                });
-            }),
-            Op::BranchLeU32(f) => self.fork(node, f, |e| {
-                e.compare32(f.a, f.b, |s| {
-                    s.i32_le_u();
-                });
-            }),
-            Op::BranchLtS32(f) => self.fork(node, f, |e| {
-                e.compare32(f.a, f.b, |s| {
-                    s.i32_lt_s();
-                });
-            }),
-            Op::BranchLeS32(f) => self.fork(node, f, |e| {
-                e.compare32(f.a, f.b, |s| {
-                    s.i32_le_s();
-                });
-            }),
-            Op::BranchEq64(f) => self.fork(node, f, |e| {
-                e.compare64(f.a, f.b, |s| {
-                    s.i64_eq();
-                });
-            }),
-            Op::BranchLtU64(f) => self.fork(node, f, |e| {
-                e.compare64(f.a, f.b, |s| {
-                    s.i64_lt_u();
-                });
-            }),
-            Op::BranchLeU64(f) => self.fork(node, f, |e| {
-                e.compare64(f.a, f.b, |s| {
-                    s.i64_le_u();
-                });
-            }),
-            Op::BranchLtS64(f) => self.fork(node, f, |e| {
-                e.compare64(f.a, f.b, |s| {
-                    s.i64_lt_s();
-                });
-            }),
-            Op::BranchLeS64(f) => self.fork(node, f, |e| {
-                e.compare64(f.a, f.b, |s| {
-                    s.i64_le_s();
-                });
-            }),
+            Op::BranchEq32(f) => self.fork(node, Compare::Eq32, f),
+            Op::BranchLtU32(f) => self.fork(node, Compare::LtU32, f),
+            Op::BranchLeU32(f) => self.fork(node, Compare::LeU32, f),
+            Op::BranchLtS32(f) => self.fork(node, Compare::LtS32, f),
+            Op::BranchLeS32(f) => self.fork(node, Compare::LeS32, f),
+            Op::BranchEq64(f) => self.fork(node, Compare::Eq64, f),
+            Op::BranchLtU64(f) => self.fork(node, Compare::LtU64, f),
+            Op::BranchLeU64(f) => self.fork(node, Compare::LeU64, f),
+            Op::BranchLtS64(f) => self.fork(node, Compare::LtS64, f),
+            Op::BranchLeS64(f) => self.fork(node, Compare::LeS64, f),
             Op::BranchFlags { condition, exit } => self.fork_flags(node, condition, exit),
             Op::Syscall => {
                 let rip = self.rip;
@@ -416,8 +376,8 @@ impl Emitter<'_> {
         self.fork_on_stack(node, exit);
     }
 
-    fn fork(&mut self, node: NodeId, fork: Fork, condition: impl FnOnce(&mut Self)) {
-        condition(self);
+    fn fork(&mut self, node: NodeId, compare: Compare, fork: Fork) {
+        self.compared(compare, fork.a, fork.b);
         self.fork_on_stack(node, fork.exit);
     }
 

@@ -57,13 +57,13 @@ impl Emitter<'_> {
         self.set(o.dst);
     }
 
-    pub(super) fn compare32(&mut self, a: Slot, b: Slot, op: Sink) {
+    fn compare32(&mut self, a: Slot, b: Slot, op: Sink) {
         self.get32(a);
         self.get32(b);
         op(&mut self.s());
     }
 
-    pub(super) fn compare64(&mut self, a: Slot, b: Slot, op: Sink) {
+    fn compare64(&mut self, a: Slot, b: Slot, op: Sink) {
         self.get(a);
         self.get(b);
         op(&mut self.s());
@@ -98,7 +98,10 @@ impl Emitter<'_> {
                 self.condition(condition);
                 self.set_bool(dst);
             }
-            Op::Compare { compare, dst, a, b } => self.compare(compare, dst, a, b),
+            Op::Compare { compare, dst, a, b } => {
+                self.compared(compare, a, b);
+                self.set_bool(dst);
+            }
             Op::Helper { helper, a, imm, .. } => self.helper(op, helper, a, imm),
             _ => {
                 if !self.moves(op) && !self.arithmetic(op) && !self.shifts(op) && !self.vector(op) {
@@ -323,7 +326,8 @@ impl Emitter<'_> {
         self.set(o.dst);
     }
 
-    fn compare(&mut self, compare: Compare, dst: Slot, a: Slot, b: Slot) {
+    /// Pushes 1 if a comparison holds, else 0, an i32.
+    pub(super) fn compared(&mut self, compare: Compare, a: Slot, b: Slot) {
         match compare {
             Compare::Eq32 => self.compare32(a, b, one!(i32_eq)),
             Compare::Ne32 => self.compare32(a, b, one!(i32_ne)),
@@ -338,7 +342,6 @@ impl Emitter<'_> {
             Compare::LtS64 => self.compare64(a, b, one!(i64_lt_s)),
             Compare::LeS64 => self.compare64(a, b, one!(i64_le_s)),
         }
-        self.set_bool(dst);
     }
 
     // ---- helpers that are short where nothing unusual happens ----
