@@ -73,6 +73,7 @@ pub struct Jit<H: CodeHost> {
     waiting: Vec<Waiting>,
     time_stamp: Rc<dyn Fn() -> u64>,
     warm_runs: u32,
+    batch: usize,
     instructions: u64,
     stats: Stats,
 }
@@ -142,6 +143,7 @@ impl<H: CodeHost> Jit<H> {
             waiting: Vec::new(),
             time_stamp,
             warm_runs: WARM_RUNS,
+            batch: BATCH,
             instructions: 0,
             stats: Stats::default(),
         }
@@ -166,6 +168,13 @@ impl<H: CodeHost> Jit<H> {
     #[must_use]
     pub fn warm_after(mut self, runs: u32) -> Self {
         self.warm_runs = runs;
+        self
+    }
+
+    /// Compiles this many regions at a time instead of the usual number.
+    #[must_use]
+    pub fn together(mut self, regions: usize) -> Self {
+        self.batch = regions;
         self
     }
 
@@ -294,7 +303,7 @@ impl<H: CodeHost> Jit<H> {
         let waiting = Waiting { space: space.id(), rip, mode };
         let is_urgent = self.waiting.contains(&waiting);
         self.waiting.push(waiting);
-        if is_urgent || self.waiting.iter().filter(|waiting| waiting.space == space.id()).count() >= BATCH {
+        if is_urgent || self.waiting.iter().filter(|waiting| waiting.space == space.id()).count() >= self.batch {
             self.compile(space);
         } else {
             self.interpreter.cool(rip, mode, URGENT_RUNS);

@@ -1,5 +1,6 @@
 //! Random instructions of a given form, and states to run them from.
 
+use cpu::Mode;
 use cpu::fpu::F80;
 use iced_x86::{Code, CodeSize, CpuidFeature, Encoder, Instruction, Mnemonic, OpCodeOperandKind as K, Register};
 
@@ -108,6 +109,7 @@ pub struct Case {
     pub data: Vec<u8>,
     /// A repeated string instruction: steps and pauses stay at its address.
     pub may_pause: bool,
+    pub mode: Mode,
 }
 
 impl Case {
@@ -191,7 +193,7 @@ fn is_x87(code: Code) -> bool {
 }
 
 /// Whether a form belongs to the instruction set we implement.
-pub fn applies(code: Code) -> bool {
+pub fn applies(code: Code, mode: Mode) -> bool {
     use CpuidFeature::*;
     let info = code.op_code();
     let features = code.cpuid_features();
@@ -231,7 +233,7 @@ pub fn applies(code: Code) -> bool {
     };
     code != Code::INVALID
         && info.is_instruction()
-        && info.mode64()
+        && if mode == Mode::Long { info.mode64() } else { info.mode32() }
         && info.cpl3()
         && features.iter().all(known)
         && info.encoding() == iced_x86::EncodingKind::Legacy
@@ -246,7 +248,7 @@ fn near_16(code: Code) -> bool {
 pub fn left_out(code: Code) -> Option<&'static str> {
     use Mnemonic::*;
     let info = code.op_code();
-    let segment = |kind: &K| matches!(kind, K::seg_reg | K::fs | K::gs);
+    let segment = |kind: &K| matches!(kind, K::seg_reg | K::es | K::cs | K::ss | K::ds | K::fs | K::gs);
     match code.mnemonic() {
         Syscall | Sysenter | Sysexit | Sysret | Sysexitq | Sysretq | Int | Int1 | Int3 | Into | Iret | Iretd
         | Iretq | Ud0 | Ud1 | Ud2 => Some("enters the kernel"),
@@ -266,9 +268,10 @@ pub fn left_out(code: Code) -> Option<&'static str> {
         Fxsave | Fxsave64 | Fxrstor | Fxrstor64 => Some("reserved fields differ"),
         Fnsave | Frstor | Fnstenv | Fldenv | Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1
         | Fxtract | Fprem | Fprem1 | Fbld | Fbstp | Fstdw | Fstsg => Some("x87 beyond the basics: issue 3"),
-        _ if matches!(code.mnemonic(), Bound | Arpl) => Some("not in 64-bit mode"),
+        Bound | Arpl => Some("not in 64-bit mode"),
+        Lds | Les => Some("descriptor tables"),
         _ if info.op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2)) => Some("16-bit near branches"),
-        Pushf | Pushfq | Popf | Popfq => Some("single-stepping shows in the trap flag"),
+        Pushf | Pushfd | Pushfq | Popf | Popfd | Popfq => Some("single-stepping shows in the trap flag"),
         Jmp | Call | Ret if near_16(code) => Some("16-bit near branches"),
         _ => unimplemented_form(code),
     }
@@ -278,6 +281,7 @@ pub fn left_out(code: Code) -> Option<&'static str> {
 fn unimplemented_form(code: Code) -> Option<&'static str> {
     use Mnemonic::*;
     match code.mnemonic() {
+        Aaa | Aad | Aam | Aas | Daa | Das | Salc | Pusha | Pushad | Popa | Popad => Some("i386 leftovers: issue 3"),
         Andn | Bextr | Blsi | Blsmsk | Blsr => Some("VEX-coded"),
         Blendvpd | Blendvps | Pblendvb | Dppd | Dpps | Extractps | Insertps | Mpsadbw | Pextrb | Pextrd | Pextrq
         | Phminposuw | Pcmpestri64 | Pcmpestrm64 | Pcmpestri | Pcmpestrm | Pcmpistri | Pcmpistrm | Pmovsxbd
@@ -287,29 +291,14 @@ fn unimplemented_form(code: Code) -> Option<&'static str> {
     }
 }
 
-const GPRS: [Register; 16] = [
-    Register::RAX,
-    Register::RCX,
-    Register::RDX,
-    Register::RBX,
-    Register::RSP,
-    Register::RBP,
-    Register::RSI,
-    Register::RDI,
-    Register::R8,
-    Register::R9,
-    Register::R10,
-    Register::R11,
-    Register::R12,
-    Register::R13,
-    Register::R14,
-    Register::R15,
-];
-
 /// A register of a class, by the number of its first one.
 fn register(first: Register, count: u64, rng: &mut Rng) -> Register {
     Register::try_from(first as usize + rng.below(count) as usize).expect("a register")
 }
+
+/// Branches lead past themselves: an engine may run one that leads to itself more than once before it looks at the
+/// budget.
+const AHEAD: u64 = 16;
 
 /// Middle of the data: room on both sides for displacements.
 pub const MIDDLE: u64 = DATA + 0x800;
@@ -317,7 +306,7 @@ pub const MIDDLE: u64 = DATA + 0x800;
 const STACK: u64 = DATA + 0x1400;
 
 /// A random case of a form; `None` if this choice of operands can't be encoded.
-pub fn case(code: Code, rng: &mut Rng) -> Option<Case> {
+pub fn case(code: Code, mode: Mode, rng: &mut Rng) -> Option<Case> {
     let rip = CODE + rng.below(CODE_BYTES as u64 / 2) + 0x800;
     let mut state = random_state(rng);
     let mut data: Vec<u8> = Vec::with_capacity(DATA_BYTES);
@@ -328,17 +317,23 @@ pub fn case(code: Code, rng: &mut Rng) -> Option<Case> {
     let mut inst = Instruction::default();
     inst.set_code(code);
     for (i, kind) in code.op_code().op_kinds().iter().enumerate() {
-        operand(&mut inst, i as u32, *kind, rip, &mut state, rng)?;
+        operand(&mut inst, i as u32, *kind, mode, rip, &mut state, rng)?;
     }
     prefixes(&mut inst, rng);
     adjust(&mut inst, &mut state, &mut data, rng);
-    let mut encoder = Encoder::new(64);
+    if mode == Mode::Compat {
+        for (number, value) in state.gpr.iter_mut().enumerate() {
+            *value = if number < 8 { *value & 0xffff_ffff } else { 0 };
+        }
+    }
+    let bits = if mode == Mode::Long { 64 } else { 32 };
+    let mut encoder = Encoder::new(bits);
     encoder.encode(&inst, rip).ok()?;
     let bytes = encoder.take_buffer();
     // What the bytes really say: a prefix may mean another instruction.
-    let decoded = iced_x86::Decoder::with_ip(64, &bytes, rip, iced_x86::DecoderOptions::NONE).decode();
+    let decoded = iced_x86::Decoder::with_ip(bits, &bytes, rip, iced_x86::DecoderOptions::NONE).decode();
     let may_pause = inst.has_rep_prefix() || inst.has_repne_prefix();
-    (decoded.code() == code).then_some(Case { instruction: decoded, bytes, rip, state, data, may_pause })
+    (decoded.code() == code).then_some(Case { instruction: decoded, bytes, rip, state, data, may_pause, mode })
 }
 
 /// Registers to start from.
@@ -357,7 +352,17 @@ pub fn random_state(rng: &mut Rng) -> State {
     }
 }
 
-fn operand(inst: &mut Instruction, i: u32, kind: K, rip: u64, state: &mut State, rng: &mut Rng) -> Option<()> {
+fn operand(
+    inst: &mut Instruction,
+    i: u32,
+    kind: K,
+    mode: Mode,
+    rip: u64,
+    state: &mut State,
+    rng: &mut Rng,
+) -> Option<()> {
+    let long = mode == Mode::Long;
+    let count = if long { 16 } else { 8 };
     use iced_x86::OpKind as O;
     let set = |inst: &mut Instruction, register: Register| {
         inst.set_op_kind(i, O::Register);
@@ -368,28 +373,28 @@ fn operand(inst: &mut Instruction, i: u32, kind: K, rip: u64, state: &mut State,
         K::mem | K::r8_or_mem | K::r16_or_mem | K::r32_or_mem | K::r64_or_mem | K::mm_or_mem | K::xmm_or_mem
             if kind == K::mem || either =>
         {
-            memory(inst, i, state, rng);
+            memory(inst, i, mode, state, rng);
         }
         K::mem_offs => {
             inst.set_op_kind(i, O::Memory);
-            inst.set_memory_displ_size(8);
+            inst.set_memory_displ_size(if long { 8 } else { 4 });
             inst.set_memory_displacement64(MIDDLE + 16 * rng.below(8));
         }
         K::r8_or_mem | K::r8_reg | K::r8_opcode => {
             // AL to BH, then SPL to R15L.
-            set(inst, register(Register::AL, 20, rng));
+            set(inst, register(Register::AL, if long { 20 } else { 8 }, rng));
         }
         K::r16_or_mem | K::r16_reg | K::r16_reg_mem | K::r16_rm | K::r16_opcode => {
-            set(inst, register(Register::AX, 16, rng))
+            set(inst, register(Register::AX, count, rng))
         }
         K::r32_or_mem | K::r32_reg | K::r32_reg_mem | K::r32_rm | K::r32_opcode => {
-            set(inst, register(Register::EAX, 16, rng))
+            set(inst, register(Register::EAX, count, rng))
         }
         K::r64_or_mem | K::r64_reg | K::r64_reg_mem | K::r64_rm | K::r64_opcode => {
-            set(inst, register(Register::RAX, 16, rng))
+            set(inst, register(Register::RAX, count, rng))
         }
         K::mm_or_mem | K::mm_reg | K::mm_rm => set(inst, register(Register::MM0, 8, rng)),
-        K::xmm_or_mem | K::xmm_reg | K::xmm_rm => set(inst, register(Register::XMM0, 16, rng)),
+        K::xmm_or_mem | K::xmm_reg | K::xmm_rm => set(inst, register(Register::XMM0, count, rng)),
         K::st0 => set(inst, Register::ST0),
         K::sti_opcode => set(inst, register(Register::ST0, 8, rng)),
         K::al => set(inst, Register::AL),
@@ -437,17 +442,22 @@ fn operand(inst: &mut Instruction, i: u32, kind: K, rip: u64, state: &mut State,
             inst.set_op_kind(i, O::Immediate64);
             inst.set_immediate64(rng.value());
         }
+        K::br32_1 | K::br32_4 if !long => {
+            inst.set_op_kind(i, O::NearBranch32);
+            inst.set_near_branch32((rip + AHEAD + rng.below(80)) as u32);
+        }
         K::br64_1 | K::br64_4 | K::br32_1 | K::br32_4 => {
             inst.set_op_kind(i, O::NearBranch64);
-            inst.set_near_branch64(rip + rng.below(100));
+            inst.set_near_branch64(rip + AHEAD + rng.below(80));
         }
-        K::seg_rSI => inst.set_op_kind(i, if rng.below(4) == 0 { O::MemorySegESI } else { O::MemorySegRSI }),
+        K::seg_rSI => inst.set_op_kind(i, if !long || rng.below(4) == 0 { O::MemorySegESI } else { O::MemorySegRSI }),
+        K::es_rDI if !long => inst.set_op_kind(i, O::MemoryESEDI),
         K::es_rDI => inst
             .set_op_kind(i, if i > 0 && inst.op0_kind() == O::MemorySegESI { O::MemoryESEDI } else { O::MemoryESRDI }),
-        K::seg_rDI => inst.set_op_kind(i, O::MemorySegRDI),
+        K::seg_rDI => inst.set_op_kind(i, if long { O::MemorySegRDI } else { O::MemorySegEDI }),
         K::seg_rBX_al => {
             inst.set_op_kind(i, O::Memory);
-            inst.set_memory_base(Register::RBX);
+            inst.set_memory_base(if long { Register::RBX } else { Register::EBX });
             inst.set_memory_index(Register::AL);
             state.gpr[3] = MIDDLE;
         }
@@ -457,23 +467,26 @@ fn operand(inst: &mut Instruction, i: u32, kind: K, rip: u64, state: &mut State,
 }
 
 /// A memory operand whose registers are set so that it lies in the middle of the data.
-fn memory(inst: &mut Instruction, i: u32, state: &mut State, rng: &mut Rng) {
+fn memory(inst: &mut Instruction, i: u32, mode: Mode, state: &mut State, rng: &mut Rng) {
+    let long = mode == Mode::Long;
+    let (first, count) = if long { (Register::RAX, 16) } else { (Register::EAX, 8) };
+    let gpr = |number: usize| Register::try_from(first as usize + number).expect("a register");
     inst.set_op_kind(i, iced_x86::OpKind::Memory);
     let jumps = matches!(inst.mnemonic(), Mnemonic::Jmp | Mnemonic::Call);
     let unaligned = if rng.below(8) == 0 && !jumps { rng.below(16) } else { 0 };
     let at = MIDDLE + 16 * rng.below(16) + unaligned;
-    let base = rng.below(16) as usize;
-    let index = rng.below(16) as usize;
+    let base = rng.below(count) as usize;
+    let index = rng.below(count) as usize;
     let scale = 1u32 << rng.below(4);
     let disp = (rng.next() as i8) as i64;
     let with_index = rng.below(2) == 0 && index != 4 && index != base && base != 4;
-    inst.set_memory_base(GPRS[base]);
-    inst.set_memory_displ_size(8);
+    inst.set_memory_base(gpr(base));
+    inst.set_memory_displ_size(if long { 8 } else { 4 });
     let mut offset = disp;
     if base == 4 {
         offset = at.wrapping_sub(state.gpr[4]) as i64;
     } else if with_index {
-        inst.set_memory_index(GPRS[index]);
+        inst.set_memory_index(gpr(index));
         inst.set_memory_index_scale(scale);
         state.gpr[index] = rng.below(16).wrapping_sub(8);
         let scaled = state.gpr[index].wrapping_mul(scale.into());

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use cpu::Mode;
 use cpu::fpu::F80;
 use nix::libc::user_fpregs_struct;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
@@ -25,6 +26,10 @@ pub const DATA_BYTES: usize = 0x2000;
 /// A page after the data that can only be read; after it there is nothing.
 pub const READ_ONLY: u64 = DATA + DATA_BYTES as u64;
 pub const READ_ONLY_BYTES: usize = 0x1000;
+
+/// Linux's segments of 32-bit programs. 64-bit ones have no data segments.
+const CODE_SEGMENT_32: u64 = 0x23;
+const DATA_SEGMENT_32: u64 = 0x2b;
 
 /// One at a time: they lie at the same addresses.
 static ONE: Mutex<()> = Mutex::new(());
@@ -77,7 +82,7 @@ impl Host {
         slice(case.rip, case.bytes.len() + 1)[..case.bytes.len()].copy_from_slice(&case.bytes);
         slice(case.rip, case.bytes.len() + 1)[case.bytes.len()] = 0xcc;
         slice(DATA, DATA_BYTES).copy_from_slice(&case.data);
-        self.load(&case.state, case.rip);
+        self.load(&case.state, case.rip, case.mode);
         let mut signal;
         loop {
             ptrace::step(self.child, None).expect("step");
@@ -95,14 +100,14 @@ impl Host {
             }
         }
         let regs = ptrace::getregs(self.child).expect("registers");
-        let fpregs = ptrace::getregset::<regset::NT_PRFPREG>(self.child).expect("floating point");
+        let fpregs = self.floating_point(&regs);
         Outcome { state: state_of(&regs, &fpregs), rip: regs.rip, data: slice(DATA, DATA_BYTES).to_vec(), signal }
     }
 
     /// Runs from `rip` to the next signal; returns it with the address it is about. Nothing ends code that goes round in
     /// circles.
     pub fn go(&mut self, state: &State, rip: u64) -> (State, u64, Signal, u64) {
-        self.load(state, rip);
+        self.load(state, rip, Mode::Long);
         ptrace::cont(self.child, None).expect("run");
         let signal = match waitpid(self.child, None).expect("wait") {
             WaitStatus::Stopped(_, signal) => signal,
@@ -110,7 +115,7 @@ impl Host {
         };
         let info = ptrace::getsiginfo(self.child).expect("signal");
         let regs = ptrace::getregs(self.child).expect("registers");
-        let fpregs = ptrace::getregset::<regset::NT_PRFPREG>(self.child).expect("floating point");
+        let fpregs = self.floating_point(&regs);
         // SAFETY: only read for signals that have an address.
         let addr = unsafe { info.si_addr() } as u64;
         (state_of(&regs, &fpregs), regs.rip, signal, addr)
@@ -121,7 +126,7 @@ impl Host {
         slice(addr, bytes)
     }
 
-    fn load(&mut self, state: &State, rip: u64) {
+    fn load(&mut self, state: &State, rip: u64, mode: Mode) {
         let State { gpr, flags, xmm, st, control, status, valid, mxcsr } = state;
         let mut regs = self.regs;
         [regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp, regs.rbp, regs.rsi, regs.rdi] = gpr[..8].try_into().unwrap();
@@ -130,7 +135,7 @@ impl Host {
         regs.rip = rip;
         // Or the kernel would restart a system call.
         regs.orig_rax = u64::MAX;
-        ptrace::setregs(self.child, regs).expect("registers");
+        self.set_mode(&regs, Mode::Long);
         let mut fp = self.fpregs;
         fp.cwd = *control;
         fp.swd = *status;
@@ -147,6 +152,23 @@ impl Host {
             }
         }
         ptrace::setregset::<regset::NT_PRFPREG>(self.child, fp).expect("floating point");
+        self.set_mode(&regs, mode);
+    }
+
+    /// Sets the registers, and what code they are to run.
+    fn set_mode(&mut self, regs: &nix::libc::user_regs_struct, mode: Mode) {
+        let mut regs = *regs;
+        (regs.cs, regs.ds, regs.es) = (self.regs.cs, self.regs.ds, self.regs.es);
+        if mode == Mode::Compat {
+            (regs.cs, regs.ds, regs.es) = (CODE_SEGMENT_32, DATA_SEGMENT_32, DATA_SEGMENT_32);
+        }
+        ptrace::setregs(self.child, regs).expect("registers");
+    }
+
+    /// The floating-point registers; the kernel hands out others while the child runs 32-bit code.
+    fn floating_point(&mut self, regs: &nix::libc::user_regs_struct) -> user_fpregs_struct {
+        self.set_mode(regs, Mode::Long);
+        ptrace::getregset::<regset::NT_PRFPREG>(self.child).expect("floating point")
     }
 }
 

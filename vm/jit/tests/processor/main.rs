@@ -1,6 +1,6 @@
 //! Instructions run on this machine's own processor, on the interpreter and as compiled code, results compared.
 //!
-//! Every form the decoder's tables know (a `Code` of iced-x86) that a 64-bit user program can execute and whose
+//! Every form the decoder's tables know (a `Code` of iced-x86) that a 64-bit or 32-bit user program can execute and whose
 //! feature we claim, or implement unclaimed, is encoded with random operands and run from random registers, flags,
 //! vectors and memory, by single-stepping a child process on the one side. Flags the manual leaves undefined are not
 //! compared. The seed is fixed; `PROCESSOR_CASES` sets the cases per form, `PROCESSOR_SEED` another seed,
@@ -14,7 +14,7 @@ mod generate;
 mod host;
 mod state;
 
-use cpu::{CpuState, Engine, Exception, Exit, Interpreter};
+use cpu::{CpuState, Engine, Exception, Exit, Interpreter, Mode};
 use generate::{Case, Rng};
 use host::Host;
 use iced_x86::{Code, Formatter, NasmFormatter};
@@ -73,6 +73,7 @@ impl Guest {
         let mut cpu = CpuState::default();
         case.state.to_cpu(&mut cpu);
         cpu.rip = case.rip;
+        cpu.mode = case.mode;
         self.engine.prepare(&cpu, &mut self.space);
         let mut budget = 1;
         let signal = loop {
@@ -101,17 +102,20 @@ fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
 
 #[test]
 fn interpreted_instructions_do_what_the_processor_does() {
-    compare(Guest::new(Box::new(Interpreter::new(Box::new(|| 0)))), 40);
+    compare(Guest::new(Box::new(Interpreter::new(Box::new(|| 0)))), Mode::Long, 40);
+    compare(Guest::new(Box::new(Interpreter::new(Box::new(|| 0)))), Mode::Compat, 40);
 }
 
 #[test]
 fn compiled_instructions_do_what_the_processor_does() {
     // Each case is compiled anew, which takes a millisecond.
     let jit = Jit::new(Wasmtime::new().unwrap(), Rc::new(|| 0));
-    compare(Guest::new(Box::new(jit)), 8);
+    compare(Guest::new(Box::new(jit)), Mode::Long, 8);
+    let jit = Jit::new(Wasmtime::new().unwrap(), Rc::new(|| 0));
+    compare(Guest::new(Box::new(jit)), Mode::Compat, 8);
 }
 
-fn compare(mut guest: Guest, cases: usize) {
+fn compare(mut guest: Guest, mode: Mode, cases: usize) {
     let cases: usize = setting("PROCESSOR_CASES", cases);
     let seed: u64 = setting("PROCESSOR_SEED", 1);
     let wanted: String = setting("PROCESSOR_FORM", String::new());
@@ -120,7 +124,7 @@ fn compare(mut guest: Guest, cases: usize) {
     let mut total = 0;
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failures: Vec<String> = Vec::new();
-    for code in Code::values().filter(|code| generate::applies(*code)) {
+    for code in Code::values().filter(|code| generate::applies(*code, mode)) {
         if !format!("{code:?}").contains(&wanted) {
             continue;
         }
@@ -132,7 +136,7 @@ fn compare(mut guest: Guest, cases: usize) {
         let mut encoded = 0;
         let mut failed = 0;
         for _ in 0..cases {
-            let Some(case) = generate::case(code, &mut rng) else { continue };
+            let Some(case) = generate::case(code, mode, &mut rng) else { continue };
             encoded += 1;
             let (ours, real) = (guest.run(&case), host.run(&case));
             if let Some(difference) = real.difference(&ours, &case) {
@@ -150,6 +154,6 @@ fn compare(mut guest: Guest, cases: usize) {
             failures.push(format!("{code:?}: could not be encoded"));
         }
     }
-    println!("{forms} forms, {total} cases; left out: {skipped:?}");
+    println!("{mode:?}: {forms} forms, {total} cases; left out: {skipped:?}");
     assert!(failures.is_empty(), "{} forms differ:\n{}", failures.len(), failures.join("\n"));
 }

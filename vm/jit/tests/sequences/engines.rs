@@ -207,14 +207,14 @@ fn jit() -> Jit<Wasmtime> {
     Jit::new(Wasmtime::new().unwrap(), Rc::new(|| 0))
 }
 
-/// Compiles as soon as anything has run twice, along with what has run once.
+/// Compiles as soon as two blocks have run twice, along with what has run once.
 pub fn eager() -> Guest<Jit<Wasmtime>> {
-    Guest::new(jit().hot_after(2).warm_after(1))
+    Guest::new(jit().hot_after(2).warm_after(1).together(2))
 }
 
 /// Compiles all it can see at once.
 pub fn whole() -> Guest<Jit<Wasmtime>> {
-    Guest::new(jit().hot_after(2).warm_after(0))
+    Guest::new(jit().hot_after(2).warm_after(0).together(1))
 }
 
 /// All of them.
@@ -232,8 +232,8 @@ impl Engines {
     /// Forgets all translations.
     pub fn renew(&mut self) {
         self.interpreter.engine = interpreter().engine;
-        self.whole.engine = jit().hot_after(2).warm_after(0);
-        self.eager.engine = jit().hot_after(2).warm_after(1);
+        self.whole.engine = jit().hot_after(2).warm_after(0).together(1);
+        self.eager.engine = jit().hot_after(2).warm_after(1).together(2);
     }
 
     /// Runs a program everywhere; `Err` is the first difference.

@@ -8,6 +8,7 @@
 //! **Not tested:** flags across a store to the code that follows. Where the old code overwrites flags before anybody
 //! looks at them, engines don't keep them; if the store makes it code that does look, they differ from the processor.
 
+use cpu::Mode;
 use iced_x86::{
     Code, CpuidFeature, Encoder, FlowControl, Instruction, InstructionInfoFactory, MemoryOperand, Mnemonic, OpAccess,
     OpKind, Register, RflagsBits,
@@ -77,7 +78,9 @@ pub struct Forms {
 impl Forms {
     pub fn new() -> Self {
         let mut forms = Self { integer: Vec::new(), conditional: Vec::new(), vector: Vec::new(), other: Vec::new() };
-        for code in Code::values().filter(|code| generate::applies(*code) && generate::left_out(*code).is_none()) {
+        for code in
+            Code::values().filter(|code| generate::applies(*code, Mode::Long) && generate::left_out(*code).is_none())
+        {
             if leaks(code) {
                 continue;
             }
@@ -549,7 +552,7 @@ impl Builder<'_> {
     fn random(&mut self) {
         for _ in 0..40 {
             let code = self.forms.pick(self.rng);
-            let Some(case) = generate::case(code, self.rng) else { continue };
+            let Some(case) = generate::case(code, Mode::Long, self.rng) else { continue };
             let (start, undefined, fixups) = (self.code.len(), self.undefined, self.fixups.len());
             let before = self.undefined;
             if self.place(&case) {
