@@ -18,9 +18,14 @@ int main(int argc, char **argv) {
     }
     TRY(wait(&status));
     TRY(waitpid(1, &status, 0));
+    // The child ends only when it has been seen to go on.
+    int go[2];
+    char byte;
+    pipe(go);
     pid_t pid = fork();
     if (pid == 0) {
         raise(SIGSTOP);
+        read(go[0], &byte, 1);
         _exit(5);
     }
     TRY(waitpid(pid, &status, WUNTRACED) == pid);
@@ -29,6 +34,7 @@ int main(int argc, char **argv) {
     TRY(kill(pid, SIGCONT));
     TRY(waitpid(pid, &status, WCONTINUED) == pid);
     show("child", status);
+    write(go[1], "g", 1);
     TRY(waitpid(pid, &status, 0) == pid);
     show("child", status);
     TRY(kill(pid, 0));
@@ -97,7 +103,6 @@ int main(int argc, char **argv) {
     show("abort", status);
     // An orphan is adopted, and its parent's end does not end it.
     int p[2];
-    char byte;
     pipe(p);
     if (fork() == 0) {
         if (fork() == 0) {
