@@ -28,7 +28,8 @@ const BATCH: usize = 12;
 /// Runs of a hot block after which it waits for no others.
 const URGENT_RUNS: u32 = 600;
 
-/// Runs that count for a block to which compiled code has led: leaving it and coming back costs as much as several.
+/// Runs that count, besides the one interpreted, for a block to which compiled code has led: leaving it and coming back
+/// costs something too.
 const EXCURSION_RUNS: u32 = 1;
 
 /// MXCSR's control bits: everything but the exceptions that have happened.
@@ -126,6 +127,17 @@ enum Back {
     /// Interpret at rip.
     Interpret,
     Exit(Exit),
+}
+
+/// How execution came to the block at rip.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// From the kernel layer.
+    Fresh,
+    /// From compiled code.
+    Back,
+    /// The interpreter reports it as hot.
+    Hot,
 }
 
 impl<H: CodeHost> Jit<H> {
@@ -291,8 +303,15 @@ impl<H: CodeHost> Jit<H> {
         exit
     }
 
-    /// The block at an address is hot: there is compiled code for it, or there will be soon.
-    fn heat(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) {
+    /// Compiled code has led to a block that is not compiled.
+    fn count_excursion(&mut self) {
+        let (rip, mode) = (self.cpu().rip, self.cpu().mode);
+        self.interpreter.add_runs(rip, mode, EXCURSION_RUNS);
+    }
+
+    /// The block at rip is hot: there is compiled code for it, or there will be soon.
+    fn heat(&mut self, space: &mut AddressSpace) {
+        let (rip, mode) = (self.cpu().rip, self.cpu().mode);
         if self.cache.entry(rip, mode, space.id()).is_some() {
             return;
         }
@@ -406,36 +425,37 @@ impl<H: CodeHost> Engine for Jit<H> {
         let mut fuel = budget;
         self.cpu().copy_guest_state(cpu);
         self.host.area().space = space.id().0;
-        // Whether the block at rip is to be interpreted even if it is hot: it can't be compiled, or has just come back.
-        let mut must_run = false;
+        let mut came = Came::Fresh;
         let exit = loop {
             self.drop_stale(space);
-            if !must_run && let Some(at) = self.compiled(space) {
-                match self.run_compiled(at, space, &mut fuel) {
+            let mut at = self.compiled(space);
+            if at.is_none() && came == Came::Hot {
+                self.heat(space);
+                at = self.compiled(space);
+            }
+            let must_run = match at {
+                Some(at) => match self.run_compiled(at, space, &mut fuel) {
                     Back::Exit(exit) => break exit,
                     Back::Anywhere if fuel <= 0 => break Exit::Interrupted,
                     Back::Anywhere => {
-                        if self.compiled(space).is_none() {
-                            let (rip, mode) = (self.cpu().rip, self.cpu().mode);
-                            self.interpreter.add_runs(rip, mode, EXCURSION_RUNS);
-                        }
+                        came = Came::Back;
                         continue;
                     }
                     // Even without fuel, so that every run gets ahead.
-                    Back::Interpret => self.drop_stale(space),
+                    Back::Interpret => true,
+                },
+                None => {
+                    if came == Came::Back {
+                        self.count_excursion();
+                    }
+                    // What is hot but not compiled (yet) would be reported again at once.
+                    came == Came::Hot
                 }
-                must_run = true;
-            }
+            };
             if let Some(exit) = self.interpret(space, &mut fuel, must_run) {
                 break exit;
             }
-            self.drop_stale(space);
-            must_run = false;
-            if self.compiled(space).is_none() {
-                let (rip, mode) = (self.cpu().rip, self.cpu().mode);
-                self.heat(rip, mode, space);
-                must_run = self.compiled(space).is_none();
-            }
+            came = Came::Hot;
         };
         cpu.copy_guest_state(self.cpu());
         self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);

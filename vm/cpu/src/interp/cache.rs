@@ -162,11 +162,6 @@ impl BlockCache {
         }
     }
 
-    /// The space whose code runs.
-    pub fn current(&self) -> SpaceId {
-        self.current
-    }
-
     /// See [`crate::Engine::forked`].
     pub fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
         let code = if parent == self.current { Some(&self.code) } else { self.others.get(&parent) };

@@ -44,8 +44,9 @@ impl Interpreter {
         Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0, last_indirect: (0, 0) }
     }
 
-    /// See [`Self::run_cold`].
-    fn interpret(
+    /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. With
+    /// `must_run` the first block runs even if it is hot.
+    pub fn run_cold(
         &mut self,
         cpu: &mut CpuState,
         space: &mut AddressSpace,
@@ -88,7 +89,7 @@ impl Engine for Interpreter {
         let mut fuel = budget;
         let exit = loop {
             // Nobody compiles here: what is hot is interpreted on.
-            if let Some(exit) = self.interpret(cpu, space, &mut fuel, true) {
+            if let Some(exit) = self.run_cold(cpu, space, &mut fuel, true) {
                 break exit;
             }
         };

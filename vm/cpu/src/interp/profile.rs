@@ -1,11 +1,10 @@
-//! What a JIT needs of the interpreter: which code is hot, what is known of it, and to run what is not compiled.
+//! What a JIT needs of the interpreter: which code is hot and what is known of it.
 
-use memory::{AddressSpace, PageIndex, SpaceId};
+use memory::{AddressSpace, PageIndex};
 
 use super::Interpreter;
 use super::cache::NEVER_HOT;
-use crate::exit::Exit;
-use crate::state::{CpuState, Mode};
+use crate::state::Mode;
 
 impl Interpreter {
     /// From now on blocks that have run `runs` times are reported by [`Self::run_cold`].
@@ -17,18 +16,6 @@ impl Interpreter {
     /// Makes `space` the one whose code runs. To be called before anything else here when another's code ran last.
     pub fn enter(&mut self, space: &mut AddressSpace) {
         self.cache.enter(space);
-    }
-
-    /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. With
-    /// `must_run` the first block runs even if it is hot.
-    pub fn run_cold(
-        &mut self,
-        cpu: &mut CpuState,
-        space: &mut AddressSpace,
-        fuel: &mut i64,
-        must_run: bool,
-    ) -> Option<Exit> {
-        self.interpret(cpu, space, fuel, must_run)
     }
 
     /// How often the block at an address has run, if there is one.
@@ -77,10 +64,5 @@ impl Interpreter {
     /// Drops code of pages that have changed.
     pub fn drop_stale(&mut self, space: &mut AddressSpace) {
         self.cache.drop_stale(space);
-    }
-
-    /// The space entered last.
-    pub fn current(&self) -> SpaceId {
-        self.cache.current()
     }
 }

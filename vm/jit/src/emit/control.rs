@@ -184,8 +184,8 @@ impl Emitter<'_> {
             self.s().loop_(BlockType::Empty);
             self.frames.push(Frame::Loop(node));
         }
-        let mut merges = self.shape.merges[node].clone();
-        merges.sort_by_key(|merge| self.shape.order[*merge]);
+        let shape = self.shape;
+        let merges = &shape.merges[node];
         for merge in merges.iter().rev() {
             self.s().block(BlockType::Empty);
             self.frames.push(Frame::Block(*merge));
@@ -198,8 +198,7 @@ impl Emitter<'_> {
         for merge in merges {
             self.frames.pop();
             self.s().end();
-            self.unpaid = 0;
-            self.subtree(merge, false);
+            self.subtree(*merge, false);
         }
         if is_loop {
             self.frames.pop();
@@ -214,13 +213,8 @@ impl Emitter<'_> {
             return self.forward(target);
         }
         let labels: Vec<u32> = shape.targets.iter().map(|target| self.depth(Frame::Block(*target))).collect();
-        self.s().local_get(LABEL).br_table(
-            labels[1..].iter().fold(vec![labels[0]], |mut all, label| {
-                all.push(*label);
-                all
-            }),
-            labels[0],
-        );
+        let first = labels[0];
+        self.s().local_get(LABEL).br_table(labels, first);
     }
 
     fn forward(&mut self, to: NodeId) {

@@ -5,7 +5,7 @@ use cpu::ir::{Slot, slot};
 use cpu::rflags::{CF, OF, PF, SF, ZF};
 use wasm_encoder::{BlockType, InstructionSink};
 
-use super::Emitter;
+use super::{Emitter, one};
 use crate::region::flags::Kind;
 
 /// The condition classes, an even condition each (the odd one negates it).
@@ -228,15 +228,7 @@ impl Emitter<'_> {
                 for (index, operand) in [a, b].into_iter().enumerate() {
                     self.float_operand(operand, width);
                     self.float_operand(operand, width);
-                    self.pick(
-                        narrow,
-                        |s| {
-                            s.f32_ne();
-                        },
-                        |s| {
-                            s.f64_ne();
-                        },
-                    );
+                    self.pick(narrow, one!(f32_ne), one!(f64_ne));
                     if index == 1 {
                         self.s().i32_or();
                     }
@@ -257,26 +249,10 @@ impl Emitter<'_> {
             _ => {
                 self.float_operand(a, width);
                 self.float_operand(b, width);
-                self.pick(
-                    narrow,
-                    |s| {
-                        s.f32_lt();
-                    },
-                    |s| {
-                        s.f64_lt();
-                    },
-                );
+                self.pick(narrow, one!(f32_lt), one!(f64_lt));
                 self.float_operand(a, width);
                 self.float_operand(b, width);
-                self.pick(
-                    narrow,
-                    |s| {
-                        s.f32_gt();
-                    },
-                    |s| {
-                        s.f64_gt();
-                    },
-                );
+                self.pick(narrow, one!(f32_gt), one!(f64_gt));
                 self.s().i32_or().i32_eqz();
             }
         }

@@ -4,17 +4,12 @@ use cpu::flags::Width;
 use cpu::helper::Helper;
 use cpu::ir::{Binary, Compare, Op, Slot, Unary, WithImm, slot};
 use cpu::reg;
-use wasm_encoder::{InstructionSink, ValType};
+use wasm_encoder::ValType;
 
-use super::{Emitter, Sink};
+use super::{Emitter, Sink, one};
 
 const RAX: Slot = Slot(reg::RAX as u8);
 const RDX: Slot = Slot(reg::RDX as u8);
-
-/// Emits a closure of one instruction.
-macro_rules! one {
-    ($($name:ident).+) => { |s: &mut InstructionSink<'_>| { s.$($name()).+; } };
-}
 
 impl Emitter<'_> {
     fn bin32(&mut self, o: Binary, op: Sink) {
@@ -364,15 +359,7 @@ impl Emitter<'_> {
         self.get32(RAX);
         self.s().i64_extend_i32_u().i64_or().local_set(n);
         self.get32(divisor);
-        self.pick(
-            signed,
-            |s| {
-                s.i64_extend_i32_s();
-            },
-            |s| {
-                s.i64_extend_i32_u();
-            },
-        );
+        self.pick(signed, one!(i64_extend_i32_s), one!(i64_extend_i32_u));
         self.s().local_tee(d).i64_eqz();
         if signed {
             // The one quotient of 64 bits that overflows.
@@ -380,15 +367,7 @@ impl Emitter<'_> {
         }
         self.side_exit_if();
         self.s().local_get(n).local_get(d);
-        self.pick(
-            signed,
-            |s| {
-                s.i64_div_s();
-            },
-            |s| {
-                s.i64_div_u();
-            },
-        );
+        self.pick(signed, one!(i64_div_s), one!(i64_div_u));
         self.s().local_tee(q).local_get(q);
         if signed {
             self.s().i64_extend32_s();
@@ -424,15 +403,7 @@ impl Emitter<'_> {
         self.s().if_(wasm_encoder::BlockType::Empty);
         self.frames.push(super::control::Frame::Arm);
         self.s().local_get(n).local_get(d);
-        self.pick(
-            signed,
-            |s| {
-                s.i64_div_s();
-            },
-            |s| {
-                s.i64_div_u();
-            },
-        );
+        self.pick(signed, one!(i64_div_s), one!(i64_div_u));
         self.set(RAX);
         self.s().local_get(n);
         self.get(RAX);

@@ -31,48 +31,28 @@ impl Locals {
         }
     }
 
-    fn add(&mut self, ty: ValType) -> u32 {
-        self.types.push(ty);
-        self.types.len() as u32 - 1 + PARAMETERS
-    }
-
     /// The local that holds a slot.
     pub fn slot(&mut self, slot: Slot) -> u32 {
-        let index = usize::from(slot.0) % SLOT_COUNT;
-        if let Some(local) = self.slots[index] {
-            return local;
-        }
-        let local = self.add(ValType::I64);
-        self.slots[index] = Some(local);
-        local
+        let known = &mut self.slots[usize::from(slot.0) % SLOT_COUNT];
+        *known.get_or_insert_with(|| add(&mut self.types, ValType::I64))
     }
 
     /// The local that holds a vector slot.
     pub fn vector(&mut self, slot: VSlot) -> u32 {
-        let index = usize::from(slot.0) % VECTOR_COUNT;
-        if let Some(local) = self.vectors[index] {
-            return local;
-        }
-        let local = self.add(ValType::V128);
-        self.vectors[index] = Some(local);
-        local
+        let known = &mut self.vectors[usize::from(slot.0) % VECTOR_COUNT];
+        *known.get_or_insert_with(|| add(&mut self.types, ValType::V128))
     }
 
     /// The local that holds the flags' kind.
     pub fn flag_kind(&mut self) -> u32 {
-        if let Some(local) = self.flag_kind {
-            return local;
-        }
-        let local = self.add(ValType::I32);
-        self.flag_kind = Some(local);
-        local
+        *self.flag_kind.get_or_insert_with(|| add(&mut self.types, ValType::I32))
     }
 
     /// A temporary, to be given back.
     pub fn take(&mut self, ty: ValType) -> u32 {
         match self.free.iter().position(|(free, _)| *free == ty) {
             Some(at) => self.free.swap_remove(at).1,
-            None => self.add(ty),
+            None => add(&mut self.types, ty),
         }
     }
 
@@ -100,4 +80,9 @@ impl Locals {
     pub fn types(&self) -> &[ValType] {
         &self.types
     }
+}
+
+fn add(types: &mut Vec<ValType>, ty: ValType) -> u32 {
+    types.push(ty);
+    types.len() as u32 - 1 + PARAMETERS
 }

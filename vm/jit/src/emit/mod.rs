@@ -146,6 +146,16 @@ pub struct Emitted {
 /// Instructions that compute one thing from what is on the stack.
 type Sink = fn(&mut InstructionSink<'_>);
 
+/// A [`Sink`] of one instruction.
+macro_rules! one {
+    ($name:ident) => {
+        |s: &mut wasm_encoder::InstructionSink<'_>| {
+            s.$name();
+        }
+    };
+}
+use one;
+
 /// What is known at a place in the code. A block that only one other leads to starts with what that one knows.
 #[derive(Clone)]
 struct Facts {

@@ -4,17 +4,9 @@
 //! runs nothing compiled while a program has set another.
 
 use cpu::ir::{Conversion, FloatOp, Lane, Op, Shape, Slot, VSlot, VectorOp, slot};
-use wasm_encoder::{InstructionSink, ValType};
+use wasm_encoder::ValType;
 
-use super::{Emitter, Sink};
-
-macro_rules! one {
-    ($name:ident) => {
-        |s: &mut InstructionSink<'_>| {
-            s.$name();
-        }
-    };
-}
+use super::{Emitter, Sink, one};
 
 /// The instruction for each lane width there is one for: 8, 16, 32, 64 bits.
 macro_rules! by_lane {
@@ -504,15 +496,7 @@ impl Emitter<'_> {
             for operand in [o.a, o.b] {
                 self.vget(operand);
                 self.vget(operand);
-                self.pick(
-                    is_single,
-                    |s| {
-                        s.f32x4_ne();
-                    },
-                    |s| {
-                        s.f64x2_ne();
-                    },
-                );
+                self.pick(is_single, one!(f32x4_ne), one!(f64x2_ne));
             }
             self.s().v128_or();
         } else {
