@@ -13,9 +13,11 @@ const ISOLATION = {
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "cross-origin",
 };
+/** More flags come from the environment, separated by `|`: for profilers. */
 export const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
+  ...(process.env.CHROMIUM_FLAGS?.split("|") ?? []),
 ];
 
 /** The file that a path of a URL stands for, and headers of its own. */

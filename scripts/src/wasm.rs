@@ -17,6 +17,9 @@ use crate::progress;
 /// The target they are compiled for.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Environment variable that, when set, leaves functions their names: for profilers.
+const KEEP_NAMES: &str = "KEEP_NAMES";
+
 /// A crate to compile and what for.
 pub struct WasmCrate {
     /// Its package's and library's name.
@@ -49,6 +52,8 @@ impl WasmCrate {
         let wasm = self.compile(paths)?;
         let mut fingerprint = Fingerprint::new();
         fingerprint.add_files(&wasm)?;
+        let keep_names = std::env::var_os(KEEP_NAMES).is_some();
+        fingerprint.add(&[keep_names.into()]);
         let stamp = paths.stamp(self.name)?;
         if fingerprint.is_at(&stamp) && out_dir.join(format!("{}.js", self.name)).exists() {
             return Ok(());
@@ -58,7 +63,7 @@ impl WasmCrate {
         let mut bindgen = Bindgen::new();
         bindgen.input_path(&wasm).web(true)?.typescript(false).omit_default_module_path(true);
         // Names of functions are a third of the module, and visitors have no use for them.
-        bindgen.remove_name_section(true).remove_producers_section(true);
+        bindgen.remove_name_section(!keep_names).remove_producers_section(true);
         bindgen.reset_state_function(self.restarts).force_enable_abort_handler(self.restarts);
         bindgen.generate(out_dir).with_context(|| format!("generating bindings of {}", self.name))?;
         fingerprint.write(&stamp)

@@ -1,6 +1,7 @@
 //! `edgebox vm`: one command in the machine, headless.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -163,12 +164,8 @@ fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
 
 fn open_disk(paths: &Paths, args: &VmArgs) -> Result<(Box<dyn BlockDevice>, ImageConfig)> {
     if let Some(root) = &args.root {
-        let image = raw_of_directory(paths, root)?;
         let config = ImageConfig { cmd: vec!["/bin/sh".into()], ..ImageConfig::default() };
-        let disk = RawDisk::open(&image)?;
-        // It lives as long as it is open.
-        std::fs::remove_file(&image)?;
-        return Ok((Box::new(disk), config));
+        return Ok((Box::new(raw_of_directory(paths, root)?), config));
     }
     let manifest = manifest(paths, &args.image)?;
     let disk = Disk::new(&manifest, DirectorySource::new(paths.disk()));
@@ -188,13 +185,15 @@ fn manifest(paths: &Paths, name: &str) -> Result<Manifest> {
     source.manifest(name).context("the image that was just built")
 }
 
-/// A raw image of a directory, made afresh: directories change without anyone telling.
-fn raw_of_directory(paths: &Paths, root: &Path) -> Result<PathBuf> {
+/// A disk with what a directory holds, made afresh: directories change without anyone telling. It is a file without a
+/// name, so that nothing is left of it however this process ends.
+fn raw_of_directory(paths: &Paths, root: &Path) -> Result<RawDisk> {
     std::fs::create_dir_all(paths.images())?;
     let tree = directory::read(root).with_context(|| root.display().to_string())?;
-    let image = paths.images().join(format!("root-{}.ext2", std::process::id()));
+    let file = tempfile::tempfile_in(paths.images())?;
+    let image = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     ext2::write(&tree, &image, FreeSpace::default(), &Progress::new())?;
-    Ok(image)
+    Ok(RawDisk::open(&image)?)
 }
 
 // ---- Chromium ----
