@@ -7,9 +7,9 @@ use cpu::CpuState;
 use cpu::flags::FlagKind;
 use cpu::ir::{Slot, VSlot};
 
-/// Entries of the jump cache, a power of two: some thousand addresses are jumped to in a large program's hot code. An
+/// Entries of the jump cache, a power of two: some ten thousand addresses are jumped to in a large program's hot code. An
 /// address may be in one of two neighbours.
-pub const JUMPS: usize = 4096;
+pub const JUMPS: usize = 1 << 14;
 
 /// Where compiled code for an address begins, if it has been jumped to lately.
 #[derive(Clone, Copy, Default, Debug)]
@@ -52,8 +52,8 @@ impl Default for Area {
     }
 }
 
-/// Index in the jump cache where an address is looked for first; then at the index whose last bit differs. Generated
-/// code computes the same.
+/// Index in the jump cache where an address is looked for first, as generated code does; then at the index whose last bit
+/// differs.
 pub fn jump_index(rip: u64) -> usize {
     ((rip as u32).wrapping_mul(JUMP_HASH) >> JUMP_HASH_SHIFT) as usize
 }
@@ -61,17 +61,31 @@ pub fn jump_index(rip: u64) -> usize {
 impl Area {
     /// The jump cache's entry for an address.
     pub fn jump(&self, rip: u64, space: u32) -> Option<&Jump> {
-        let first = jump_index(rip);
-        [first, first ^ 1]
-            .map(|index| &self.jumps[index])
-            .into_iter()
-            .find(|jump| jump.rip == rip && jump.space == space)
+        self.find_jump(rip, space).map(|index| &self.jumps[index])
     }
 
-    /// Adds an entry; the one in its place moves next door, the one there is forgotten.
-    pub fn add_jump(&mut self, jump: Jump) {
+    /// Index of the jump cache's entry for an address.
+    pub fn find_jump(&self, rip: u64, space: u32) -> Option<usize> {
+        let first = jump_index(rip);
+        let is_it = |index: &usize| self.jumps[*index].rip == rip && self.jumps[*index].space == space;
+        [first, first ^ 1].into_iter().find(is_it)
+    }
+
+    /// Forgets an entry of a region.
+    pub fn forget_jump(&mut self, rip: u64, region: u32) {
+        let first = jump_index(rip);
+        for index in [first, first ^ 1] {
+            if self.jumps[index].rip == rip && self.jumps[index].region == region {
+                self.jumps[index] = Jump::default();
+            }
+        }
+    }
+
+    /// Adds an entry; the one in its place moves next door, the one there is forgotten. Returns its index.
+    pub fn add_jump(&mut self, jump: Jump) -> usize {
         let first = jump_index(jump.rip);
         self.jumps[first ^ 1] = std::mem::replace(&mut self.jumps[first], jump);
+        first
     }
 }
 

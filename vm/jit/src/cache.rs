@@ -8,8 +8,8 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::host::CodeHost;
 
-/// Regions kept before all are dropped and compiled afresh: each takes some 40 KB of a tab, most of it code.
-pub const REGIONS_MAX: usize = 12288;
+/// Regions kept before all are dropped and compiled afresh: each takes some 30 KB of a tab, most of it code.
+pub const REGIONS_MAX: usize = 20480;
 
 /// Index of a region.
 pub type RegionId = u32;
@@ -165,16 +165,20 @@ impl<M> Cache<M> {
     pub fn drop_page(&mut self, page: PageIndex, space: SpaceId) -> Vec<RegionId> {
         let Some(valid) = self.spaces.get_mut(&space) else { return Vec::new() };
         let ended = valid.by_page.remove(&page).unwrap_or_default();
-        if !ended.is_empty() {
-            valid.by_rip.retain(|_, entry| !ended.contains(&entry.region));
+        for region in &ended {
+            for rip in &self.regions[*region as usize].entries {
+                if valid.by_rip.get(rip).is_some_and(|entry| entry.region == *region) {
+                    valid.by_rip.remove(rip);
+                }
+            }
         }
         ended
     }
 
-    /// Function table index of a region bound to a space's memory, if it has been.
-    pub fn bound(&self, id: RegionId, space: &AddressSpace) -> Option<u32> {
+    /// Function table index of a region bound to a memory, if it has been.
+    pub fn bound(&self, id: RegionId, memory: u32) -> Option<u32> {
         let region = self.region(id);
-        let functions = self.modules[region.module].functions.get(&space.host().slot())?;
+        let functions = self.modules[region.module].functions.get(&memory)?;
         functions.get(region.number).copied()
     }
 

@@ -7,26 +7,32 @@ use cpu::state::MXCSR_DEFAULT;
 use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
 use memory::{AddressSpace, GuestAddr, SpaceId};
 
-use crate::area::{Area, Jump};
+use crate::area::Jump;
 use crate::cache::{Added, Cache, Entry, RegionId};
 use crate::emit::{self, Body, ExitPoint, Settings};
 use crate::host::CodeHost;
 use crate::ops::OpTable;
 use crate::region::discover::{Source, discover};
 use crate::region::flags;
-use crate::running;
+use crate::running::{self, Services};
 
 /// Runs of a block after which it is compiled.
-const HOT_RUNS: u32 = 4000;
+const HOT_RUNS: u32 = 1000;
 
 /// Runs of a block after which it is compiled along with a hot one.
-const WARM_RUNS: u32 = 64;
+const WARM_RUNS: u32 = 4;
+
+/// How many times the runs of a warm block make a frequent one.
+const FREQUENT_WARM: u32 = 64;
+
+/// Runs of a hot block that begins no region, but is in one, after which it begins one.
+const AGAIN_RUNS: u32 = 500;
 
 /// Regions compiled at a time, unless one is urgent: a module costs a browser some 50 KB and 0.2 ms whatever is in it.
 const BATCH: usize = 12;
 
 /// Runs of a hot block after which it waits for no others.
-const URGENT_RUNS: u32 = 600;
+const URGENT_RUNS: u32 = 200;
 
 /// Runs that count, besides the one interpreted, for a block to which compiled code has led: leaving it and coming back
 /// costs something too.
@@ -83,7 +89,10 @@ pub struct Jit<H: CodeHost> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Waiting {
     space: SpaceId,
-    rip: u64,
+    /// Where it begins.
+    start: u64,
+    /// The block that is hot.
+    head: u64,
     mode: Mode,
 }
 
@@ -110,9 +119,13 @@ impl<M> Source for Seen<'_, M> {
         self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs
     }
 
+    fn is_frequent(&self, rip: u64) -> bool {
+        self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs.saturating_mul(FREQUENT_WARM)
+    }
+
     fn is_compiled(&self, rip: u64) -> bool {
-        self.heads.iter().any(|head| head.rip == rip)
-            || self.cache.entry(rip, self.mode, self.space.id()).is_some_and(|entry| entry.label == 0)
+        self.heads.iter().any(|waiting| waiting.start == rip)
+            || self.cache.entry(rip, self.mode, self.space.id()).is_some()
     }
 
     fn targets(&self, rip: u64) -> &[u64] {
@@ -195,7 +208,7 @@ impl<H: CodeHost> Jit<H> {
         self.interpreter.enter(space);
         self.drop_stale(space);
         if self.cache.entry(cpu.rip, cpu.mode, space.id()).is_none() {
-            self.waiting.push(Waiting { space: space.id(), rip: cpu.rip, mode: cpu.mode });
+            self.waiting.push(Waiting { space: space.id(), start: cpu.rip, head: cpu.rip, mode: cpu.mode });
             self.compile(space);
         }
     }
@@ -211,9 +224,10 @@ impl<H: CodeHost> Jit<H> {
             self.interpreter.drop_stale(space);
         }
         for page in self.interpreter.take_dropped_pages() {
-            let ended = self.cache.drop_page(page, space.id());
-            if !ended.is_empty() {
-                forget_jumps(self.host.area(), |jump| ended.contains(&jump.region));
+            for region in self.cache.drop_page(page, space.id()) {
+                for rip in &self.cache.region(region).entries {
+                    self.host.area().forget_jump(*rip, region);
+                }
             }
         }
     }
@@ -243,7 +257,7 @@ impl<H: CodeHost> Jit<H> {
 
     /// A region's function for a space's memory.
     fn bound(&mut self, region: RegionId, space: &AddressSpace) -> Option<u32> {
-        if let Some(function) = self.cache.bound(region, space) {
+        if let Some(function) = self.cache.bound(region, space.host().slot()) {
             return Some(function);
         }
         let start = (self.time_stamp)();
@@ -289,9 +303,16 @@ impl<H: CodeHost> Jit<H> {
     }
 
     fn call(&mut self, function: u32, label: u32, fuel: i32, space: &mut AddressSpace) -> (u32, Option<Trap>) {
-        let Self { host, table, time_stamp, .. } = self;
-        let registers = std::ptr::from_mut(&mut host.area().cpu);
-        running::with(registers, space, &**time_stamp, table, || host.call(function, label, fuel))
+        let Self { host, table, time_stamp, cache, .. } = self;
+        let (mode, id, memory) = (host.area().cpu.mode, space.id(), space.host().slot());
+        let find = |rip| {
+            let Entry { region, label } = cache.entry(rip, mode, id)?;
+            let function = cache.bound(region, memory)?;
+            Some(Jump { rip, space: id.0, region, function, label, unused: [0; 2] })
+        };
+        let area = std::ptr::from_mut(host.area());
+        let services = Services { time_stamp: &**time_stamp, table, find: &find };
+        running::with(area, space, &services, || host.call(function, label, fuel))
     }
 
     /// Interprets from rip on.
@@ -303,10 +324,10 @@ impl<H: CodeHost> Jit<H> {
         exit
     }
 
-    /// Compiled code has led to a block that is not compiled.
-    fn count_excursion(&mut self) {
+    /// Compiled code has led to the block at rip. Whether that is certainly not compiled; then it counts.
+    fn is_excursion(&mut self) -> bool {
         let (rip, mode) = (self.cpu().rip, self.cpu().mode);
-        self.interpreter.add_runs(rip, mode, EXCURSION_RUNS);
+        self.interpreter.is_cold(rip, mode, EXCURSION_RUNS)
     }
 
     /// The block at rip is hot: there is compiled code for it, or there will be soon.
@@ -318,8 +339,15 @@ impl<H: CodeHost> Jit<H> {
         if let Some(region) = self.cache.find_same(rip, mode, space) {
             return self.validate(region, space);
         }
+        let start = self.start_for(rip, mode, space);
+        if start != rip
+            && let Some(region) = self.cache.find_same(start, mode, space)
+        {
+            self.interpreter.cool(rip, mode, AGAIN_RUNS);
+            return self.validate(region, space);
+        }
         // Several at a time: a module of its own for each would cost a browser more than the code in it.
-        let waiting = Waiting { space: space.id(), rip, mode };
+        let waiting = Waiting { space: space.id(), start, head: rip, mode };
         let is_urgent = self.waiting.contains(&waiting);
         self.waiting.push(waiting);
         if is_urgent || self.waiting.iter().filter(|waiting| waiting.space == space.id()).count() >= self.batch {
@@ -327,6 +355,14 @@ impl<H: CodeHost> Jit<H> {
         } else {
             self.interpreter.cool(rip, mode, URGENT_RUNS);
         }
+    }
+
+    /// Where the region for a hot block begins: with its function, if that is called often enough for execution to come
+    /// by soon, and is not compiled already without the block.
+    fn start_for(&self, head: u64, mode: Mode, space: &AddressSpace) -> u64 {
+        let is_called = |start: &u64| self.interpreter.runs(*start, mode).unwrap_or(0) >= self.warm_runs.max(1);
+        let is_compiled = |start: u64| self.cache.entry(start, mode, space.id()).is_some();
+        self.interpreter.function(head).filter(is_called).filter(|start| !is_compiled(*start)).unwrap_or(head)
     }
 
     fn validate(&mut self, region: RegionId, space: &mut AddressSpace) {
@@ -343,20 +379,11 @@ impl<H: CodeHost> Jit<H> {
             self.clear();
         }
         let start = (self.time_stamp)();
-        let (mut waiting, others): (Vec<_>, Vec<_>) =
+        let (waiting, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.space == space.id());
         self.waiting = others;
-        waiting.sort_unstable_by_key(|waiting| waiting.rip);
-        waiting.dedup();
-        let (mut bodies, mut regions) = (Vec::new(), Vec::new());
-        for Waiting { rip, mode, .. } in waiting.iter().copied() {
-            let Some((body, pieces)) = self.emit(rip, mode, bodies.len() as u32, &waiting, space) else {
-                self.interpreter.never_hot(rip, mode);
-                continue;
-            };
-            regions.push(Added { mode, entries: body.entries.clone(), pieces });
-            bodies.push(body);
-        }
+        waiting.iter().for_each(|waiting| self.interpreter.cool(waiting.head, waiting.mode, AGAIN_RUNS));
+        let (bodies, regions) = self.emit_all(&waiting, space);
         let wasm = emit::assemble(&bodies.iter().collect::<Vec<_>>(), self.host.shares_memory());
         let emitted_at = (self.time_stamp)();
         self.stats.emit_ns += emitted_at.saturating_sub(start);
@@ -364,7 +391,7 @@ impl<H: CodeHost> Jit<H> {
         self.stats.host_ns += (self.time_stamp)().saturating_sub(emitted_at);
         let Ok(module) = module else {
             self.stats.refused += regions.len() as u64;
-            waiting.iter().for_each(|waiting| self.interpreter.never_hot(waiting.rip, waiting.mode));
+            waiting.iter().for_each(|waiting| self.interpreter.never_hot(waiting.start, waiting.mode));
             return;
         };
         self.stats.regions += regions.len() as u64;
@@ -374,6 +401,27 @@ impl<H: CodeHost> Jit<H> {
         for region in first..self.cache.next_id() {
             self.validate(region, space);
         }
+    }
+
+    /// The functions of all regions that wait.
+    fn emit_all(&mut self, waiting: &[Waiting], space: &AddressSpace) -> (Vec<Body>, Vec<Added>) {
+        let (mut bodies, mut regions) = (Vec::new(), Vec::<Added>::new());
+        for (index, Waiting { start, mode, .. }) in waiting.iter().copied().enumerate() {
+            let is_repeated = waiting[..index].iter().any(|other| (other.start, other.mode) == (start, mode));
+            // What comes after an earlier one in the code became hot with it.
+            let is_covered = regions.iter().any(|region| region.pieces.iter().any(|(rip, _)| *rip == start));
+            if is_repeated || is_covered && self.interpreter.function(start) != Some(start) {
+                continue;
+            }
+            match self.emit(start, mode, bodies.len() as u32, waiting, space) {
+                Some((body, pieces)) => {
+                    regions.push(Added { mode, entries: body.entries.clone(), pieces });
+                    bodies.push(body);
+                }
+                None => self.interpreter.never_hot(start, mode),
+            }
+        }
+        (bodies, regions)
     }
 
     /// The function of the region around an address, which will be `number` regions after the last, and the code it was
@@ -406,15 +454,7 @@ impl<H: CodeHost> Jit<H> {
         self.cache.clear(&mut self.host);
         self.exits.truncate(1);
         self.interpreter.forget_hot();
-        forget_jumps(self.host.area(), |_| true);
-    }
-}
-
-fn forget_jumps(area: &mut Area, which: impl Fn(&Jump) -> bool) {
-    for jump in &mut area.jumps {
-        if which(jump) {
-            *jump = Jump::default();
-        }
+        self.host.area().jumps.fill(Jump::default());
     }
 }
 
@@ -428,7 +468,7 @@ impl<H: CodeHost> Engine for Jit<H> {
         let mut came = Came::Fresh;
         let exit = loop {
             self.drop_stale(space);
-            let mut at = self.compiled(space);
+            let mut at = if came == Came::Back && self.is_excursion() { None } else { self.compiled(space) };
             if at.is_none() && came == Came::Hot {
                 self.heat(space);
                 at = self.compiled(space);
@@ -444,13 +484,8 @@ impl<H: CodeHost> Engine for Jit<H> {
                     // Even without fuel, so that every run gets ahead.
                     Back::Interpret => true,
                 },
-                None => {
-                    if came == Came::Back {
-                        self.count_excursion();
-                    }
-                    // What is hot but not compiled (yet) would be reported again at once.
-                    came == Came::Hot
-                }
+                // What is hot but not compiled (yet) would be reported again at once.
+                None => came == Came::Hot,
             };
             if let Some(exit) = self.interpret(space, &mut fuel, must_run) {
                 break exit;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use memory::HostMemory;
 use wasm_encoder::{ExportKind, ExportSection, MemorySection};
 use wasmtime::{
-    Config, Engine, Func, Instance, LinearMemory, Memory, MemoryCreator, MemoryType, Module, Ref, RefType, Store,
-    Table, TableType, TypedFunc,
+    Config, Engine, Extern, Func, Instance, LinearMemory, Memory, MemoryCreator, MemoryType, Module, Ref, RefType,
+    Store, Table, TableType, TypedFunc,
 };
 
 use crate::area::Area;
@@ -87,6 +87,7 @@ pub struct Wasmtime {
     table: Table,
     perform: Func,
     status: Func,
+    find: Func,
     memories: Vec<(u32, Memory)>,
     functions: Vec<Option<TypedFunc<(i32, i32), i32>>>,
     free: Vec<u32>,
@@ -137,6 +138,7 @@ impl Wasmtime {
         let perform = Func::wrap(&mut store, |number: i32| running::perform(number as u32) as i32);
         let status =
             Func::wrap(&mut store, |kind: i32, a: i64, b: i64| running::status(kind as u32, a as u64, b as u64) as i32);
+        let find = Func::wrap(&mut store, |rip: i64| running::find(rip as u64) as i32);
         let mut host = Self {
             store,
             lender,
@@ -145,6 +147,7 @@ impl Wasmtime {
             table,
             perform,
             status,
+            find,
             memories: Vec::new(),
             functions: Vec::new(),
             free: Vec::new(),
@@ -164,8 +167,8 @@ impl Wasmtime {
 
     fn bind(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, wasmtime::Error> {
         let memory = self.memory(memory)?;
-        let imports =
-            [memory.into(), self.area_memory.into(), self.table.into(), self.perform.into(), self.status.into()];
+        let [perform, status, find] = [self.perform, self.status, self.find].map(Extern::from);
+        let imports = [memory.into(), self.area_memory.into(), self.table.into(), perform, status, find];
         let instance = Instance::new(&mut self.store, module, &imports)?;
         (0..count).map(|number| self.enter_in_table(&instance, number)).collect()
     }

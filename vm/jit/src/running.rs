@@ -5,39 +5,47 @@
 use std::cell::Cell;
 use std::ptr;
 
-use cpu::CpuState;
 use cpu::flags::{self, FlagKind};
 use cpu::helper::{Context, Trap};
 use memory::AddressSpace;
 
+use crate::area::{Area, JUMP_SHIFT, Jump};
 use crate::emit::performed;
 use crate::ops::OpTable;
 
+/// What generated code may ask for while it runs.
+pub struct Services<'a> {
+    /// What RDTSC reads.
+    pub time_stamp: &'a dyn Fn() -> u64,
+    /// Operations by number.
+    pub table: &'a OpTable,
+    /// Compiled code for an address.
+    pub find: &'a dyn Fn(u64) -> Option<Jump>,
+}
+
 /// What operations work on.
 struct Running {
-    cpu: *mut CpuState,
+    area: *mut Area,
     space: *mut AddressSpace,
-    time_stamp: *const dyn Fn() -> u64,
-    table: *const OpTable,
+    services: *const Services<'static>,
     trap: Option<Trap>,
 }
+
+/// What [`find`] returns when there is no compiled code.
+pub const NOT_FOUND: u32 = u32::MAX;
 
 thread_local! {
     static RUNNING: Cell<*mut Running> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// Calls `run`, within which generated code may call the functions below for these registers (in the area) and this
-/// memory. Returns what `run` returns, and why the last operation trapped, if one did.
+/// Calls `run`, within which generated code may call the functions below for this area and memory. Returns what `run` returns, and why the last operation trapped, if one did.
 pub fn with<R>(
-    cpu: *mut CpuState,
+    area: *mut Area,
     space: &mut AddressSpace,
-    time_stamp: &dyn Fn() -> u64,
-    table: &OpTable,
+    services: &Services<'_>,
     run: impl FnOnce() -> R,
 ) -> (R, Option<Trap>) {
-    // SAFETY: only the lifetime changes; the pointer is gone from `RUNNING` before this returns.
-    let time_stamp = unsafe { std::mem::transmute::<&dyn Fn() -> u64, *const (dyn Fn() -> u64 + 'static)>(time_stamp) };
-    let mut running = Running { cpu, space, time_stamp, table, trap: None };
+    let mut running = Running { area, space, services: ptr::from_ref(services).cast(), trap: None };
     let before = RUNNING.replace(&raw mut running);
     let result = run();
     RUNNING.set(before);
@@ -52,10 +60,10 @@ pub extern "C" fn perform(number: u32) -> u32 {
     }
     // SAFETY: generated code runs within `with` only, which keeps all these pointers good; `run` holds no reference to
     // what they point at while generated code runs.
-    let (cpu, space, time_stamp, table) =
-        unsafe { (&mut *(*running).cpu, &mut *(*running).space, &*(*running).time_stamp, &*(*running).table) };
-    let Some(op) = table.get(number) else { return performed::TRAP };
-    match (Context { cpu, space, time_stamp }).perform(&op) {
+    let (cpu, space, services) =
+        unsafe { (&mut (*(*running).area).cpu, &mut *(*running).space, &*(*running).services) };
+    let Some(op) = services.table.get(number) else { return performed::TRAP };
+    match (Context { cpu, space, time_stamp: services.time_stamp }).perform(&op) {
         Ok(()) if space.has_stale_code() => performed::STALE,
         Ok(()) => performed::DONE,
         Err(trap) => {
@@ -64,6 +72,20 @@ pub extern "C" fn perform(number: u32) -> u32 {
             performed::TRAP
         }
     }
+}
+
+/// Looks for compiled code at an address that is not where the jump cache has it first; returns the offset of its entry
+/// in the jump cache, or [`NOT_FOUND`].
+pub extern "C" fn find(rip: u64) -> u32 {
+    let running = RUNNING.get();
+    if running.is_null() {
+        return NOT_FOUND;
+    }
+    // SAFETY: as above.
+    let (area, services) = unsafe { (&mut *(*running).area, &*(*running).services) };
+    let known = area.find_jump(rip, area.space);
+    let index = known.or_else(|| (services.find)(rip).map(|jump| area.add_jump(jump)));
+    index.map_or(NOT_FOUND, |index| (index as u32) << JUMP_SHIFT)
 }
 
 /// The status flags that follow from operands, as RFLAGS has them.

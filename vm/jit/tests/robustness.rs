@@ -52,6 +52,10 @@ impl Source for Bytes {
         !rip.is_multiple_of(7)
     }
 
+    fn is_frequent(&self, rip: u64) -> bool {
+        rip.is_multiple_of(2)
+    }
+
     fn is_compiled(&self, rip: u64) -> bool {
         rip % 5 == 1
     }

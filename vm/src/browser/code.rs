@@ -40,6 +40,7 @@ impl BrowserCode {
             ("table", table.clone().into()),
             ("perform", function(running::perform as extern "C" fn(u32) -> u32 as usize)?.into()),
             ("status", function(running::status as extern "C" fn(u32, u64, u64) -> u32 as usize)?.into()),
+            ("find", function(running::find as extern "C" fn(u64) -> u32 as usize)?.into()),
         ])?;
         // Generated code names its address, so it stays for good.
         let area = Box::into_raw(Box::<Area>::default());

@@ -4,6 +4,8 @@
 //! Which blocks are valid in a space is a bit per block, cleared when a page loses its code
 //! ([`AddressSpace::take_stale_code`]); links between blocks are global and look at that bit.
 
+use std::collections::BTreeSet;
+
 use memory::{Access, AddressSpace, Fault, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
@@ -33,8 +35,11 @@ pub(super) const TAIL_OPS: usize = 256;
 /// The link that leaves them.
 pub(super) const TAIL_LINK: u32 = 0;
 
-/// Entries of the cache for indirect jumps, a power of two; each is 16 bytes.
-const JUMPS: usize = 4096;
+/// Entries of the cache of blocks jumped to, a power of two; each is 24 bytes. Large programs run some ten thousand.
+const JUMPS: usize = 1 << 15;
+
+/// Entries of the filter before [`BlockCache::note_target`], a power of two.
+const NOTED: usize = 1 << 10;
 
 /// A block in the store.
 pub(super) struct Stored {
@@ -46,6 +51,16 @@ pub(super) struct Stored {
     pub marks: Box<[Mark]>,
     /// The bytes its translation depends on.
     bytes: Box<[u8]>,
+    /// How it ends.
+    end: End,
+}
+
+/// How a block ends, as far as a JIT wants to know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Call,
+    Return,
+    Other,
 }
 
 /// A way from a block to an address known in advance.
@@ -81,6 +96,10 @@ pub(super) struct BlockCache {
     pub links: Vec<Link>,
     /// Where indirect jumps have led, by the jump's address: what a JIT wants to know.
     pub targets: HashMap<u64, Vec<u64>>,
+    /// Indirect jumps noted lately: the block, and the one that it led to.
+    noted: Box<[(BlockId, BlockId)]>,
+    /// Where functions begin: what calls have led to.
+    pub functions: BTreeSet<u64>,
     /// What `heat` starts from.
     pub heat_first: u32,
     /// Addresses whose blocks are hot from the start: compiled code begins there.
@@ -102,6 +121,8 @@ impl Default for BlockCache {
             heat: Vec::new(),
             links: Vec::new(),
             targets: HashMap::default(),
+            noted: vec![(NONE, NONE); NOTED].into(),
+            functions: BTreeSet::new(),
             heat_first: NEVER_HOT,
             hot_rips: HashSet::default(),
             dropped: Vec::new(),
@@ -124,6 +145,8 @@ impl BlockCache {
         self.blocks.clear();
         self.heat.clear();
         self.targets.clear();
+        self.functions.clear();
+        self.noted.fill((NONE, NONE));
         self.links = vec![Link { rip: 0, block: NONE, start: 0, instructions: 0 }];
         self.by_rip.clear();
         self.jumps.fill(Jump { rip: 0, space: SpaceId(0), block: NONE });
@@ -239,6 +262,14 @@ impl BlockCache {
         self.links.extend(lifted.exits.iter().map(unlinked));
         self.ops.extend(lifted.ops.iter().map(|op| op.with_exits_from(first_link)));
         let id = self.blocks.len() as BlockId;
+        let end = match (lifted.returns_to, lifted.is_return) {
+            (Some(_), _) => End::Call,
+            (None, true) => End::Return,
+            (None, false) => End::Other,
+        };
+        if end == End::Call {
+            self.functions.extend(lifted.exits.first());
+        }
         self.heat.push(if self.hot_rips.contains(&lifted.rip) { 1 } else { self.heat_first });
         self.blocks.push(Stored {
             rip: lifted.rip,
@@ -247,6 +278,7 @@ impl BlockCache {
             instructions: lifted.marks.len() as u32,
             marks: lifted.marks.into(),
             bytes: window[..usize::from(lifted.depends_on)].into(),
+            end,
         });
         self.by_rip.entry((lifted.rip, mode)).or_default().push(id);
         id
@@ -286,14 +318,15 @@ impl BlockCache {
         Some(self.heat_first.saturating_sub(self.heat[*block as usize]))
     }
 
-    /// Counts runs of the block at an address in the current space.
-    pub fn add_runs(&mut self, rip: u64, mode: Mode, runs: u32) {
-        if let Some(block) = self.code.by_rip.get(&(rip, mode)) {
-            let left = &mut self.heat[*block as usize];
-            if *left != NEVER_HOT {
-                *left = left.saturating_sub(runs).max(1);
-            }
+    /// See [`Interpreter::is_cold`](super::Interpreter::is_cold).
+    pub fn is_cold(&mut self, rip: u64, mode: Mode, runs: u32) -> bool {
+        let Some(block) = self.recent(rip) else { return false };
+        let left = &mut self.heat[block as usize];
+        let is_cold = *left > runs + 1 && self.blocks[block as usize].mode == mode;
+        if is_cold && *left != NEVER_HOT {
+            *left -= runs;
         }
+        is_cold
     }
 
     /// Sets what remains until the blocks at an address are hot.
@@ -303,12 +336,26 @@ impl BlockCache {
         }
     }
 
+    /// Notes where the indirect jump that ends a block leads, unless that has been done lately.
+    #[inline(always)]
+    pub fn note_next(&mut self, block: BlockId, next: BlockId, to: u64) {
+        let noted = &mut self.noted[(block ^ next.rotate_left(5)) as usize % NOTED];
+        if *noted != (block, next) {
+            *noted = (block, next);
+            self.note_target(block, to);
+        }
+    }
+
     /// Notes where the indirect jump that ends a block leads.
     pub fn note_target(&mut self, block: BlockId, to: u64) {
-        if self.heat_first == NEVER_HOT {
+        let stored = &self.blocks[block as usize];
+        if self.heat_first == NEVER_HOT || stored.end == End::Return {
             return;
         }
-        let stored = &self.blocks[block as usize];
+        // What stubs of shared libraries jump to are functions too.
+        if stored.end == End::Call || self.functions.contains(&stored.rip) {
+            self.functions.insert(to);
+        }
         let at = stored.rip + stored.marks.last().map_or(0, |mark| u64::from(mark.offset));
         let targets = self.targets.entry(at).or_default();
         if targets.len() < TARGETS_MAX && !targets.contains(&to) {

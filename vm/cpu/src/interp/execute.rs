@@ -372,10 +372,7 @@ impl Interpreter {
                         *fuel = left;
                         return Next::Block { link: None };
                     };
-                    if self.last_indirect != (block, next) {
-                        self.last_indirect = (block, next);
-                        self.cache.note_target(block, rip);
-                    }
+                    self.cache.note_next(block, next, rip);
                     let stored = &self.cache.blocks[next as usize];
                     let (start, instructions) = (stored.start, stored.instructions);
                     enter!(next, start, instructions, rip);

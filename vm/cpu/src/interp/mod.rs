@@ -24,8 +24,6 @@ pub struct Interpreter {
     instructions: u64,
     /// Address of the instruction whose rest runs apart from its block.
     tail_rip: u64,
-    /// Blocks the last indirect jump led from and to.
-    last_indirect: (BlockId, BlockId),
 }
 
 /// What the loop over operations came back for.
@@ -41,7 +39,7 @@ enum Next {
 impl Interpreter {
     /// `time_stamp` is what RDTSC reads.
     pub fn new(time_stamp: Box<dyn Fn() -> u64>) -> Self {
-        Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0, last_indirect: (0, 0) }
+        Self { cache: BlockCache::default(), time_stamp, instructions: 0, tail_rip: 0 }
     }
 
     /// Runs until something needs the kernel layer, the fuel is used up, or (`None`) the block at rip is hot. With

@@ -28,9 +28,14 @@ impl Interpreter {
         self.cache.targets.get(&rip).map_or(&[], Vec::as_slice)
     }
 
-    /// Counts runs of the block at an address besides those that happen here.
-    pub fn add_runs(&mut self, rip: u64, mode: Mode, runs: u32) {
-        self.cache.add_runs(rip, mode, runs);
+    /// Where the function begins that the code at an address is most likely part of.
+    pub fn function(&self, rip: u64) -> Option<u64> {
+        self.cache.functions.range(..=rip).next_back().copied()
+    }
+
+    /// Whether the block at an address is one that has run lately and is not hot; then `runs` are added to its runs.
+    pub fn is_cold(&mut self, rip: u64, mode: Mode, runs: u32) -> bool {
+        self.cache.is_cold(rip, mode, runs)
     }
 
     /// The block at an address is compiled: report it whenever it is about to run.

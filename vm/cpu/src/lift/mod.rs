@@ -44,15 +44,15 @@ type Lifted = Result<(), Unknown>;
 /// An instruction nobody knows becomes an exit that raises #UD. `None`: the first instruction goes on past the window.
 pub fn lift(window: &[u8], rip: u64, mode: Mode) -> Option<Block> {
     let mut lifter = Lifter::new(window, rip, mode);
-    lifter.run(&|_| false);
+    lifter.run();
     (!lifter.marks.is_empty()).then(|| lifter.finish())
 }
 
-/// The same for a block of a larger piece of code: it ends before any other instruction for which `is_leader` holds,
-/// and keeps operations that look dead, since only who sees the whole can tell.
-pub fn lift_part(window: &[u8], rip: u64, mode: Mode, is_leader: &dyn Fn(u64) -> bool) -> Option<Block> {
+/// The same for a block of a larger piece of code: it keeps operations that look dead, since only who sees the whole can
+/// tell.
+pub fn lift_part(window: &[u8], rip: u64, mode: Mode) -> Option<Block> {
     let mut lifter = Lifter::new(window, rip, mode);
-    lifter.run(is_leader);
+    lifter.run();
     (!lifter.marks.is_empty()).then(|| {
         let depends_on = lifter.length() as u16;
         lifter.into_block(depends_on)
@@ -123,12 +123,11 @@ impl<'a> Lifter<'a> {
         }
     }
 
-    fn run(&mut self, is_leader: &dyn Fn(u64) -> bool) {
+    fn run(&mut self) {
         while !self.ended {
             let offset = self.decoder.position();
             let rip = self.decoder.ip();
             let full = self.marks.len() >= BLOCK_INSTRUCTIONS_MAX || self.ops.len() >= BLOCK_OPS_MAX;
-            let full = full || rip != self.start && is_leader(rip);
             let inst = self.decoder.decode();
             // Out of bytes: what follows is on a page that isn't there (yet), or the window is full.
             let cut = inst.is_invalid() && self.decoder.last_error() == iced_x86::DecoderError::NoMoreBytes;

@@ -10,7 +10,7 @@ use crate::area::offset;
 
 /// Slots and vectors, by bit.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Touched {
+pub(crate) struct Touched {
     pub reads: u64,
     pub writes: u64,
     pub vector_reads: u32,
@@ -30,7 +30,7 @@ fn general(registers: &[usize]) -> u64 {
 }
 
 /// Everything an operation touches.
-pub(super) fn touched(op: &Op) -> Touched {
+pub(crate) fn touched(op: &Op) -> Touched {
     let operands = op.operands();
     let mut touched = Touched { reads: bits(operands.reads), writes: bits(operands.writes), ..Touched::default() };
     let one = |slot: VSlot| 1u32 << slot.0;

@@ -7,9 +7,10 @@ use cpu::ir::{Compare, Fork, Op};
 use wasm_encoder::{BlockType, BranchHint, MemArg, ValType};
 
 use super::locals::{FUEL, LABEL};
-use super::{Emitter, ExitPoint, Facts, TYPE_REGION};
+use super::{Emitter, ExitPoint, FIND, Facts, TYPE_REGION};
 use crate::area::{JUMP_HASH, JUMP_HASH_SHIFT, JUMP_SHIFT, Jump, offset};
 use crate::region::{Edge, Guard, NodeId};
+use crate::running::NOT_FOUND;
 
 /// Number of the exit point that all regions share.
 pub const EXIT_GO: u32 = 0;
@@ -62,24 +63,36 @@ impl Emitter<'_> {
 
     /// Leaves by an exit point.
     pub(super) fn leave(&mut self, point: ExitPoint) {
-        let number = match self.exits.iter().position(|other| *other == point) {
-            Some(at) => at,
-            None => {
-                self.exits.push(point);
-                self.exits.len() - 1
-            }
-        };
-        let number = self.settings.first_exit + number as u32;
-        self.s().i32_const(number as i32);
+        self.push_exit(point);
         self.branch_to(Frame::Leave);
+    }
+
+    /// Pushes an exit point's number.
+    fn push_exit(&mut self, point: ExitPoint) {
+        // Most come from the same instruction as the last.
+        if self.exits.last() != Some(&point) {
+            self.exits.push(point);
+        }
+        let number = self.settings.first_exit as usize + self.exits.len() - 1;
+        self.s().i32_const(number as i32);
+    }
+
+    /// Pushes what [`Self::side_exit_if`] leaves with and [`Self::end_checks`] drops.
+    pub(super) fn begin_checks(&mut self) {
+        let rip = self.rip;
+        self.push_exit(ExitPoint::Side { rip });
     }
 
     /// Pops an i32: if it is not 0, the instruction at hand is left to the interpreter.
     pub(super) fn side_exit_if(&mut self) {
-        let rip = self.rip;
-        self.if_unlikely();
-        self.leave(ExitPoint::Side { rip });
-        self.end_if();
+        self.hints.push(BranchHint { branch_func_offset: self.code.len() as u32, branch_hint_value: 0 });
+        let leave = self.depth(Frame::Leave);
+        self.s().br_if(leave);
+    }
+
+    /// See [`Self::begin_checks`].
+    pub(super) fn end_checks(&mut self) {
+        self.s().drop();
     }
 
     // ---- the function ----
@@ -157,21 +170,15 @@ impl Emitter<'_> {
         self.s().local_get(next).i32_wrap_i64().i32_const(JUMP_HASH as i32).i32_mul();
         self.s().i32_const(JUMP_HASH_SHIFT as i32).i32_shr_u().i32_const(JUMP_SHIFT as i32).i32_shl();
         self.s().local_set(entry);
-        self.is_other_entry(entry);
-        self.s().if_(BlockType::Empty).local_get(entry).i32_const(1 << JUMP_SHIFT).i32_xor().local_set(entry);
-        self.frames.push(Frame::Arm);
-        self.is_other_entry(entry);
+        let (rip, space) = (self.jump_field(offset_of!(Jump, rip)), self.jump_field(offset_of!(Jump, space)));
+        let current = self.area(offset::SPACE);
+        self.s().local_get(entry).i64_load(rip).local_get(next).i64_ne();
+        self.s().local_get(entry).i32_load(space).i32_const(0).i32_load(current).i32_ne().i32_or();
+        self.if_unlikely();
+        self.s().local_get(next).call(FIND).local_tee(entry).i32_const(NOT_FOUND as i32).i32_eq();
         let miss = self.depth(Frame::Miss);
         self.s().br_if(miss);
         self.end_if();
-    }
-
-    /// Pushes whether an entry is for another address or space than the next one.
-    fn is_other_entry(&mut self, entry: u32) {
-        let (rip, space) = (self.jump_field(offset_of!(Jump, rip)), self.jump_field(offset_of!(Jump, space)));
-        let (next, current) = (self.next, self.area(offset::SPACE));
-        self.s().local_get(entry).i64_load(rip).local_get(next).i64_ne();
-        self.s().local_get(entry).i32_load(space).i32_const(0).i32_load(current).i32_ne().i32_or();
     }
 
     // ---- the walk over the dominator tree ----
@@ -190,6 +197,7 @@ impl Emitter<'_> {
             self.s().block(BlockType::Empty);
             self.frames.push(Frame::Block(*merge));
         }
+        let checked = self.checks.count();
         if is_dispatcher {
             self.dispatch();
         } else {
@@ -200,6 +208,7 @@ impl Emitter<'_> {
             self.s().end();
             self.subtree(*merge, false);
         }
+        self.release_checks(checked);
         if is_loop {
             self.frames.pop();
             self.s().end().unreachable();
@@ -226,7 +235,7 @@ impl Emitter<'_> {
         if self.shape.is_header[to] {
             self.pay();
         }
-        let (facts, unpaid) = (self.facts.clone(), self.unpaid);
+        let (facts, unpaid) = (self.facts, self.unpaid);
         self.subtree(to, true);
         (self.facts, self.unpaid) = (facts, unpaid);
     }
@@ -242,11 +251,9 @@ impl Emitter<'_> {
             self.unpaid = 0;
         }
         self.unpaid += block.marks.len() as i32;
-        let groups = self.groups();
         self.operations(node);
         let last = block.ops.last().expect("a block ends with an exit");
         self.terminator(node, last);
-        self.release_accesses(groups);
     }
 
     /// Reduces the fuel by the instructions on the way here.
@@ -268,7 +275,8 @@ impl Emitter<'_> {
     fn operations(&mut self, node: NodeId) {
         let region = self.region;
         let block = &region.nodes[node].block;
-        self.plan_accesses(&block.ops[..]);
+        self.node = node;
+        self.checks.plan(node);
         let mut marks = block.marks.iter().peekable();
         let mut fused = false;
         for (index, op) in block.ops.iter().enumerate() {

@@ -5,124 +5,120 @@
 //! *group* is checked as a whole before its first access, from the lowest byte any of them touches to the highest,
 //! which is at most two pages. All of a block's accesses happen unless something leaves it, so checking early refuses
 //! nothing that would have worked, and whoever is refused goes on in the interpreter, which is exact.
+//!
+//! A check holds in all blocks that its block dominates: page states that compiled code relies on don't change while it
+//! runs. So what a whole region touches of a stack frame or of a structure is checked at once. That may refuse an access
+//! because of another that never comes, if the two are on different pages; both are nearly always there.
 
-use cpu::ir::{Addr, Mem, Op, Slot, VMem, slot};
-use cpu::state::SLOT_COUNT;
+use cpu::Mode;
+use cpu::ir::{Addr, Mem, VMem, slot};
 use memory::{HOST_BASE, PageState};
-use rustc_hash::FxHashMap as HashMap;
 use wasm_encoder::{MemArg, MemArgTarget, ValType};
 
 use super::{Emitter, GUEST};
+use crate::region::NodeId;
+use crate::region::values::{self, Accesses, Key};
 
 /// Most bytes from a group's first to its last: more than this could lie on three pages.
 const GROUP_BYTES_MAX: i64 = 4096;
 
-/// What an address is made of: the numbers of its base's and index's values, and the shift.
-type Key = (u32, u32, u8);
+/// Most bytes of a group for the sake of other blocks, unless it is the stack's.
+const STRUCTURE_BYTES_MAX: i64 = 256;
+
+/// Less than what is never mapped at the address space's start and its end: what lies below 4 GiB, on a page that is
+/// there, is still there or on no page that far away.
+const NEAR_BYTES: i64 = 1 << 15;
 
 /// Accesses whose addresses differ by constants.
 #[derive(Clone, Debug)]
 struct Group {
     key: Key,
-    /// Displacements of the first byte and past the last, from the group's anchor.
+    /// The first byte and past the last, as accesses of this key count.
     start: i64,
     end: i64,
     writes: bool,
     /// Local with the guest address of `start`, once checked.
     base: Option<u32>,
-    /// Displacements whose 16-byte alignment has been checked, modulo 16.
+    /// Whether the local is another group's too.
+    shares_base: bool,
+    /// Bytes whose 16-byte alignment has been checked, modulo 16.
     aligned: u16,
 }
 
-/// An access of a block.
-#[derive(Clone, Copy, Debug)]
-struct Access {
-    group: usize,
-    /// Displacement from the group's anchor.
-    at: i64,
-}
-
-/// What is known about addresses at a place in the code: handed on from a block to those that only it leads to.
-#[derive(Clone)]
-pub(super) struct Accesses {
-    values: Values,
+/// What has been checked at the place at hand, and the accesses of the block at hand.
+pub(super) struct Checks {
+    accesses: Accesses,
+    /// Those of the blocks that dominate this one first.
     groups: Vec<Group>,
-    /// The accesses of the block at hand, by index of their operations.
-    by_op: HashMap<usize, Access>,
+    node: NodeId,
+    /// Group of each access of the block, in order.
+    planned: Vec<usize>,
+    /// The first group that is the block's own.
+    own: usize,
 }
 
-impl Default for Accesses {
-    fn default() -> Self {
-        Self { values: Values::new(), groups: Vec::new(), by_op: HashMap::default() }
-    }
-}
-
-/// What a slot holds: the value with a number, plus a constant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Value {
-    number: u32,
-    plus: i64,
-}
-
-/// Follows what slots hold.
-#[derive(Clone)]
-struct Values {
-    slots: [Value; SLOT_COUNT],
-    next: u32,
-}
-
-impl Values {
-    fn new() -> Self {
-        let slots = std::array::from_fn(|index| Value { number: index as u32, plus: 0 });
-        Self { slots, next: SLOT_COUNT as u32 }
+impl Checks {
+    pub fn new(accesses: Accesses) -> Self {
+        Self { accesses, groups: Vec::new(), node: 0, planned: Vec::new(), own: 0 }
     }
 
-    fn of(&self, slot: Slot) -> Value {
-        self.slots[usize::from(slot.0) % SLOT_COUNT]
+    /// How many groups there are.
+    pub fn count(&self) -> usize {
+        self.groups.len()
     }
 
-    fn after(&mut self, op: &Op) {
-        let sum = match op {
-            Op::AddImm64(o) => Some((o.dst, self.of(o.a), i64::from(o.imm))),
-            Op::Move(o) => Some((o.dst, self.of(o.src), 0)),
-            Op::Lea(o) if o.addr.index == slot::ZERO => Some((o.value, self.of(o.addr.base), i64::from(o.addr.disp))),
-            _ => None,
-        };
-        if let Some((dst, value, more)) = sum {
-            self.slots[usize::from(dst.0) % SLOT_COUNT] =
-                Value { number: value.number, plus: value.plus.wrapping_add(more) };
+    /// Sorts a block's accesses into groups: those checked before where they cover them, otherwise new ones.
+    pub fn plan(&mut self, node: NodeId) {
+        let Self { accesses, groups, planned, .. } = self;
+        planned.clear();
+        let old = groups.len();
+        (self.node, self.own) = (node, old);
+        for access in &accesses.by_node[node] {
+            let checked = groups[..old].iter().rposition(|group| group.covers(access));
+            let open = || groups[old..].iter().rposition(|group| group.admits(access)).map(|at| at + old);
+            let group = checked.or_else(open).unwrap_or_else(|| {
+                let mut group = Group::of(access);
+                let span = accesses.spans[&access.key];
+                let limit = if span.is_stack { GROUP_BYTES_MAX } else { STRUCTURE_BYTES_MAX };
+                if span.end - span.start <= limit {
+                    (group.start, group.end) = (span.start, span.end);
+                }
+                groups.push(group);
+                groups.len() - 1
+            });
+            if group >= old {
+                groups[group].add(access);
+            }
+            planned.push(group);
+        }
+    }
+
+    /// The access that an operation of the block makes, and its group.
+    fn access(&self, op: usize) -> (values::Access, usize) {
+        let accesses = &self.accesses.by_node[self.node];
+        let at = accesses.partition_point(|access| access.op < op);
+        (accesses[at], self.planned[at])
+    }
+
+    /// Notes that a group is aligned at some bytes. What is known in blocks that don't dominate others is not for those,
+    /// so a group of another block gets a double here.
+    fn align(&mut self, number: usize, aligned: u16) {
+        if number >= self.own {
+            self.groups[number].aligned |= aligned;
             return;
         }
-        let mut writes = super::call::touched(op).writes;
-        while writes != 0 {
-            let index = writes.trailing_zeros() as usize;
-            writes &= writes - 1;
-            self.slots[index] = Value { number: self.next, plus: 0 };
-            self.next += 1;
-        }
+        let mut double = Group { shares_base: true, ..self.groups[number].clone() };
+        double.aligned |= aligned;
+        self.groups.push(double);
+        let double = self.groups.len() - 1;
+        self.planned.iter_mut().filter(|group| **group == number).for_each(|group| *group = double);
     }
-}
 
-/// Address, bytes, and whether it is a store.
-fn access_of(op: &Op) -> Option<(Addr, i64, bool)> {
-    use Op::*;
-    Some(match op {
-        Load8(m) => (m.addr, 1, false),
-        Load16(m) => (m.addr, 2, false),
-        Load32(m) => (m.addr, 4, false),
-        Load64(m) => (m.addr, 8, false),
-        Store8(m) => (m.addr, 1, true),
-        Store16(m) => (m.addr, 2, true),
-        Store32(m) => (m.addr, 4, true),
-        Store64(m) => (m.addr, 8, true),
-        VLoad32(m) => (m.addr, 4, false),
-        VLoad64(m) => (m.addr, 8, false),
-        VLoad128(m) | VLoad128Aligned(m) => (m.addr, 16, false),
-        VStore32(m) => (m.addr, 4, true),
-        VStore64(m) => (m.addr, 8, true),
-        VStore128(m) | VStore128Aligned(m) => (m.addr, 16, true),
-        _ => return None,
-    })
+    /// Whether an address so close to this one has been checked that this one is below 4 GiB, or on no page.
+    fn is_near_checked(&self, key: Key, start: i64) -> bool {
+        let is_near = |group: &&Group| group.key == key && (group.start - start).abs() <= NEAR_BYTES;
+        self.groups.iter().filter(|group| group.base.is_some()).any(|group| is_near(&group))
+    }
 }
 
 fn guest(offset: i64) -> MemArg {
@@ -131,45 +127,13 @@ fn guest(offset: i64) -> MemArg {
 }
 
 impl Emitter<'_> {
-    /// Sorts a block's accesses into groups: those checked before where they cover them, otherwise new ones.
-    pub(super) fn plan_accesses(&mut self, ops: &[Op]) {
-        let Accesses { values, groups, by_op } = &mut self.facts.accesses;
-        by_op.clear();
-        let old = groups.len();
-        for (index, op) in ops.iter().enumerate() {
-            if let Some((addr, bytes, writes)) = access_of(op) {
-                let (base, scaled) = (values.of(addr.base), values.of(addr.index));
-                let at = base.plus.wrapping_add(scaled.plus << addr.shift).wrapping_add(addr.disp.into());
-                let key = (base.number, scaled.number, addr.shift);
-                let checked =
-                    groups[..old].iter().rposition(|group| group.key == key && group.covers(at, bytes, writes));
-                let open = || groups[old..].iter().rposition(|group| group.key == key && group.admits(at, bytes));
-                let group = checked.or_else(|| open().map(|at| at + old)).unwrap_or_else(|| {
-                    groups.push(Group { key, start: at, end: at + bytes, writes, base: None, aligned: 0 });
-                    groups.len() - 1
-                });
-                if group >= old {
-                    groups[group].add(at, bytes, writes);
-                }
-                by_op.insert(index, Access { group, at });
-            }
-            values.after(op);
-        }
-    }
-
     /// Gives the temporaries of groups after the first `keep` back.
-    pub(super) fn release_accesses(&mut self, keep: usize) {
-        let count = self.facts.accesses.groups.len();
-        for group in self.facts.accesses.groups.split_off(keep.min(count)) {
-            if let Some(local) = group.base {
+    pub(super) fn release_checks(&mut self, keep: usize) {
+        for group in self.checks.groups.split_off(keep) {
+            if let Some(local) = group.base.filter(|_| !group.shares_base) {
                 self.locals.give(ValType::I32, local);
             }
         }
-    }
-
-    /// How many groups there are.
-    pub(super) fn groups(&self) -> usize {
-        self.facts.accesses.groups.len()
     }
 
     /// Pushes an operand's address, an i64.
@@ -197,36 +161,40 @@ impl Emitter<'_> {
         }
     }
 
-    /// Makes sure the access, of 16 bytes that are aligned if `is_aligned`, may happen; returns the local and the offset that make up its host address.
-    fn checked(&mut self, index: usize, addr: Addr, is_aligned: bool) -> (u32, MemArg) {
-        let access = self.facts.accesses.by_op[&index];
-        let group = self.facts.accesses.groups[access.group].clone();
+    /// Makes sure the access of an operation, of 16 bytes that are aligned if `is_aligned`, may happen; returns the local
+    /// and the offset that make up its host address.
+    fn checked(&mut self, op: usize, addr: Addr, is_aligned: bool) -> (u32, MemArg) {
+        let (access, number) = self.checks.access(op);
+        let group = self.checks.groups[number].clone();
         let base = match group.base {
             Some(base) => base,
             None => {
-                let base = self.check_group(&group, access, addr, is_aligned && group.end - group.start == 16);
-                self.facts.accesses.groups[access.group].base = Some(base);
+                let base = self.check_group(&group, access.at, addr, is_aligned && group.end - group.start == 16);
+                self.checks.groups[number].base = Some(base);
                 base
             }
         };
         (base, guest(access.at - group.start))
     }
 
-    /// Emits a group's check; returns the local with its lowest guest address.
-    fn check_group(&mut self, group: &Group, access: Access, addr: Addr, is_aligned: bool) -> u32 {
+    /// Emits a group's check, before the access of `addr`, which the group counts as `at`; returns the local with its
+    /// lowest guest address.
+    fn check_group(&mut self, group: &Group, at: i64, addr: Addr, is_aligned: bool) -> u32 {
         let base = self.locals.take(ValType::I32);
         let full = self.locals.take(ValType::I64);
-        let to_start = group.start - access.at;
+        let to_start = group.start - at;
         let bytes = group.end - group.start;
         let need = if group.writes { PageState::WRITE } else { PageState::READ };
-        // Below 2^32 by itself: no need to look at the upper half.
-        let alone = addr.index == slot::ZERO && addr.disp == 0 && to_start == 0;
-        let narrow = alone && (self.facts.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO);
+        let narrow = self.is_below_4g(group, to_start, addr);
         self.address(addr);
         if to_start != 0 {
             self.s().i64_const(to_start).i64_add();
         }
-        self.s().local_tee(full).i32_wrap_i64().local_set(base);
+        if !narrow {
+            self.s().local_tee(full);
+        }
+        self.s().i32_wrap_i64().local_set(base);
+        self.begin_checks();
         let state = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(GUEST), ordering: None };
         self.s().local_get(base).i32_const(12).i32_shr_u().i32_load8_u(state);
         // What is aligned to its size lies on one page.
@@ -241,21 +209,33 @@ impl Emitter<'_> {
             self.s().local_get(full).i64_const(32).i64_shr_u().i32_wrap_i64();
             self.side_exit_if();
         }
+        self.end_checks();
         self.locals.give(ValType::I64, full);
         base
     }
 
+    /// Whether there is no need to look at the upper half of the address where a group begins.
+    fn is_below_4g(&self, group: &Group, to_start: i64, addr: Addr) -> bool {
+        let alone = addr.index == slot::ZERO && addr.disp == 0 && to_start == 0;
+        self.region.mode == Mode::Compat
+            || alone && (self.facts.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO)
+            || group.key.is_constant() && group.start >> 32 == 0
+            || self.checks.is_near_checked(group.key, group.start)
+    }
+
     /// Leaves the instruction to the interpreter, which raises #GP, if a 16-byte operand is not aligned.
-    fn check_alignment(&mut self, index: usize, addr: Addr) {
-        let access = self.facts.accesses.by_op[&index];
+    fn check_alignment(&mut self, op: usize, addr: Addr) {
+        let (access, number) = self.checks.access(op);
         let bit = 1 << access.at.rem_euclid(16);
-        if self.facts.accesses.groups[access.group].aligned & bit != 0 {
+        if self.checks.groups[number].aligned & bit != 0 {
             return;
         }
-        self.facts.accesses.groups[access.group].aligned |= bit;
+        self.checks.align(number, bit);
+        self.begin_checks();
         self.address(addr);
         self.s().i32_wrap_i64().i32_const(15).i32_and();
         self.side_exit_if();
+        self.end_checks();
     }
 
     pub(super) fn load(&mut self, index: usize, mem: Mem, bytes: u8) {
@@ -312,19 +292,26 @@ impl Emitter<'_> {
 }
 
 impl Group {
+    fn of(access: &values::Access) -> Self {
+        let values::Access { key, at, bytes, writes, .. } = *access;
+        Self { key, start: at, end: at + bytes, writes, base: None, shares_base: false, aligned: 0 }
+    }
+
     /// Whether an access fits in.
-    fn admits(&self, at: i64, bytes: i64) -> bool {
-        self.end.max(at + bytes) - self.start.min(at) <= GROUP_BYTES_MAX
+    fn admits(&self, access: &values::Access) -> bool {
+        let (start, end) = (self.start.min(access.at), self.end.max(access.at + access.bytes));
+        self.key == access.key && end - start <= GROUP_BYTES_MAX
     }
 
     /// Whether a check of the group is one of an access too.
-    fn covers(&self, at: i64, bytes: i64, writes: bool) -> bool {
-        self.base.is_some() && self.start <= at && at + bytes <= self.end && self.writes >= writes
+    fn covers(&self, access: &values::Access) -> bool {
+        let inside = self.start <= access.at && access.at + access.bytes <= self.end;
+        self.key == access.key && self.base.is_some() && inside && self.writes >= access.writes
     }
 
-    fn add(&mut self, at: i64, bytes: i64, writes: bool) {
-        self.start = self.start.min(at);
-        self.end = self.end.max(at + bytes);
-        self.writes |= writes;
+    fn add(&mut self, access: &values::Access) {
+        self.start = self.start.min(access.at);
+        self.end = self.end.max(access.at + access.bytes);
+        self.writes |= access.writes;
     }
 }

@@ -43,9 +43,10 @@ use wasm_encoder::{
 
 use crate::area::offset;
 use crate::ops::OpTable;
-use crate::region::Region;
 use crate::region::flags::{self as region_flags, Kind};
 use crate::region::shape::Shape;
+use crate::region::values;
+use crate::region::{NodeId, Region};
 use control::Frame;
 use locals::Locals;
 
@@ -61,12 +62,14 @@ const ENGINE: u32 = 1;
 const TYPE_REGION: u32 = 0;
 const TYPE_PERFORM: u32 = 1;
 const TYPE_STATUS: u32 = 2;
+const TYPE_FIND: u32 = 3;
 
 /// Imported functions.
 const PERFORM: u32 = 0;
 const STATUS: u32 = 1;
+const FIND: u32 = 2;
 /// The first region's function.
-const FIRST: u32 = 2;
+const FIRST: u32 = 3;
 
 /// Name under which a module exports the function of its region number `number`.
 pub fn export_name(number: usize) -> String {
@@ -156,21 +159,22 @@ macro_rules! one {
 }
 use one;
 
+pub(crate) use call::touched;
+
 /// What is known at a place in the code. A block that only one other leads to starts with what that one knows.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Facts {
     /// Kind of the flags.
     kind: Kind,
     /// Slots known to hold 0 or 1, and to have zeroes in their upper half.
     is_bool: u64,
     is_narrow: u64,
-    accesses: memory::Accesses,
 }
 
 impl Facts {
     /// Nothing but the flags' kind.
     fn new(kind: Kind) -> Self {
-        Self { kind, is_bool: 0, is_narrow: 0, accesses: memory::Accesses::default() }
+        Self { kind, is_bool: 0, is_narrow: 0 }
     }
 }
 
@@ -191,6 +195,9 @@ struct Emitter<'a> {
     /// The address to go to, an i64.
     next: u32,
     facts: Facts,
+    checks: memory::Checks,
+    /// The block at hand.
+    node: NodeId,
     /// Address of the instruction at hand.
     rip: u64,
     /// Guest instructions since the fuel was last reduced.
@@ -230,6 +237,8 @@ pub fn emit_body(region: &Region, settings: Settings, table: &mut OpTable) -> Bo
         vectors_written: 0,
         next,
         facts: Facts::new(Kind::Varied),
+        checks: memory::Checks::new(values::accesses(region, &shape)),
+        node: 0,
         rip: 0,
         unpaid: 0,
         stale: None,
@@ -248,6 +257,7 @@ pub fn assemble(bodies: &[&Body], shared: bool) -> Vec<u8> {
     types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
     types.ty().function([ValType::I32], [ValType::I32]);
     types.ty().function([ValType::I32, ValType::I64, ValType::I64], [ValType::I32]);
+    types.ty().function([ValType::I64], [ValType::I32]);
     let (mut functions, mut exports) = (FunctionSection::new(), ExportSection::new());
     let (mut hints, mut code) = (BranchHints::new(), CodeSection::new());
     for (number, body) in bodies.iter().enumerate() {
@@ -274,6 +284,7 @@ fn imports(shared: bool) -> ImportSection {
     imports.import("engine", "table", EntityType::Table(table));
     imports.import("engine", "perform", EntityType::Function(TYPE_PERFORM));
     imports.import("engine", "status", EntityType::Function(TYPE_STATUS));
+    imports.import("engine", "find", EntityType::Function(TYPE_FIND));
     imports
 }
 

@@ -16,17 +16,19 @@ use cpu::lift::{WINDOW_BYTES, lift_part};
 use super::{Edge, Guard, Node, NodeId, Region};
 
 /// Blocks in one region: the browser's optimising compiler takes 14 ms for 100 and gets slower than linear.
-const NODES_MAX: usize = 120;
+const NODES_MAX: usize = 250;
 
 /// Blocks beyond which a region takes no more in that another region begins with: code would be there many times.
-const NODES_SHARED_MAX: usize = 40;
+const NODES_SHARED_MAX: usize = 8;
 
 /// Operations in one region, for the same reason as `NODES_MAX`.
-const OPS_MAX: usize = 4000;
+const OPS_MAX: usize = 8000;
 
-/// Blocks and operations of a function that is inlined.
-const INLINED_NODES_MAX: usize = 20;
-const INLINED_OPS_MAX: usize = 240;
+/// Size of a function that is inlined where it is called often.
+const INLINED_MAX: Size = Size { nodes: 20, ops: 240 };
+
+/// Size of a function that is inlined wherever it is called.
+const INLINED_ALWAYS_MAX: Size = Size { nodes: 6, ops: 60 };
 
 /// Calls within calls that are inlined.
 const DEPTH_MAX: usize = 4;
@@ -37,11 +39,12 @@ type Lifted = HashMap<u64, Option<(Block, Box<[u8]>)>>;
 /// Functions that an indirect call is compared with; where there are more, they are looked up.
 const GUARDS_MAX: usize = 4;
 
-/// Targets of an indirect jump that are searched for, as in a `switch`; where there are more, the others are looked up.
+/// Targets of an indirect jump that are searched for, as in a `switch`; where there are more, they become entries.
 const JUMP_GUARDS_MAX: usize = 16;
 
-/// Passes over the code until no block begins within another; there are hardly ever more than three.
-const PASSES_MAX: usize = 6;
+/// Indirect jumps with more than `GUARDS_MAX` targets that are searched for: in the loop of an interpreter, where each
+/// instruction's code ends with such a jump, the searches would be longer than the rest.
+const WIDE_JUMPS_MAX: usize = 2;
 
 /// Where guest code is looked up.
 pub trait Source {
@@ -49,7 +52,9 @@ pub trait Source {
     fn fetch(&self, rip: u64, to: &mut [u8]) -> usize;
     /// Whether code at an address has run often enough to be worth compiling along.
     fn is_warm(&self, rip: u64) -> bool;
-    /// Whether a region begins at an address.
+    /// Whether code at an address has run nearly as often as what is hot.
+    fn is_frequent(&self, rip: u64) -> bool;
+    /// Whether a region can be entered at an address.
     fn is_compiled(&self, rip: u64) -> bool;
     /// Where an indirect jump at an address has led.
     fn targets(&self, rip: u64) -> &[u64];
@@ -60,10 +65,27 @@ fn last_instruction(block: &Block) -> u64 {
     block.rip + block.marks.last().map_or(0, |mark| u64::from(mark.offset))
 }
 
-/// Those of some addresses at which an instruction of a block, but not its first, begins.
-fn starts_within(block: &Block, starts: &BTreeSet<u64>) -> Vec<u64> {
-    let inside = block.marks.iter().filter(|mark| mark.offset > 0).map(|mark| block.rip + u64::from(mark.offset));
-    inside.filter(|rip| starts.contains(rip)).collect()
+/// Ends a block before the instruction of its mark number `at`.
+fn cut(block: &mut Block, at: usize) {
+    let next = block.marks[at];
+    block.ops.truncate(next.op.into());
+    block.ops.push(Op::Jump { exit: 0 });
+    block.marks.truncate(at);
+    block.exits = vec![block.rip + u64::from(next.offset)];
+    (block.returns_to, block.is_return) = (None, false);
+}
+
+/// Blocks and operations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Size {
+    nodes: usize,
+    ops: usize,
+}
+
+impl Size {
+    fn fits(self, limit: Size) -> bool {
+        self.nodes <= limit.nodes && self.ops <= limit.ops
+    }
 }
 
 /// A call that has been inlined; the first one stands for none.
@@ -84,32 +106,32 @@ const ROOT: usize = 0;
 struct Code<'a> {
     source: &'a dyn Source,
     mode: Mode,
-    leaders: &'a BTreeSet<u64>,
     blocks: Lifted,
-    /// Blocks and operations of functions, where they are few.
-    sizes: HashMap<u64, Option<(usize, usize)>>,
+    /// Sizes of functions, where they are small.
+    sizes: HashMap<u64, Option<Size>>,
 }
 
 impl Code<'_> {
     fn block(&mut self, rip: u64) -> Option<&(Block, Box<[u8]>)> {
-        let Self { source, mode, leaders, blocks, .. } = self;
+        let Self { source, mode, blocks, .. } = self;
         let lift = || {
             let mut window = [0; WINDOW_BYTES];
             let length = source.fetch(rip, &mut window);
-            let block = lift_part(&window[..length], rip, *mode, &|rip| leaders.contains(&rip))?;
+            let block = lift_part(&window[..length], rip, *mode)?;
             let bytes = window[..usize::from(block.depends_on).min(length)].into();
             Some((block, bytes))
         };
         blocks.entry(rip).or_insert_with(lift).as_ref()
     }
 
-    /// Whether a function is worth inlining, with all it calls.
-    fn is_small(&mut self, callee: u64) -> bool {
-        self.size(callee).is_some()
+    /// Whether a function is worth inlining, with all it calls, where the block at `caller` calls it.
+    fn is_inlined(&mut self, callee: u64, caller: u64) -> bool {
+        let limit = if self.source.is_frequent(caller) { INLINED_MAX } else { INLINED_ALWAYS_MAX };
+        self.source.is_warm(callee) && self.size(callee).is_some_and(|size| size.fits(limit))
     }
 
-    /// Blocks and operations of a function with all it calls, if they are few.
-    fn size(&mut self, callee: u64) -> Option<(usize, usize)> {
+    /// Size of a function with all it calls, if it is small.
+    fn size(&mut self, callee: u64) -> Option<Size> {
         if let Some(known) = self.sizes.get(&callee) {
             return *known;
         }
@@ -120,13 +142,13 @@ impl Code<'_> {
         size
     }
 
-    fn measure(&mut self, callee: u64) -> Option<(usize, usize)> {
+    fn measure(&mut self, callee: u64) -> Option<Size> {
         let source = self.source;
         let (mut seen, mut queue) = (BTreeSet::from([callee]), VecDeque::from([callee]));
-        let (mut inner, mut ops) = (0, 0);
+        let mut size = Size { nodes: 1, ops: 0 };
         while let Some(rip) = queue.pop_front() {
             let (block, _) = self.block(rip)?;
-            ops += block.ops.len();
+            size.ops += block.ops.len();
             let (exits, back, is_return) = (block.exits.clone(), block.returns_to, block.is_return);
             let jumps = matches!(block.ops.last(), Some(Op::JumpIndirect { .. })) && !is_return;
             let targets = if jumps { source.targets(last_instruction(block)).to_vec() } else { Vec::new() };
@@ -135,18 +157,20 @@ impl Code<'_> {
             }
             let next: Vec<u64> = match back {
                 Some(back) => {
-                    let (nodes, more) = self.size(*exits.first().or(targets.first())?)?;
-                    (inner, ops) = (inner + nodes, ops + more);
+                    let inner = self.size(*exits.first().or(targets.first())?)?;
+                    size = Size { nodes: size.nodes + inner.nodes, ops: size.ops + inner.ops };
                     vec![back]
                 }
                 None => exits.into_iter().chain(targets).collect(),
             };
+            let before = seen.len();
             queue.extend(next.into_iter().filter(|rip| source.is_warm(*rip)).filter(|rip| seen.insert(*rip)));
-            if seen.len() + inner > INLINED_NODES_MAX || ops > INLINED_OPS_MAX {
+            size.nodes += seen.len() - before;
+            if !size.fits(INLINED_MAX) {
                 return None;
             }
         }
-        Some((seen.len() + inner, ops))
+        Some(size)
     }
 }
 
@@ -163,13 +187,15 @@ struct Search<'a> {
     entries: Vec<NodeId>,
     /// Where the region's function returns to when it has called itself.
     recursive: Vec<u64>,
+    /// Indirect jumps with many targets that are searched for.
+    wide_jumps: usize,
     ops: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(source: &'a dyn Source, mode: Mode, leaders: &'a BTreeSet<u64>, blocks: Lifted) -> Self {
+    fn new(source: &'a dyn Source, mode: Mode) -> Self {
         Self {
-            code: Code { source, mode, leaders, blocks, sizes: HashMap::default() },
+            code: Code { source, mode, blocks: Lifted::default(), sizes: HashMap::default() },
             contexts: vec![Context::default()],
             nodes: Vec::new(),
             index: HashMap::default(),
@@ -177,6 +203,7 @@ impl<'a> Search<'a> {
             queue: VecDeque::new(),
             entries: Vec::new(),
             recursive: Vec::new(),
+            wide_jumps: 0,
             ops: 0,
         }
     }
@@ -241,10 +268,11 @@ impl<'a> Search<'a> {
     }
 
     /// The context of a call, if the function is to be inlined there.
-    fn inlined(&mut self, callee: u64, back: u64, parent: usize) -> Option<usize> {
+    fn inlined(&mut self, callee: u64, node: NodeId, back: u64) -> Option<usize> {
+        let parent = self.context_of[node];
         let depth = self.contexts[parent].depth + 1;
-        let allowed = depth <= DEPTH_MAX && self.nodes.len() + INLINED_NODES_MAX <= NODES_MAX;
-        if !allowed || !self.code.source.is_warm(callee) || !self.code.is_small(callee) {
+        let allowed = depth <= DEPTH_MAX && self.nodes.len() + INLINED_MAX.nodes <= NODES_MAX;
+        if !allowed || !self.code.is_inlined(callee, self.nodes[node].block.rip) {
             return None;
         }
         let known = self.contexts.iter().position(|context| {
@@ -278,7 +306,7 @@ impl<'a> Search<'a> {
     }
 
     fn follow_call(&mut self, node: NodeId, context: usize, callee: u64, back: u64) {
-        let inlined = self.inlined(callee, back, context);
+        let inlined = self.inlined(callee, node, back);
         // A function that calls itself goes on at the region's own start.
         let is_head = self.nodes[0].block.rip == callee;
         let to = match inlined {
@@ -301,7 +329,7 @@ impl<'a> Search<'a> {
         let mut all = targets.len() <= GUARDS_MAX && !targets.is_empty();
         if all {
             for target in targets {
-                match self.inlined(*target, back, context).and_then(|inner| self.node(*target, inner)) {
+                match self.inlined(*target, node, back).and_then(|inner| self.node(*target, inner)) {
                     Some(to) => self.nodes[node].guards.push(Guard { rip: *target, to }),
                     None => all = false,
                 }
@@ -322,6 +350,12 @@ impl<'a> Search<'a> {
     }
 
     fn follow_jump(&mut self, node: NodeId, context: usize, targets: &[u64]) {
+        let is_wide = targets.len() > GUARDS_MAX;
+        self.wide_jumps += usize::from(is_wide);
+        if context == ROOT && (targets.len() > JUMP_GUARDS_MAX || self.wide_jumps > WIDE_JUMPS_MAX && is_wide) {
+            targets.iter().for_each(|target| self.add_entry(*target));
+            return;
+        }
         for target in targets.iter().take(JUMP_GUARDS_MAX) {
             if let Some(to) = self.warm_node(*target, context) {
                 self.nodes[node].guards.push(Guard { rip: *target, to });
@@ -330,14 +364,50 @@ impl<'a> Search<'a> {
         self.nodes[node].guards.sort_by_key(|guard| guard.rip);
     }
 
-    /// Addresses of blocks that begin within others.
-    fn overlaps(&self) -> BTreeSet<u64> {
-        let starts: BTreeSet<u64> = self.index.keys().map(|(rip, _)| *rip).collect();
-        self.nodes.iter().flat_map(|node| starts_within(&node.block, &starts)).collect()
+    /// Ends blocks where others begin.
+    fn cut_overlaps(&mut self) {
+        for node in 0..self.nodes.len() {
+            let block = &self.nodes[node].block;
+            let context = self.context_of[node];
+            let inside = |at: &usize| self.index.get(&(block.rip + u64::from(block.marks[*at].offset), context));
+            let Some((at, to)) = (1..block.marks.len()).find_map(|at| Some((at, *inside(&at)?))) else { continue };
+            let Node { block, edges, guards } = &mut self.nodes[node];
+            cut(block, at);
+            *edges = vec![Edge::To(to)];
+            guards.clear();
+        }
     }
 
-    fn finish(self, mode: Mode) -> Option<Region> {
-        let used: BTreeSet<u64> = self.index.keys().map(|(rip, _)| *rip).collect();
+    /// Drops blocks that nothing leads to since others have been cut.
+    fn drop_unreached(&mut self) {
+        let mut reached = vec![false; self.nodes.len()];
+        let mut stack = self.entries.clone();
+        while let Some(node) = stack.pop() {
+            if !std::mem::replace(&mut reached[node], true) {
+                stack.extend(self.nodes[node].successors());
+            }
+        }
+        let mut kept = 0..;
+        let renumbered: Vec<Option<NodeId>> =
+            reached.iter().map(|reached| if *reached { kept.next() } else { None }).collect();
+        let new = |node: NodeId| renumbered[node].expect("what leads from a block that is reached is reached");
+        let mut reached = reached.into_iter();
+        self.nodes.retain(|_| reached.next() == Some(true));
+        for node in &mut self.nodes {
+            for edge in &mut node.edges {
+                if let Edge::To(to) = edge {
+                    *to = new(*to);
+                }
+            }
+            node.guards.iter_mut().for_each(|guard| guard.to = new(guard.to));
+        }
+        self.entries.iter_mut().for_each(|entry| *entry = new(*entry));
+    }
+
+    fn finish(mut self, mode: Mode) -> Option<Region> {
+        self.cut_overlaps();
+        self.drop_unreached();
+        let used: BTreeSet<u64> = self.nodes.iter().map(|node| node.block.rip).collect();
         let bytes = |rip: u64| Some((rip, self.code.blocks.get(&rip)?.as_ref()?.1.clone()));
         let pieces = used.into_iter().filter_map(bytes).collect();
         (!self.nodes.is_empty()).then_some(Region { mode, nodes: self.nodes, entries: self.entries, pieces })
@@ -346,18 +416,7 @@ impl<'a> Search<'a> {
 
 /// The region around the block at `head`; `None` if there is no code.
 pub fn discover(source: &dyn Source, head: u64, mode: Mode) -> Option<Region> {
-    let (mut leaders, mut blocks) = (BTreeSet::new(), Lifted::default());
-    for pass in 1.. {
-        let mut search = Search::new(source, mode, &leaders, blocks);
-        search.run(head);
-        let overlaps = search.overlaps();
-        if overlaps.is_empty() || pass == PASSES_MAX {
-            return search.finish(mode);
-        }
-        // What another block begins in is lifted again, up to there.
-        blocks = search.code.blocks;
-        blocks.retain(|_, lifted| lifted.as_ref().is_some_and(|(block, _)| starts_within(block, &overlaps).is_empty()));
-        leaders.extend(overlaps);
-    }
-    None
+    let mut search = Search::new(source, mode);
+    search.run(head);
+    search.finish(mode)
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`discover`] | which blocks belong together |
 //! | [`shape`] | dominators, loops, and what can't be structured |
+//! | [`values`] | which addresses differ by constants |
 //! | [`flags`] | which blocks need the flags, and what kind they are where a block begins |
 
 pub mod discover;
 pub mod flags;
 pub mod shape;
+pub mod values;
 
 use cpu::Mode;
 use cpu::ir::Block;

@@ -51,6 +51,10 @@ impl Source for Snippet {
         rip.wrapping_sub(START) < self.0.len() as u64
     }
 
+    fn is_frequent(&self, rip: u64) -> bool {
+        self.is_warm(rip)
+    }
+
     fn is_compiled(&self, _rip: u64) -> bool {
         false
     }
