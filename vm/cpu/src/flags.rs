@@ -74,6 +74,8 @@ pub enum FlagOp {
     Sub,
     /// `a` is the result of AND, OR, XOR.
     Logic,
+    /// `a` is the result of such an operation that also sets the carry flag, to `b`.
+    LogicCarry,
     /// `a` is the result, `b` the carry flag from before.
     Inc,
     /// `a` is the result, `b` the carry flag from before.
@@ -123,7 +125,8 @@ impl FlagKind {
     /// The kind that [`Self::code`] gave this number for.
     pub fn from_code(code: u16) -> Self {
         use FlagOp::*;
-        let op = [Bits, Add, Sub, Logic, Inc, Dec, Shl, Shr, Sar, Mul, Float][usize::from(code & 0xff) % 11];
+        const OPS: [FlagOp; 12] = [Bits, Add, Sub, Logic, LogicCarry, Inc, Dec, Shl, Shr, Sar, Mul, Float];
+        let op = OPS[usize::from(code & 0xff) % OPS.len()];
         Self { op, width: Width::from_bytes(1 << (code >> 8 & 3)) }
     }
 }
@@ -174,6 +177,7 @@ pub fn status(kind: FlagKind, a: u64, b: u64) -> u64 {
         FlagOp::Add => add_with_carry(width, a, b, 0).1,
         FlagOp::Sub => sub_with_borrow(width, a, b, 0).1,
         FlagOp::Logic => of_result(width, a),
+        FlagOp::LogicCarry => of_result(width, a) | b & CF,
         FlagOp::Inc => {
             let overflow = a & width.mask() == 1 << (width.bits() - 1);
             of_result(width, a) | b & CF | bit(overflow, OF) | bit(a & 15 == 0, AF)
@@ -293,8 +297,10 @@ impl Condition {
             (FlagOp::Sub, 3) => a & width.mask() <= b & width.mask(),
             (FlagOp::Sub, 6) => width.sign_extend(a) < width.sign_extend(b),
             (FlagOp::Sub, 7) => width.sign_extend(a) <= width.sign_extend(b),
-            (FlagOp::Logic | FlagOp::Inc | FlagOp::Dec, 2) => a & width.mask() == 0,
-            (FlagOp::Logic | FlagOp::Inc | FlagOp::Dec, 4) | (FlagOp::Logic, 6) => width.is_negative(a),
+            (FlagOp::Logic | FlagOp::LogicCarry | FlagOp::Inc | FlagOp::Dec, 2) => a & width.mask() == 0,
+            (FlagOp::Logic | FlagOp::LogicCarry | FlagOp::Inc | FlagOp::Dec, 4) | (FlagOp::Logic, 6) => {
+                width.is_negative(a)
+            }
             (FlagOp::Logic, 0 | 1) => false,
             _ => return self.holds_for_bits(status(kind, a, b)),
         };

@@ -4,11 +4,13 @@
 //! | module | subject |
 //! |---|---|
 //! | [`arith`] | carries, rotates, division |
+//! | [`bits`] | checksums, scattered and gathered bits |
 //! | [`string`] | MOVS, STOS, LODS, SCAS, CMPS and their repetition |
 //! | [`system`] | CPUID, time stamp, flags, FXSAVE |
 //! | [`vector`] | vector operations that touch flags or memory |
 
 pub mod arith;
+pub mod bits;
 pub mod string;
 pub mod system;
 pub mod vector;
@@ -61,10 +63,19 @@ pub enum Helper {
     WriteMxcsr,
     /// vector a, vector b. PTEST: flags to `NEW_FLAGS`.
     TestVector,
+    /// vector a, vector b; see [`vector::Strings`]. PCMPESTRI and its relatives: index to RCX or mask to XMM0, flags to
+    /// `NEW_FLAGS`.
+    CompareStrings,
+    /// vector state (changed), vector other state, vector words. SHA256RNDS2.
+    Sha256Rounds,
     /// vector mask, vector data, address slot; bytes. MASKMOVDQU, MASKMOVQ.
     MaskedStore,
     /// dst, crc, data; width. CRC32.
     Crc32,
+    /// dst, source, mask. PDEP.
+    DepositBits,
+    /// dst, source, mask. PEXT.
+    ExtractBits,
     /// operand slot; see [`crate::x87::spec`]. FCOMI's flags to `NEW_FLAGS`.
     X87,
 }
@@ -202,9 +213,11 @@ impl Helper {
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
             FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
+            CompareStrings => effect([rax, rdx, rcx], [rcx, new_flags, Z]),
+            Sha256Rounds => effect([Z; 3], [Z; 3]),
             TestVector => value([Z; 3], [new_flags, Z, Z]),
             MaskedStore => effect([c, Z, Z], [Z; 3]),
-            Crc32 => value([b, c, Z], [a, Z, Z]),
+            Crc32 | DepositBits | ExtractBits => value([b, c, Z], [a, Z, Z]),
             X87 => effect([a, rax, Z], [rax, new_flags, Z]),
         }
     }
@@ -243,8 +256,15 @@ impl Helper {
             }
             WriteMxcsr => system::write_mxcsr(cx, a)?,
             TestVector => vector::test(cx, a, b),
+            CompareStrings => vector::compare_strings(cx, a, b, vector::Strings::decode(imm)),
+            Sha256Rounds => {
+                let value = crate::vector::crypto::sha256_rounds(cx.vector(a), cx.vector(b), cx.vector(c));
+                cx.set_vector(VSlot(a), value);
+            }
             MaskedStore => vector::masked_store(cx, a, b, c, imm)?,
-            Crc32 => vector::crc32(cx, a, b, c, imm),
+            Crc32 => bits::crc32(cx, a, b, c, imm),
+            DepositBits => bits::deposit(cx, a, b, c),
+            ExtractBits => bits::extract(cx, a, b, c),
             X87 => crate::x87::run(cx, a, imm)?,
         }
         Ok(())

@@ -19,7 +19,7 @@ pub mod dead;
 pub mod operands;
 mod vector;
 
-pub use vector::{Conversion, FloatOp, Lane, Shape, VectorOp};
+pub use vector::{Aes, Conversion, FloatOp, Lane, Sha, Shape, VectorOp};
 
 use crate::exit::Exception;
 use crate::flags::{Condition, FlagKind};

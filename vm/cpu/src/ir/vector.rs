@@ -76,6 +76,33 @@ pub enum Conversion {
     F32x2ToI32x2Truncated,
 }
 
+/// AES's instructions. What they call a round key is `b`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Aes {
+    Encrypt,
+    EncryptLast,
+    Decrypt,
+    DecryptLast,
+    /// AESIMC, of `b`.
+    InverseMixColumns,
+    /// AESKEYGENASSIST, of `b`; the round constant is `imm`.
+    KeyAssist,
+}
+
+/// SHA's instructions, except SHA256RNDS2, which has a third operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Sha {
+    /// Four rounds of SHA-1, with the function that `imm` says.
+    Sha1Rounds,
+    Sha1NextE,
+    Sha1Message1,
+    Sha1Message2,
+    Sha256Message1,
+    Sha256Message2,
+}
+
 /// An operation on 128-bit values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -159,10 +186,12 @@ pub enum VectorOp {
     DupEven32,
     /// Sign bits of `b`'s lanes as an integer.
     MoveMask(Lane),
-    /// The 16-bit lane `imm`.
-    Extract16,
+    /// The lane `imm` of `b`, the rest 0.
+    Extract(Lane),
     /// `b`'s low bits replace lane `imm`.
     Insert(Lane),
+    /// INSERTPS: a lane of `b` replaces one of `a`, others become 0, as `imm` says.
+    InsertFloat,
     /// Neighbours added or subtracted.
     HorizontalAdd(Lane),
     HorizontalSub(Lane),
@@ -177,4 +206,16 @@ pub enum VectorOp {
     ExtendU(Lane, Lane),
     /// Lanes of `b` where `imm` has ones (PBLENDW, BLENDPS, BLENDPD by lane).
     Blend(Lane),
+    /// All ones in lanes of `b` whose top bit is set.
+    SignMask(Lane),
+    /// DPPS, DPPD: `imm` says which products are summed, and where the sum goes.
+    DotProduct(Shape),
+    /// MPSADBW: sums of absolute differences of four bytes, `imm` says of which.
+    SumDiffs8,
+    /// PHMINPOSUW: the least 16-bit lane of `b`, and which one it is.
+    MinPosition16,
+    /// PCLMULQDQ: `imm` says of which halves.
+    CarrylessMultiply,
+    Aes(Aes),
+    Sha(Sha),
 }

@@ -1,4 +1,4 @@
-//! Integer arithmetic and logic, shifts, bits, multiplication and division, data movement.
+//! Integer arithmetic and logic, shifts, multiplication and division, data movement.
 
 use iced_x86::{Mnemonic, OpKind, Register};
 
@@ -6,26 +6,26 @@ use super::{Lifted, Lifter, Unknown};
 use crate::flags::{Condition, FlagKind, FlagOp, Width};
 use crate::helper::{Helper, LEFT};
 use crate::ir::{Addr, Binary, Compare, Mem, Op, Slot, Unary, WithImm, slot};
-use crate::state::{reg, rflags};
+use crate::state::reg;
 
 /// An operation's 32- and 64-bit forms.
-type Forms<T> = (fn(T) -> Op, fn(T) -> Op);
+pub(super) type Forms<T> = (fn(T) -> Op, fn(T) -> Op);
 
-const ADD: Forms<Binary> = (Op::Add32, Op::Add64);
-const SUB: Forms<Binary> = (Op::Sub32, Op::Sub64);
-const AND: Forms<Binary> = (Op::And32, Op::And64);
-const OR: Forms<Binary> = (Op::Or32, Op::Or64);
-const XOR: Forms<Binary> = (Op::Xor32, Op::Xor64);
-const SHL: Forms<Binary> = (Op::Shl32, Op::Shl64);
-const SHR: Forms<Binary> = (Op::Shr32, Op::Shr64);
-const SAR: Forms<Binary> = (Op::Sar32, Op::Sar64);
+pub(super) const ADD: Forms<Binary> = (Op::Add32, Op::Add64);
+pub(super) const SUB: Forms<Binary> = (Op::Sub32, Op::Sub64);
+pub(super) const AND: Forms<Binary> = (Op::And32, Op::And64);
+pub(super) const OR: Forms<Binary> = (Op::Or32, Op::Or64);
+pub(super) const XOR: Forms<Binary> = (Op::Xor32, Op::Xor64);
+pub(super) const SHL: Forms<Binary> = (Op::Shl32, Op::Shl64);
+pub(super) const SHR: Forms<Binary> = (Op::Shr32, Op::Shr64);
+pub(super) const SAR: Forms<Binary> = (Op::Sar32, Op::Sar64);
 
 const RAX: Slot = Slot(reg::RAX as u8);
 const RCX: Slot = Slot(reg::RCX as u8);
-const RDX: Slot = Slot(reg::RDX as u8);
+pub(super) const RDX: Slot = Slot(reg::RDX as u8);
 
 /// The form for a width; 8- and 16-bit values are computed in 32.
-fn form<T>(forms: Forms<T>, width: Width) -> fn(T) -> Op {
+pub(super) fn form<T>(forms: Forms<T>, width: Width) -> fn(T) -> Op {
     if width == Width::W64 { forms.1 } else { forms.0 }
 }
 
@@ -72,17 +72,6 @@ impl Lifter<'_> {
             M::Rcr => self.rotate(Helper::RotateCarry, 0),
             M::Shld => self.double_shift(LEFT),
             M::Shrd => self.double_shift(0),
-
-            M::Bt => self.bit_test(None),
-            M::Bts => self.bit_test(Some(OR)),
-            M::Btr => self.bit_test(Some(AND)),
-            M::Btc => self.bit_test(Some(XOR)),
-            M::Bsf => self.bit_scan(false),
-            M::Bsr => self.bit_scan(true),
-            M::Tzcnt => self.count_zeros(false),
-            M::Lzcnt => self.count_zeros(true),
-            M::Popcnt => self.popcnt(),
-            M::Crc32 => self.crc32(),
 
             M::Mul => self.multiply_wide(false),
             M::Imul if self.inst.op_count() == 1 => self.multiply_wide(true),
@@ -518,123 +507,6 @@ impl Lifter<'_> {
         self.write(0, dst)?;
         self.take_new_flags();
         Ok(())
-    }
-
-    // ---- bits ----
-
-    /// BT, and BTS, BTR, BTC with what they do to the bit.
-    fn bit_test(&mut self, change: Option<Forms<Binary>>) -> Lifted {
-        let width = self.width(0);
-        let index = self.read(1)?;
-        if self.is_memory(0) && self.inst.op1_kind() == OpKind::Register {
-            self.bit_string_address(width, index)?;
-        }
-        let value = self.read(0)?;
-        let at = self.with_imm(Op::AndImm32, index, width.bits() as i32 - 1);
-        let shifted = self.binary(Op::Shr64, value, at);
-        let bit = self.with_imm(Op::AndImm32, shifted, 1);
-        if let Some(forms) = change {
-            let one = self.constant(1);
-            let mut mask = self.binary(Op::Shl64, one, at);
-            if self.mnemonic() == Mnemonic::Btr {
-                mask = self.unary(Op::Not64, mask);
-            }
-            let result = self.binary(forms.1, value, mask);
-            self.write(0, result)?;
-        }
-        self.set_carry(bit);
-        Ok(())
-    }
-
-    /// With a register as index, the bit may lie anywhere before or after the operand.
-    fn bit_string_address(&mut self, width: Width, index: Slot) -> Lifted {
-        let addr = self.address()?;
-        let index = self.sign_extend(width, index);
-        let bytes = self.with_imm(Op::SarImm64, index, 3);
-        let offset = self.with_imm(Op::AndImm64, bytes, -i32::from(width.bytes()));
-        let base = self.flat(addr);
-        let sum = Addr { base, index: offset, shift: 0, disp: 0 };
-        self.addr = Some(if self.stack_width() == Width::W64 { sum } else { self.wrap32(sum) });
-        Ok(())
-    }
-
-    /// CF becomes bit 0 of a slot (whose other bits are 0), the other flags stay.
-    pub(super) fn set_carry(&mut self, bit: Slot) {
-        let flags = self.scratch();
-        self.emit(Op::GetFlags { dst: flags });
-        let others = self.with_imm(Op::AndImm64, flags, !(rflags::CF as i32));
-        let flags = self.binary(Op::Or64, others, bit);
-        self.set_flags(FlagKind::BITS, flags, slot::ZERO, None);
-    }
-
-    fn bit_scan(&mut self, reverse: bool) -> Lifted {
-        let width = self.width(0);
-        let source = self.read_zero_extended(1)?;
-        let source = self.unary(Op::Move, source);
-        let found = if reverse {
-            let zeros = self.unary(Op::Clz64, source);
-            let last = self.constant(63);
-            self.binary(Op::Sub64, last, zeros)
-        } else {
-            self.unary(Op::Ctz64, source)
-        };
-        // The destination stays whole when there is no bit to find.
-        let old = self.gpr(self.inst.op0_register())?;
-        let before = self.unary(Op::Move, old);
-        self.write(0, found)?;
-        let none = self.scratch();
-        self.emit(Op::Compare { compare: Compare::Eq64, dst: none, a: source, b: slot::ZERO });
-        self.emit(Op::MoveIf { dst: old, src: before, condition: none });
-        self.set_flags(FlagKind::new(FlagOp::Logic, width), source, slot::ZERO, Some(source));
-        Ok(())
-    }
-
-    fn count_zeros(&mut self, leading: bool) -> Lifted {
-        let width = self.width(0);
-        let source = self.read_zero_extended(1)?;
-        let source = self.unary(Op::Move, source);
-        let bits = width.bits() as i32;
-        let result = if leading {
-            let zeros = self.unary(Op::Clz64, source);
-            self.with_imm(Op::AddImm64, zeros, bits - 64)
-        } else if width == Width::W64 {
-            self.unary(Op::Ctz64, source)
-        } else {
-            // A bit past the top bounds the count.
-            let guard = self.constant(1 << bits);
-            let guarded = self.binary(Op::Or64, source, guard);
-            self.unary(Op::Ctz64, guarded)
-        };
-        self.write(0, result)?;
-        let (zero, none) = (self.is_zero(result), self.is_zero(source));
-        let zero = self.with_imm(Op::ShlImm32, zero, rflags::ZF.trailing_zeros() as i32);
-        let flags = self.binary(Op::Or64, zero, none);
-        self.set_flags(FlagKind::BITS, flags, slot::ZERO, None);
-        Ok(())
-    }
-
-    fn is_zero(&mut self, value: Slot) -> Slot {
-        let dst = self.scratch();
-        self.emit(Op::Compare { compare: Compare::Eq64, dst, a: value, b: slot::ZERO });
-        dst
-    }
-
-    fn popcnt(&mut self) -> Lifted {
-        let source = self.read_zero_extended(1)?;
-        let count = self.unary(Op::Popcnt64, source);
-        self.write(0, count)?;
-        let zero = self.is_zero(count);
-        let flags = self.with_imm(Op::ShlImm32, zero, rflags::ZF.trailing_zeros() as i32);
-        self.set_flags(FlagKind::BITS, flags, slot::ZERO, None);
-        Ok(())
-    }
-
-    fn crc32(&mut self) -> Lifted {
-        let (crc, data) = (self.read(0)?, self.read(1)?);
-        let dst = self.scratch();
-        let imm = self.width(1) as u32;
-        self.emit(Op::Helper { helper: Helper::Crc32, a: dst.0, b: crc.0, c: data.0, imm });
-        self.write_register(self.inst.op0_register().full_register(), dst)
     }
 
     // ---- multiplication and division ----

@@ -3,7 +3,8 @@
 //! | module | subject |
 //! |---|---|
 //! | [`operand`] | registers, immediates and memory operands as slots and addresses |
-//! | [`arith`] | integer arithmetic and logic, shifts, bits, multiplication and division |
+//! | [`arith`] | integer arithmetic and logic, shifts, multiplication and division |
+//! | [`bits`] | tests, scans and counts of bits; BMI and ADX |
 //! | [`control`] | jumps, calls, conditions, stack, system |
 //! | [`sse`] | MMX and SSE |
 //! | [`x87`] | the floating-point stack |
@@ -11,6 +12,7 @@
 //! Source: Intel SDM vol. 2. Decoding is `iced-x86`'s.
 
 mod arith;
+mod bits;
 mod control;
 mod operand;
 mod sse;
@@ -327,7 +329,8 @@ impl<'a> Lifter<'a> {
         if self.inst.has_lock_prefix() && !self.may_lock() {
             return Err(Unknown);
         }
-        self.arith().or_else(|| self.control()).or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
+        let known = self.arith().or_else(|| self.bits()).or_else(|| self.control());
+        known.or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
     }
 
     /// LOCK is allowed on read-modify-write of memory alone; elsewhere it raises #UD. One worker runs every task for

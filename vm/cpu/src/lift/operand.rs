@@ -268,13 +268,15 @@ impl Lifter<'_> {
                 let addr = self.address()?;
                 let value = self.vector_scratch();
                 let mem = VMem { value, addr };
-                self.emit(match self.inst.memory_size().size() {
+                let op = match self.inst.memory_size().size() {
+                    2 => Op::VFromSlot64 { dst: value, src: self.load(Width::W16, addr) },
                     4 => Op::VLoad32(mem),
                     8 => Op::VLoad64(mem),
                     16 if aligned => Op::VLoad128Aligned(mem),
                     16 => Op::VLoad128(mem),
                     _ => return Err(Unknown),
-                });
+                };
+                self.emit(op);
                 Ok(value)
             }
             _ => Err(Unknown),

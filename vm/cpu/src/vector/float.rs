@@ -208,6 +208,23 @@ pub fn horizontal(shape: Shape, a: u128, b: u128, subtract: bool, mxcsr: u32) ->
     join([sum(&a, 0), sum(&a, 2), sum(&b, 0), sum(&b, 2)])
 }
 
+/// DPPS, DPPD: products of the lanes chosen by `imm`'s upper half, summed; the sum goes to those chosen by the lower
+/// half. In which order processors add shows in NaNs alone: DPPS does it in each lane anew.
+pub fn dot_product(shape: Shape, a: u128, b: u128, imm: u8, mxcsr: u32) -> u128 {
+    let chosen = |bit: usize| imm >> bit & 1 != 0;
+    if matches!(shape, Shape::Packed64) {
+        let (a, b) = (lanes!(f64, a), lanes!(f64, b));
+        let product = |i: usize| if chosen(4 + i) { lane(FloatOp::Mul, a[i], b[i], 0, mxcsr) } else { 0.0 };
+        let sum = |i: usize| lane(FloatOp::Add, product(i), product(i ^ 1), 0, mxcsr);
+        return join::<[f64; 2]>(from_fn(|i| if chosen(i) { sum(i) } else { 0.0 }));
+    }
+    let (a, b) = (lanes!(f32, a), lanes!(f32, b));
+    let product = |i: usize| if chosen(4 + i) { lane(FloatOp::Mul, a[i], b[i], 0, mxcsr) } else { 0.0 };
+    let pair = |i: usize| lane(FloatOp::Add, product(i ^ 1), product(i), 0, mxcsr);
+    let sum = |i: usize| lane(FloatOp::Add, pair(i), pair(i ^ 2), 0, mxcsr);
+    join::<[f32; 4]>(from_fn(|i| if chosen(i) { sum(i) } else { 0.0 }))
+}
+
 /// ADDSUBPS, ADDSUBPD.
 pub fn add_sub(shape: Shape, a: u128, b: u128, mxcsr: u32) -> u128 {
     let sums = eval(FloatOp::Add, shape, a, b, 0, mxcsr);

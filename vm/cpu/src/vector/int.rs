@@ -58,9 +58,13 @@ pub fn eval(op: VectorOp, a: u128, b: u128, imm: u8) -> u128 {
         V::ShlBytes => a.checked_shl(u32::from(imm) * 8).unwrap_or(0),
         V::ShrBytes => a.checked_shr(u32::from(imm) * 8).unwrap_or(0),
         V::MoveMask(lane) => move_mask(lane, b),
-        V::Extract16 => u128::from(lanes!(u16, b)[usize::from(imm & 7)]),
+        V::Extract(lane) => extract(lane, b, imm),
         V::Insert(lane) => insert(lane, a, b, imm),
+        V::InsertFloat => insert_float(a, b, imm),
         V::Blend(lane) => blend(lane, a, b, imm),
+        V::SignMask(lane) => signed!(lane, b, b, |x, _y| x >> (size_of_val(&x) * 8 - 1)),
+        V::MinPosition16 => min_position(b),
+        V::SumDiffs8 => sum_differences(a, b, imm),
         _ => multiply(op, a, b).or_else(|| shuffle(op, a, b, imm)).or_else(|| horizontal(op, a, b)).unwrap_or(a),
     }
 }
@@ -197,6 +201,32 @@ fn insert(lane: Lane, a: u128, b: u128, imm: u8) -> u128 {
     let at = u32::from(imm) % (128 / bits) * bits;
     let mask = (u128::MAX >> (128 - bits)) << at;
     a & !mask | b << at & mask
+}
+
+fn extract(lane: Lane, b: u128, imm: u8) -> u128 {
+    let bits = bits(lane);
+    b >> (u32::from(imm) % (128 / bits) * bits) & u128::MAX >> (128 - bits)
+}
+
+fn insert_float(a: u128, b: u128, imm: u8) -> u128 {
+    let mut lanes = lanes!(u32, a);
+    lanes[usize::from(imm >> 4 & 3)] = lanes!(u32, b)[usize::from(imm >> 6)];
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane = if imm >> i & 1 != 0 { 0 } else { *lane };
+    }
+    join(lanes)
+}
+
+fn min_position(b: u128) -> u128 {
+    let least = lanes!(u16, b).into_iter().zip(0u8..).min().unwrap_or((0, 0));
+    u128::from(least.0) | u128::from(least.1) << 16
+}
+
+/// MPSADBW: eight neighbouring groups of four bytes of `a` against one group of `b`.
+fn sum_differences(a: u128, b: u128, imm: u8) -> u128 {
+    let (a, b) = (lanes!(u8, a), lanes!(u8, b));
+    let (first, group) = (usize::from(imm >> 2 & 1) * 4, usize::from(imm & 3) * 4);
+    join::<[u16; 8]>(from_fn(|i| (0..4).map(|k| u16::from(a[first + i + k].abs_diff(b[group + k]))).sum()))
 }
 
 fn blend(lane: Lane, a: u128, b: u128, imm: u8) -> u128 {

@@ -5,12 +5,16 @@
 //! | [`int`] | integer lanes, shuffles, masks |
 //! | [`float`] | arithmetic and comparison of `f32` and `f64` lanes |
 //! | [`convert`] | between integers and floating point |
+//! | [`crypto`] | AES, SHA, carry-less multiplication |
+//! | [`strings`] | PCMPESTRI and its relatives |
 //!
 //! Source: Intel SDM vol. 2, "Operation" of each instruction.
 
 pub mod convert;
+pub mod crypto;
 pub mod float;
 pub mod int;
+pub mod strings;
 
 use crate::ir::VectorOp;
 
@@ -45,6 +49,10 @@ pub fn eval(op: VectorOp, a: u128, b: u128, imm: u8, mxcsr: u32) -> u128 {
         V::HorizontalAddFloat(shape) => float::horizontal(shape, a, b, false, mxcsr),
         V::HorizontalSubFloat(shape) => float::horizontal(shape, a, b, true, mxcsr),
         V::AddSubFloat(shape) => float::add_sub(shape, a, b, mxcsr),
+        V::DotProduct(shape) => float::dot_product(shape, a, b, imm, mxcsr),
+        V::CarrylessMultiply => crypto::carryless_multiply(a, b, imm),
+        V::Aes(op) => crypto::aes(op, a, b, imm),
+        V::Sha(op) => crypto::sha(op, a, b, imm),
         _ => int::eval(op, a, b, imm),
     }
 }

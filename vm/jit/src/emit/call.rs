@@ -20,6 +20,7 @@ pub(crate) struct Touched {
 }
 
 const XMM: u32 = 0xffff;
+const XMM0: u32 = 1;
 
 fn bits(slots: [Slot; 3]) -> u64 {
     slots.iter().filter(|slot| **slot != slot::ZERO).fold(0, |bits, slot| bits | 1 << slot.0)
@@ -53,14 +54,14 @@ pub(crate) fn touched(op: &Op) -> Touched {
         }
         Op::GetFlags { .. } | Op::Condition { .. } | Op::BranchFlags { .. } => touched.flags = true,
         Op::SetShiftFlags { .. } => touched.flags = true,
-        Op::Helper { helper, a, b, .. } => touch_helper(&mut touched, helper, a, b),
+        Op::Helper { helper, a, b, c, .. } => touch_helper(&mut touched, helper, [a, b, c]),
         _ => {}
     }
     touched
 }
 
 /// What helpers touch beyond their operand lists.
-fn touch_helper(touched: &mut Touched, helper: Helper, a: u8, b: u8) {
+fn touch_helper(touched: &mut Touched, helper: Helper, [a, b, c]: [u8; 3]) {
     use reg::{RAX, RBX, RCX, RDI, RDX, RSI};
     touched.flags = helper.reads_flags();
     match helper {
@@ -75,6 +76,14 @@ fn touch_helper(touched: &mut Touched, helper: Helper, a: u8, b: u8) {
         Helper::TimeStamp => touched.reads |= general(&[RAX, RCX, RDX]),
         Helper::FxSave => touched.vector_reads = XMM,
         Helper::FxRestore => touched.vector_writes = XMM,
+        Helper::CompareStrings => {
+            touched.vector_reads = 1 << a | 1 << b;
+            touched.vector_writes = XMM0;
+        }
+        Helper::Sha256Rounds => {
+            touched.vector_reads = 1 << a | 1 << b | 1 << c;
+            touched.vector_writes = 1 << a;
+        }
         Helper::TestVector => touched.vector_reads = 1 << a | 1 << b,
         Helper::MaskedStore => touched.vector_reads = 1 << a | 1 << b,
         _ => {}

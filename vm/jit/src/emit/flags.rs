@@ -97,14 +97,17 @@ impl Emitter<'_> {
             }
             (FlagOp::Sub, class::SIGN) => self.sign_of_difference(kind.width),
             (FlagOp::Add, class::EQUAL | class::SIGN | class::BELOW) => self.of_sum(kind.width, class),
-            (FlagOp::Logic | FlagOp::Inc | FlagOp::Dec | FlagOp::Mul, class::EQUAL | class::SIGN)
-            | (FlagOp::Logic, class::LESS) => self.of_result(kind.width, class),
+            (
+                FlagOp::Logic | FlagOp::LogicCarry | FlagOp::Inc | FlagOp::Dec | FlagOp::Mul,
+                class::EQUAL | class::SIGN,
+            )
+            | (FlagOp::Logic | FlagOp::LogicCarry, class::LESS) => self.of_result(kind.width, class),
             (FlagOp::Logic, class::OVERFLOW | class::BELOW) => {
                 self.s().i32_const(0);
             }
             (FlagOp::Logic, class::BELOW_EQUAL) => self.of_result(kind.width, class::EQUAL),
             (FlagOp::Logic, class::LESS_EQUAL) => self.not_positive(kind.width),
-            (FlagOp::Inc | FlagOp::Dec, class::BELOW) => {
+            (FlagOp::LogicCarry | FlagOp::Inc | FlagOp::Dec, class::BELOW) => {
                 self.get32(slot::FLAG_B);
                 self.s().i32_const(CF as i32).i32_and();
             }

@@ -2,7 +2,7 @@
 
 use cpu::flags::{Condition, Width};
 use cpu::helper::Helper;
-use cpu::ir::{Binary, Compare, Op, Slot, Unary, WithImm, slot};
+use cpu::ir::{Binary, Compare, Op, Slot, Unary, VSlot, WithImm, slot};
 use cpu::reg;
 use wasm_encoder::ValType;
 
@@ -106,6 +106,7 @@ impl Emitter<'_> {
                 let (add, operands) = (helper == Helper::AddCarry, Binary { dst: Slot(a), a: Slot(b), b: Slot(c) });
                 self.with_carry(add, operands, imm & 3 == WIDTH_64);
             }
+            Op::Helper { helper: Helper::TestVector, a, b, .. } => self.test_vector(VSlot(a), VSlot(b)),
             Op::Helper { helper, a, imm, .. } => self.helper(op, helper, a, imm),
             _ => {
                 if !self.moves(op) && !self.arithmetic(op) && !self.shifts(op) && !self.vector(op) {

@@ -2,7 +2,9 @@
 
 use cpu::Mode;
 use cpu::fpu::F80;
-use iced_x86::{Code, CodeSize, CpuidFeature, Encoder, Instruction, Mnemonic, OpCodeOperandKind as K, Register};
+use iced_x86::{
+    Code, CodeSize, CpuidFeature, Encoder, EncodingKind, Instruction, Mnemonic, OpCodeOperandKind as K, Register,
+};
 
 use super::host::{CODE, CODE_BYTES, DATA, DATA_BYTES};
 use super::state::State;
@@ -229,6 +231,11 @@ pub fn applies(code: Code, mode: Mode) -> bool {
                 | PAUSE
                 | INTEL8086_ONLY
                 | PREFETCHW
+                | BMI2
+                | ADX
+                | AES
+                | PCLMULQDQ
+                | SHA
         )
     };
     code != Code::INVALID
@@ -236,7 +243,7 @@ pub fn applies(code: Code, mode: Mode) -> bool {
         && if mode == Mode::Long { info.mode64() } else { info.mode32() }
         && info.cpl3()
         && features.iter().all(known)
-        && info.encoding() == iced_x86::EncodingKind::Legacy
+        && matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX)
 }
 
 /// Near control flow with a 16-bit operand size, which Intel's and AMD's processors treat differently.
@@ -282,11 +289,6 @@ fn unimplemented_form(code: Code) -> Option<&'static str> {
     use Mnemonic::*;
     match code.mnemonic() {
         Aaa | Aad | Aam | Aas | Daa | Das | Salc | Pusha | Pushad | Popa | Popad => Some("i386 leftovers: issue 3"),
-        Andn | Bextr | Blsi | Blsmsk | Blsr => Some("VEX-coded"),
-        Blendvpd | Blendvps | Pblendvb | Dppd | Dpps | Extractps | Insertps | Mpsadbw | Pextrb | Pextrd | Pextrq
-        | Phminposuw | Pcmpestri64 | Pcmpestrm64 | Pcmpestri | Pcmpestrm | Pcmpistri | Pcmpistrm | Pmovsxbd
-        | Pmovsxbq | Pmovsxbw | Pmovsxdq | Pmovsxwd | Pmovsxwq | Pmovzxbd | Pmovzxbq | Pmovzxbw | Pmovzxdq
-        | Pmovzxwd | Pmovzxwq => Some("SSE4, not claimed: issue 3"),
         _ => None,
     }
 }
@@ -387,10 +389,10 @@ fn operand(
         K::r16_or_mem | K::r16_reg | K::r16_reg_mem | K::r16_rm | K::r16_opcode => {
             set(inst, register(Register::AX, count, rng))
         }
-        K::r32_or_mem | K::r32_reg | K::r32_reg_mem | K::r32_rm | K::r32_opcode => {
+        K::r32_or_mem | K::r32_reg | K::r32_reg_mem | K::r32_rm | K::r32_opcode | K::r32_vvvv => {
             set(inst, register(Register::EAX, count, rng))
         }
-        K::r64_or_mem | K::r64_reg | K::r64_reg_mem | K::r64_rm | K::r64_opcode => {
+        K::r64_or_mem | K::r64_reg | K::r64_reg_mem | K::r64_rm | K::r64_opcode | K::r64_vvvv => {
             set(inst, register(Register::RAX, count, rng))
         }
         K::mm_or_mem | K::mm_reg | K::mm_rm => set(inst, register(Register::MM0, 8, rng)),

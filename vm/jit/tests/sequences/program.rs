@@ -88,7 +88,7 @@ impl Forms {
             let is = |some: &[CpuidFeature]| features.iter().any(|feature| some.contains(feature));
             use CpuidFeature::*;
             let reads_flags = RflagsBits::NONE != rflags_read(code);
-            if is(&[SSE, SSE2, SSE3, SSSE3, SSE4_1, SSE4_2]) {
+            if is(&[SSE, SSE2, SSE3, SSSE3, SSE4_1, SSE4_2, AES, PCLMULQDQ, SHA]) {
                 forms.vector.push(code);
             } else if is(&[FPU, FPU287, FPU387, MMX, FXSR]) {
                 forms.other.push(code);
