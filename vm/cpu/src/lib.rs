@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`state`] | `CpuState`: a task's registers |
 //! | [`exit`] | why an engine stopped |
+//! | [`features`] | what the processor says it can do |
 //! | [`engine`] | the trait engines implement |
 //! | [`lift`] | x86 to IR |
 //! | [`ir`] | the operations, and passes over them |
@@ -18,6 +19,7 @@
 
 pub mod engine;
 pub mod exit;
+pub mod features;
 pub mod flags;
 pub mod fpu;
 pub mod helper;

@@ -4,46 +4,11 @@ use memory::GuestAddr;
 
 use super::{Context, Trap};
 use crate::exit::Exception;
+use crate::features;
 use crate::state::reg::{RAX, RBX, RCX, RDX};
 
-/// Feature bits of CPUID leaf 1, EDX (Intel SDM vol. 2, CPUID): only what works.
-pub const FEATURES_EDX: u32 = 1 << 0 // FPU
-    | 1 << 4 // TSC
-    | 1 << 8 // CMPXCHG8B
-    | 1 << 15 // CMOV
-    | 1 << 19 // CLFLUSH
-    | 1 << 23 // MMX
-    | 1 << 24 // FXSAVE
-    | 1 << 25 // SSE
-    | 1 << 26; // SSE2
-
-/// Feature bits of CPUID leaf 1, ECX.
-pub const FEATURES_ECX: u32 = 1 << 0 // SSE3
-    | 1 << 13 // CMPXCHG16B
-    | 1 << 31; // a hypervisor runs this
-
-/// EAX, EBX, ECX, EDX for a leaf.
-fn leaf(eax: u32) -> [u32; 4] {
-    let text = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-    match eax {
-        // "GenuineIntel": the vendor whose undefined corners we follow.
-        0 => [1, text(b"Genu"), text(b"ntel"), text(b"ineI")],
-        // Family 6, model 15, stepping 11; CLFLUSH lines of 64 bytes.
-        1 => [0x0000_06fb, 8 << 8, FEATURES_ECX, FEATURES_EDX],
-        0x4000_0000 => [0x4000_0000, text(b"edge"), text(b"box "), text(b"wasm")],
-        0x8000_0000 => [0x8000_0008, 0, 0, 0],
-        // LAHF in 64-bit mode; SYSCALL, NX, long mode.
-        0x8000_0001 => [0, 0, 1, 1 << 11 | 1 << 20 | 1 << 29],
-        0x8000_0002 => [text(b"edge"), text(b"box "), text(b"x86-"), text(b"64 C")],
-        0x8000_0003 => [text(b"PU  "), 0, 0, 0],
-        // 32 physical, 48 virtual address bits.
-        0x8000_0008 => [32 | 48 << 8, 0, 0, 0],
-        _ => [0; 4],
-    }
-}
-
 pub(super) fn cpuid(cx: &mut Context<'_>) {
-    let values = leaf(cx.cpu.gpr(RAX) as u32);
+    let values = features::leaf(cx.cpu.gpr(RAX) as u32, cx.cpu.gpr(RCX) as u32);
     for (index, value) in [RAX, RBX, RCX, RDX].into_iter().zip(values) {
         cx.cpu.set_gpr(index, value.into());
     }

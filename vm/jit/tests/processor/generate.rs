@@ -1,6 +1,7 @@
 //! Random instructions of a given form, and states to run them from.
 
 use cpu::Mode;
+use cpu::features::FEATURES;
 use cpu::fpu::F80;
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Encoder, EncodingKind, Instruction, Mnemonic, OpCodeOperandKind as K, Register,
@@ -194,55 +195,48 @@ fn is_x87(code: Code) -> bool {
     })
 }
 
-/// Whether a form belongs to the instruction set we implement.
-pub fn applies(code: Code, mode: Mode) -> bool {
+/// Whether we know a feature: it is older than CPUID, or Linux's name for it is among what we claim.
+fn is_known(feature: CpuidFeature) -> bool {
     use CpuidFeature::*;
-    let info = code.op_code();
-    let features = code.cpuid_features();
-    let known = |feature: &CpuidFeature| {
-        matches!(
-            feature,
-            INTEL8086
-                | INTEL186
-                | INTEL286
-                | INTEL386
-                | INTEL486
-                | X64
-                | CMOV
-                | FPU
-                | FPU387
-                | FPU287
-                | MMX
-                | SSE
-                | SSE2
-                | SSE3
-                | SSSE3
-                | SSE4_1
-                | SSE4_2
-                | POPCNT
-                | CX8
-                | CMPXCHG16B
-                | BMI1
-                | LZCNT
-                | MOVBE
-                | CLFSH
-                | FXSR
-                | MULTIBYTENOP
-                | PAUSE
-                | INTEL8086_ONLY
-                | PREFETCHW
-                | BMI2
-                | ADX
-                | AES
-                | PCLMULQDQ
-                | SHA
-        )
+    let name = match feature {
+        INTEL8086 | INTEL8086_ONLY | INTEL186 | INTEL286 | INTEL386 | INTEL486 | X64 | FPU287 | FPU387
+        | MULTIBYTENOP | PAUSE => return true,
+        FPU => "fpu",
+        CMOV => "cmov",
+        MMX => "mmx",
+        FXSR => "fxsr",
+        CLFSH => "clflush",
+        CX8 => "cx8",
+        CMPXCHG16B => "cx16",
+        SSE => "sse",
+        SSE2 => "sse2",
+        SSE3 => "pni",
+        SSSE3 => "ssse3",
+        SSE4_1 => "sse4_1",
+        SSE4_2 => "sse4_2",
+        POPCNT => "popcnt",
+        MOVBE => "movbe",
+        LZCNT => "abm",
+        PREFETCHW => "3dnowprefetch",
+        BMI1 => "bmi1",
+        BMI2 => "bmi2",
+        ADX => "adx",
+        AES => "aes",
+        PCLMULQDQ => "pclmulqdq",
+        SHA => "sha_ni",
+        _ => return false,
     };
+    FEATURES.iter().any(|(_, _, claimed)| *claimed == name)
+}
+
+/// Whether a form belongs to the instruction set we claim.
+pub fn applies(code: Code, mode: Mode) -> bool {
+    let info = code.op_code();
     code != Code::INVALID
         && info.is_instruction()
         && if mode == Mode::Long { info.mode64() } else { info.mode32() }
         && info.cpl3()
-        && features.iter().all(known)
+        && code.cpuid_features().iter().all(|feature| is_known(*feature))
         && matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX)
 }
 

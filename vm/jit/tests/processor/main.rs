@@ -1,9 +1,8 @@
 //! Instructions run on this machine's own processor, on the interpreter and as compiled code, results compared.
 //!
 //! Every form the decoder's tables know (a `Code` of iced-x86) that a 64-bit or 32-bit user program can execute and whose
-//! feature we claim, or implement unclaimed, is encoded with random operands and run from random registers, flags,
-//! vectors and memory, by single-stepping a child process on the one side. Flags the manual leaves undefined are not
-//! compared. The seed is fixed; `PROCESSOR_CASES` sets the cases per form, `PROCESSOR_SEED` another seed,
+//! feature we claim is encoded with random operands and run from random registers, flags, vectors and memory, by
+//! single-stepping a child process on the one side. Flags the manual leaves undefined are not compared. The seed is fixed; `PROCESSOR_CASES` sets the cases per form, `PROCESSOR_SEED` another seed,
 //! `PROCESSOR_FORM` a part of a form's name.
 
 #![cfg(target_os = "linux")]

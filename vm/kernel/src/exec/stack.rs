@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use abi::process::*;
 use abi::{Errno, Writer};
+use cpu::features;
 use memory::PAGE_SIZE;
 
 use crate::mm::{Mm, STACK_TOP};
@@ -53,8 +54,8 @@ pub struct Auxiliary<'a> {
     pub path: &'a [u8],
 }
 
-/// CPUID leaf 1, EDX: FPU, TSC, CX8, CMOV, MMX, FXSR, SSE, SSE2.
-const HARDWARE_CAPABILITIES: u64 = 1 | 1 << 4 | 1 << 8 | 1 << 15 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26;
+/// CPUID leaf 1, EDX.
+const HARDWARE_CAPABILITIES: u64 = features::word(features::Word::Leaf1Edx) as u64;
 const PROGRAM_HEADER_BYTES: u64 = 56;
 
 /// Puts it all below [`STACK_TOP`], where a stack must be mapped; returns the stack pointer.

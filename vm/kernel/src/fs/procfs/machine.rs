@@ -142,12 +142,21 @@ pub fn store(kernel: &mut Kernel, index: u32, text: &str) -> Outcome<()> {
 }
 
 fn cpuinfo(_kernel: &mut Kernel) -> String {
-    "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 15\nmodel name\t: edgebox virtual CPU\n\
-     stepping\t: 0\ncpu MHz\t\t: 1000.000\ncache size\t: 4096 KB\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\n\
-     cpu cores\t: 1\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 1\nwp\t\t: yes\n\
-     flags\t\t: fpu tsc cx8 cmov clflush mmx fxsr sse sse2 syscall nx lm pni cx16 hypervisor lahf_lm\nbogomips\t: 2000.00\nclflush size\t: 64\n\
-     cache_alignment\t: 64\naddress sizes\t: 36 bits physical, 48 bits virtual\npower management:\n\n"
-        .to_owned()
+    use cpu::features::{
+        ADDRESS_BITS, CACHE_BYTES, FAMILY, FEATURES, LEAF_MAX, LINE_BYTES, MODEL, NAME, STEPPING, VENDOR,
+    };
+    let flags: Vec<&str> = FEATURES.iter().map(|(_, _, name)| *name).collect();
+    format!(
+        "processor\t: 0\nvendor_id\t: {VENDOR}\ncpu family\t: {FAMILY}\nmodel\t\t: {MODEL}\nmodel name\t: {NAME}\n\
+         stepping\t: {STEPPING}\ncpu MHz\t\t: 1000.000\ncache size\t: {} KB\nphysical id\t: 0\nsiblings\t: 1\n\
+         core id\t\t: 0\ncpu cores\t: 1\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {LEAF_MAX}\nwp\t\t: yes\n\
+         flags\t\t: {}\nbogomips\t: 2000.00\nclflush size\t: {LINE_BYTES}\ncache_alignment\t: {LINE_BYTES}\n\
+         address sizes\t: {} bits physical, {} bits virtual\npower management:\n\n",
+        CACHE_BYTES >> 10,
+        flags.join(" "),
+        ADDRESS_BITS.0,
+        ADDRESS_BITS.1
+    )
 }
 
 fn loadavg(kernel: &mut Kernel) -> String {
