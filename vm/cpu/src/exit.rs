@@ -27,7 +27,7 @@ pub enum Exception {
     Debug,
     /// #BP: `int3`; rip is past it.
     Breakpoint,
-    /// #OF: `into`.
+    /// #OF: `into`; rip is past it.
     Overflow,
     /// #BR: `bound`.
     Bound,
@@ -39,4 +39,11 @@ pub enum Exception {
     X87,
     /// #XM: an unmasked SSE exception.
     Simd,
+}
+
+impl Exception {
+    /// How far past the start of its instruction rip is: a "trap" of one byte is complete when it is reported.
+    pub fn bytes_past(self) -> u64 {
+        if matches!(self, Exception::Breakpoint | Exception::Overflow) { 1 } else { 0 }
+    }
 }

@@ -294,7 +294,10 @@ impl<H: CodeHost> Jit<H> {
                 cpu.rip = rip;
                 match trap {
                     Some(Trap::Fault(fault)) => Back::Exit(Exit::Fault(fault)),
-                    Some(Trap::Exception(exception)) => Back::Exit(Exit::Exception(exception)),
+                    Some(Trap::Exception(exception)) => {
+                        cpu.rip += exception.bytes_past();
+                        Back::Exit(Exit::Exception(exception))
+                    }
                     Some(Trap::Again) => Back::Exit(Exit::Interrupted),
                     None => Back::Interpret,
                 }

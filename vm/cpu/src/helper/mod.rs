@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`arith`] | carries, rotates, division |
 //! | [`bits`] | checksums, scattered and gathered bits |
+//! | [`legacy`] | decimal adjustment, bounds, descriptors |
 //! | [`string`] | MOVS, STOS, LODS, SCAS, CMPS and their repetition |
 //! | [`system`] | CPUID, time stamp, flags, FXSAVE |
 //! | [`vector`] | vector operations that touch flags or memory |
 
 pub mod arith;
 pub mod bits;
+pub mod legacy;
 pub mod string;
 pub mod system;
 pub mod vector;
@@ -72,6 +74,16 @@ pub enum Helper {
     MaskedStore,
     /// dst, crc, data; width. CRC32.
     Crc32,
+    /// see [`legacy::Decimal`]; AL and AH are adjusted, flags to `NEW_FLAGS`.
+    Decimal,
+    /// index, lower, upper; width. #BR if the index is out of bounds.
+    Bound,
+    /// #OF if the overflow flag is set.
+    Overflow,
+    /// dst, selector; see [`legacy::Query`]. Flags to `NEW_FLAGS`.
+    Describe,
+    /// selector; 1 for a return. #GP if code can't go there.
+    FarTransfer,
     /// dst, source, mask. PDEP.
     DepositBits,
     /// dst, source, mask. PEXT.
@@ -189,7 +201,17 @@ impl Helper {
         use Helper::*;
         matches!(
             self,
-            AddCarry | SubBorrow | Rotate | RotateCarry | DoubleShift | String | ReadFlags | CompareExchangeWide
+            AddCarry
+                | SubBorrow
+                | Rotate
+                | RotateCarry
+                | DoubleShift
+                | String
+                | ReadFlags
+                | CompareExchangeWide
+                | Decimal
+                | Overflow
+                | Describe
         )
     }
 
@@ -213,6 +235,11 @@ impl Helper {
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
             FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
+            Decimal => effect([rax, Z, Z], [rax, new_flags, Z]),
+            Bound => effect([a, b, c], [Z; 3]),
+            Overflow => effect([Z; 3], [Z; 3]),
+            Describe => value([b, Z, Z], [a, new_flags, Z]),
+            FarTransfer => effect([a, Z, Z], [Z; 3]),
             CompareStrings => effect([rax, rdx, rcx], [rcx, new_flags, Z]),
             Sha256Rounds => effect([Z; 3], [Z; 3]),
             TestVector => value([Z; 3], [new_flags, Z, Z]),
@@ -263,6 +290,11 @@ impl Helper {
             }
             MaskedStore => vector::masked_store(cx, a, b, c, imm)?,
             Crc32 => bits::crc32(cx, a, b, c, imm),
+            Decimal => legacy::decimal(cx, imm)?,
+            Bound => legacy::bound(cx, a, b, c, imm)?,
+            Overflow => legacy::overflow(cx)?,
+            Describe => legacy::describe(cx, a, b, imm),
+            FarTransfer => legacy::far_transfer(cx, a, imm != 0)?,
             DepositBits => bits::deposit(cx, a, b, c),
             ExtractBits => bits::extract(cx, a, b, c),
             X87 => crate::x87::run(cx, a, imm)?,

@@ -355,7 +355,11 @@ impl Interpreter {
                     match helper.call(&mut Context { cpu, space, time_stamp }, a, b, c, imm) {
                         Ok(()) => {}
                         Err(Trap::Fault(fault)) => leave!(Exit::Fault(fault)),
-                        Err(Trap::Exception(exception)) => leave!(Exit::Exception(exception)),
+                        Err(Trap::Exception(exception)) => {
+                            cpu.rip = self.rip_of(block, pc - 1) + exception.bytes_past();
+                            *fuel = left;
+                            return Next::Exit(Exit::Exception(exception));
+                        }
                         Err(Trap::Again) => leave!(Exit::Interrupted),
                     }
                     if space.has_stale_code() {
@@ -404,8 +408,7 @@ impl Interpreter {
                     return Next::Exit(Exit::Interrupt(vector));
                 }
                 Op::Raise { exception } => {
-                    let past = if exception == Exception::Breakpoint { 1 } else { 0 };
-                    cpu.rip = self.rip_of(block, pc - 1) + past;
+                    cpu.rip = self.rip_of(block, pc - 1) + exception.bytes_past();
                     *fuel = left;
                     return Next::Exit(Exit::Exception(exception));
                 }

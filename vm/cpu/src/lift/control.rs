@@ -43,7 +43,6 @@ impl Lifter<'_> {
             M::Push => self.push(),
             M::Pop => self.pop(),
             M::Leave => self.leave(),
-            M::Enter => self.enter(),
             M::Pushfq | M::Pushfd | M::Pushf => self.push_flags(),
             M::Popfq | M::Popfd | M::Popf => self.pop_flags(),
             M::Lahf => self.lahf(),
@@ -89,7 +88,6 @@ impl Lifter<'_> {
                 self.end(Op::Interrupt { vector });
                 Ok(())
             }
-            M::Hlt | M::In | M::Out | M::Cli | M::Sti => self.trap(Exception::GeneralProtection),
             _ => return self.by_condition(),
         })
     }
@@ -99,7 +97,7 @@ impl Lifter<'_> {
         Ok(())
     }
 
-    fn helper(&mut self, helper: Helper, imm: u32) -> Lifted {
+    pub(super) fn helper(&mut self, helper: Helper, imm: u32) -> Lifted {
         self.emit(Op::Helper { helper, a: 0, b: 0, c: 0, imm });
         Ok(())
     }
@@ -251,7 +249,7 @@ impl Lifter<'_> {
             OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
                 self.jump(self.inst.near_branch_target());
             }
-            OpKind::Register | OpKind::Memory if !is_far(self.code()) => {
+            OpKind::Register | OpKind::Memory => {
                 let src = self.read_zero_extended(0)?;
                 self.end(Op::JumpIndirect { src });
             }
@@ -263,7 +261,6 @@ impl Lifter<'_> {
     fn call(&mut self) -> Lifted {
         let direct = match self.inst.op0_kind() {
             OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => Some(self.inst.near_branch_target()),
-            _ if is_far(self.code()) => return Err(Unknown),
             _ => None,
         };
         // Read before the push moves RSP; copied because the target may be RSP itself.
@@ -342,13 +339,13 @@ impl Lifter<'_> {
 
     // ---- stack ----
 
-    fn move_stack(&mut self, bytes: i32) {
+    pub(super) fn move_stack(&mut self, bytes: i32) {
         let op = if self.stack_width() == Width::W64 { Op::AddImm64 } else { Op::AddImm32 };
         self.emit(op(WithImm { dst: RSP, a: RSP, imm: bytes }));
     }
 
     /// Address of what lies `bytes` from the stack pointer.
-    fn stack_addr(&mut self, bytes: i32) -> Addr {
+    pub(super) fn stack_addr(&mut self, bytes: i32) -> Addr {
         let addr = Addr::at(RSP).plus(bytes);
         if self.mode == Mode::Long || bytes == 0 { addr } else { self.wrap32(addr) }
     }
@@ -414,19 +411,6 @@ impl Lifter<'_> {
 
     fn push_width_of_leave(&self) -> Width {
         if self.code() == iced_x86::Code::Leavew { Width::W16 } else { self.stack_width() }
-    }
-
-    /// ENTER with nesting level 0; nobody has generated another in decades.
-    fn enter(&mut self) -> Lifted {
-        if self.inst.immediate8_2nd() != 0 || self.code() == iced_x86::Code::Enterw_imm16_imm8 {
-            return Err(Unknown);
-        }
-        let size = i32::from(self.inst.immediate16());
-        let width = self.stack_width();
-        self.push_value(width, RBP);
-        self.write_register(if width == Width::W64 { Register::RBP } else { Register::EBP }, RSP)?;
-        self.move_stack(-size);
-        Ok(())
     }
 
     // ---- flags ----
@@ -604,8 +588,4 @@ fn branch(compare: Compare, fork: Fork) -> Op {
         Compare::LtS64 => Op::BranchLtS64(fork),
         Compare::LeS64 => Op::BranchLeS64(fork),
     }
-}
-
-fn is_far(code: iced_x86::Code) -> bool {
-    code.is_jmp_far_indirect() || code.is_call_far_indirect() || code.is_jmp_far() || code.is_call_far()
 }

@@ -6,6 +6,7 @@
 //! | [`arith`] | integer arithmetic and logic, shifts, multiplication and division |
 //! | [`bits`] | tests, scans and counts of bits; BMI and ADX |
 //! | [`control`] | jumps, calls, conditions, stack, system |
+//! | [`legacy`] | what 32-bit code has from earlier days |
 //! | [`sse`] | MMX and SSE |
 //! | [`x87`] | the floating-point stack |
 //!
@@ -14,11 +15,12 @@
 mod arith;
 mod bits;
 mod control;
+mod legacy;
 mod operand;
 mod sse;
 mod x87;
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, RflagsBits};
+use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, RflagsBits};
 
 use memory::PAGE_SIZE;
 
@@ -329,8 +331,21 @@ impl<'a> Lifter<'a> {
         if self.inst.has_lock_prefix() && !self.may_lock() {
             return Err(Unknown);
         }
-        let known = self.arith().or_else(|| self.bits()).or_else(|| self.control());
+        if self.is_privileged() {
+            self.raise(Exception::GeneralProtection);
+            return Ok(());
+        }
+        let known = self.arith().or_else(|| self.bits()).or_else(|| self.legacy()).or_else(|| self.control());
         known.or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
+    }
+
+    /// An instruction for kernels that every processor has; others raise #UD.
+    fn is_privileged(&self) -> bool {
+        use CpuidFeature::*;
+        let old = |feature: &CpuidFeature| {
+            matches!(feature, INTEL8086 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | SYSCALL)
+        };
+        self.inst.is_privileged() && self.code().cpuid_features().iter().all(old)
     }
 
     /// LOCK is allowed on read-modify-write of memory alone; elsewhere it raises #UD. One worker runs every task for

@@ -235,7 +235,6 @@ pub fn applies(code: Code, mode: Mode) -> bool {
     code != Code::INVALID
         && info.is_instruction()
         && if mode == Mode::Long { info.mode64() } else { info.mode32() }
-        && info.cpl3()
         && code.cpuid_features().iter().all(|feature| is_known(*feature))
         && matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX)
 }
@@ -251,38 +250,21 @@ pub fn left_out(code: Code) -> Option<&'static str> {
     let info = code.op_code();
     let segment = |kind: &K| matches!(kind, K::seg_reg | K::es | K::cs | K::ss | K::ds | K::fs | K::gs);
     match code.mnemonic() {
-        Syscall | Sysenter | Sysexit | Sysret | Sysexitq | Sysretq | Int | Int1 | Int3 | Into | Iret | Iretd
-        | Iretq | Ud0 | Ud1 | Ud2 => Some("enters the kernel"),
+        Syscall | Sysenter | Sysexit | Sysret | Sysexitq | Sysretq | Int | Int1 | Int3 | Iret | Iretd | Iretq | Ud0
+        | Ud1 | Ud2 => Some("enters the kernel"),
         Cpuid | Rdtsc | Rdtscp | Rdpmc => Some("differs from processor to processor"),
-        In | Out | Insb | Insw | Insd | Outsb | Outsw | Outsd | Hlt | Cli | Sti => Some("privileged"),
         Rcpps | Rcpss | Rsqrtps | Rsqrtss => Some("approximations differ from processor to processor"),
-        Lar | Lsl | Verr | Verw | Sgdt | Sidt | Sldt | Smsw | Str | Lfs | Lgs | Lss => Some("descriptor tables"),
-        Retf => Some("far control flow"),
-        Jmp | Call if info.op_kinds().iter().any(|kind| matches!(kind, K::farbr2_2 | K::farbr4_2)) => {
-            Some("far control flow")
-        }
-        _ if code.is_jmp_far_indirect() || code.is_call_far_indirect() => Some("far control flow"),
+        Sgdt | Sidt | Sldt | Smsw | Str | Lfs | Lgs | Lss => Some("descriptor tables"),
         Mov | Push | Pop if info.op_kinds().iter().any(segment) => Some("segment registers"),
-        Enter => Some("nested frames"),
         Feni | Fdisi | Fclex | Finit | Fstcw | Fstsw | Fstenv | Fsave | Fsetpm => Some("WAIT and another instruction"),
         Fneni | Fndisi | Fnsetpm | Fstpnce | Frstpm => Some("8087 and 80287 leftovers"),
         Fxsave | Fxsave64 | Fxrstor | Fxrstor64 => Some("reserved fields differ"),
         Fnsave | Frstor | Fnstenv | Fldenv | Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1
         | Fxtract | Fprem | Fprem1 | Fbld | Fbstp | Fstdw | Fstsg => Some("x87 beyond the basics: issue 3"),
-        Bound | Arpl => Some("not in 64-bit mode"),
         Lds | Les => Some("descriptor tables"),
         _ if info.op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2)) => Some("16-bit near branches"),
         Pushf | Pushfd | Pushfq | Popf | Popfd | Popfq => Some("single-stepping shows in the trap flag"),
         Jmp | Call | Ret if near_16(code) => Some("16-bit near branches"),
-        _ => unimplemented_form(code),
-    }
-}
-
-/// What the lifter does not know yet: it raises #UD there, and CPUID does not claim it.
-fn unimplemented_form(code: Code) -> Option<&'static str> {
-    use Mnemonic::*;
-    match code.mnemonic() {
-        Aaa | Aad | Aam | Aas | Daa | Das | Salc | Pusha | Pushad | Popa | Popad => Some("i386 leftovers: issue 3"),
         _ => None,
     }
 }
@@ -316,7 +298,7 @@ pub fn case(code: Code, mode: Mode, rng: &mut Rng) -> Option<Case> {
         operand(&mut inst, i as u32, *kind, mode, rip, &mut state, rng)?;
     }
     prefixes(&mut inst, rng);
-    adjust(&mut inst, &mut state, &mut data, rng);
+    adjust(&mut inst, mode, &mut state, &mut data, rng);
     if mode == Mode::Compat {
         for (number, value) in state.gpr.iter_mut().enumerate() {
             *value = if number < 8 { *value & 0xffff_ffff } else { 0 };
@@ -406,7 +388,11 @@ fn operand(
         K::imm8 => {
             inst.set_op_kind(
                 i,
-                if i > 0 && inst.op_kind(i - 1) == O::Immediate8 { O::Immediate8_2nd } else { O::Immediate8 },
+                if i > 0 && matches!(inst.op_kind(i - 1), O::Immediate8 | O::Immediate16) {
+                    O::Immediate8_2nd
+                } else {
+                    O::Immediate8
+                },
             );
             inst.set_immediate8(rng.value() as u8);
         }
@@ -438,6 +424,18 @@ fn operand(
             inst.set_op_kind(i, O::Immediate64);
             inst.set_immediate64(rng.value());
         }
+        K::farbr2_2 => {
+            inst.set_op_kind(i, O::FarBranch16);
+            inst.set_far_branch16(rng.next() as u16);
+            inst.set_far_branch_selector(same_mode_selector(mode, rng));
+        }
+        K::farbr4_2 => {
+            inst.set_op_kind(i, O::FarBranch32);
+            inst.set_far_branch32((CODE + rng.below(CODE_BYTES as u64)) as u32);
+            inst.set_far_branch_selector(same_mode_selector(mode, rng));
+        }
+        K::cr_reg => set(inst, Register::CR0),
+        K::dr_reg => set(inst, Register::DR0),
         K::br32_1 | K::br32_4 if !long => {
             inst.set_op_kind(i, O::NearBranch32);
             inst.set_near_branch32((rip + AHEAD + rng.below(80)) as u32);
@@ -506,7 +504,7 @@ fn prefixes(inst: &mut Instruction, rng: &mut Rng) {
 }
 
 /// Sets what an instruction uses without naming it, and keeps addresses it makes within the data.
-fn adjust(inst: &mut Instruction, state: &mut State, data: &mut [u8], rng: &mut Rng) {
+fn adjust(inst: &mut Instruction, mode: Mode, state: &mut State, data: &mut [u8], rng: &mut Rng) {
     use Mnemonic::*;
     let in_code = CODE + rng.below(CODE_BYTES as u64);
     if inst.code().is_string_instruction() {
@@ -518,7 +516,18 @@ fn adjust(inst: &mut Instruction, state: &mut State, data: &mut [u8], rng: &mut 
             data[0x780..0x900].fill(state.gpr[0] as u8);
         }
     }
+    let far = inst.mnemonic() == Retf || inst.code().is_jmp_far_indirect() || inst.code().is_call_far_indirect();
     match inst.mnemonic() {
+        _ if far => far_targets(inst, mode, in_code, state, data, rng),
+        Lar | Lsl | Verr | Verw => {
+            let selector = selector(mode, rng);
+            let last = inst.op_count() - 1;
+            match inst.op_kind(last) {
+                iced_x86::OpKind::Register => state.gpr[inst.op_register(last).number()] = selector.into(),
+                _ => data.chunks_exact_mut(2).for_each(|word| word.copy_from_slice(&selector.to_le_bytes())),
+            }
+        }
+        Enter => state.gpr[5] = MIDDLE,
         Jmp | Call => match inst.op0_kind() {
             iced_x86::OpKind::Register => state.gpr[inst.op0_register().number()] = in_code,
             iced_x86::OpKind::Memory => {
@@ -550,4 +559,53 @@ fn adjust(inst: &mut Instruction, state: &mut State, data: &mut [u8], rng: &mut 
         }
         _ => {}
     }
+}
+
+/// Mostly one that code may use.
+fn selector(mode: Mode, rng: &mut Rng) -> u16 {
+    match rng.below(8) {
+        0..=2 => {
+            if mode == Mode::Long {
+                0x33
+            } else {
+                0x23
+            }
+        }
+        3 => 0x2b - rng.below(4) as u16,
+        4 => {
+            if mode == Mode::Long {
+                0x23
+            } else {
+                0x33
+            }
+        }
+        5 => rng.below(4) as u16,
+        6 => 0x63,
+        // Not the one that tells the processor's number.
+        _ => rng.next() as u16 & !0x40,
+    }
+}
+
+/// Puts an address and a selector wherever a far jump, call or return looks for them.
+fn far_targets(inst: &Instruction, mode: Mode, in_code: u64, state: &State, data: &mut [u8], rng: &mut Rng) {
+    use Code::*;
+    let bytes = match inst.code() {
+        Retfw | Retfw_imm16 => 2,
+        Retfd | Retfd_imm16 => 4,
+        Retfq | Retfq_imm16 => 8,
+        _ => inst.memory_size().size() - 2,
+    };
+    let selector = same_mode_selector(mode, rng);
+    let (start, apart) = if inst.mnemonic() == Mnemonic::Retf { (state.gpr[4] - DATA, bytes) } else { (0x700, 16) };
+    let targets = if inst.mnemonic() == Mnemonic::Retf { 1 } else { 64 };
+    for target in data[start as usize..].chunks_exact_mut(apart.max(2 * bytes)).take(targets) {
+        target[..bytes].copy_from_slice(&in_code.to_le_bytes()[..bytes]);
+        target[bytes..bytes + 2].copy_from_slice(&selector.to_le_bytes());
+    }
+}
+
+/// Likewise, but not one that changes the mode, which we can't.
+fn same_mode_selector(mode: Mode, rng: &mut Rng) -> u16 {
+    let other = if mode == Mode::Long { 0x23 } else { 0x33 };
+    Some(selector(mode, rng)).filter(|selector| selector | 3 != other).unwrap_or(0)
 }

@@ -1,0 +1,155 @@
+//! What 32-bit code has from earlier days: decimal adjustment, checks of bounds, selectors and descriptors.
+//!
+//! The descriptor table is the one Linux gives a program on a 64-bit kernel: flat code and data.
+//!
+//! Sources: Intel SDM vol. 2; vol. 3, 3.4 and 5.8; `arch/x86/include/asm/segment.h`.
+
+use super::{Context, Trap};
+use crate::exit::Exception;
+use crate::flags::{FlagKind, FlagOp, Width, status};
+use crate::state::Mode;
+use crate::state::reg::RAX;
+use crate::state::rflags::{AF, CF, OF, ZF};
+
+/// Adjustments of AL and AH.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Decimal {
+    /// DAA
+    AdjustAfterAdd,
+    /// DAS
+    AdjustAfterSub,
+    /// AAA
+    UnpackAfterAdd,
+    /// AAS
+    UnpackAfterSub,
+    /// AAM
+    Split,
+    /// AAD
+    Join,
+}
+
+/// What is asked about a selector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Query {
+    /// LAR
+    Rights,
+    /// LSL
+    Limit,
+    /// VERR
+    Readable,
+    /// VERW
+    Writable,
+}
+
+/// ZF, SF and PF of AL.
+fn of_al(al: u64) -> u64 {
+    status(FlagKind::new(FlagOp::Logic, Width::W8), al, 0)
+}
+
+/// The base of AAM and AAD is in `imm`'s second byte.
+pub(super) fn decimal(cx: &mut Context<'_>, imm: u32) -> Result<(), Trap> {
+    let what = {
+        use Decimal::*;
+        [AdjustAfterAdd, AdjustAfterSub, UnpackAfterAdd, UnpackAfterSub, Split, Join][(imm & 7) as usize % 6]
+    };
+    let base = u64::from(imm >> 8 & 0xff);
+    let flags = cx.cpu.status_flags();
+    let ax = cx.cpu.gpr(RAX) & 0xffff;
+    let (al, ah) = (ax & 0xff, ax >> 8);
+    let adjust = al & 15 > 9 || flags & AF != 0;
+    let (ax, flags) = match what {
+        Decimal::AdjustAfterAdd | Decimal::AdjustAfterSub => {
+            let high = al > 0x99 || flags & CF != 0;
+            let by = if adjust { 6 } else { 0 } + if high { 0x60 } else { 0 };
+            let adds = what == Decimal::AdjustAfterAdd;
+            let new = if adds { al + by } else { al.wrapping_sub(by) } & 0xff;
+            // Subtraction borrows where it adjusts the low digit of less than 6, too.
+            let carry = high || !adds && adjust && al < 6;
+            let flags = of_al(new) | if adjust { AF } else { 0 } | if carry { CF } else { 0 };
+            (ah << 8 | new, flags)
+        }
+        Decimal::UnpackAfterAdd | Decimal::UnpackAfterSub => {
+            let by = if adjust { 0x106 } else { 0 };
+            let sum = if what == Decimal::UnpackAfterAdd { ax + by } else { ax.wrapping_sub(by) };
+            let flags = flags & !(AF | CF) | if adjust { AF | CF } else { 0 };
+            (sum & 0xff0f, flags)
+        }
+        Decimal::Split => {
+            let high = al.checked_div(base).ok_or(Exception::Divide)?;
+            (high << 8 | al % base, of_al(al % base))
+        }
+        Decimal::Join => {
+            let joined = al + ah * base & 0xff;
+            (joined, of_al(joined))
+        }
+    };
+    let rax = cx.cpu.gpr(RAX) & !0xffff | ax;
+    cx.cpu.set_gpr(RAX, rax);
+    cx.set_new_flags(flags);
+    Ok(())
+}
+
+/// BOUND.
+pub(super) fn bound(cx: &Context<'_>, index: u8, lower: u8, upper: u8, imm: u32) -> Result<(), Trap> {
+    let [index, lower, upper] = [index, lower, upper].map(|slot| super::width(imm).sign_extend(cx.get(slot)));
+    if (lower..=upper).contains(&index) { Ok(()) } else { Err(Exception::Bound.into()) }
+}
+
+/// A segment a program may use.
+struct Descriptor {
+    /// The upper half of its entry, without the base.
+    rights: u32,
+    readable: bool,
+    writable: bool,
+}
+
+/// All of them are flat.
+const LIMIT: u64 = 0xffff_ffff;
+
+/// What a selector stands for; those of the kernel are as good as nothing.
+fn descriptor(selector: u16) -> Option<Descriptor> {
+    let (rights, writable) = match selector | 3 {
+        USER_CODE_32 => (0x00cf_fb00, false),
+        USER_DATA => (0x00cf_f300, true),
+        USER_CODE_64 => (0x00af_fb00, false),
+        _ => return None,
+    };
+    Some(Descriptor { rights, readable: true, writable })
+}
+
+/// LAR, LSL, VERR, VERW: what a selector stands for, if a program may know it.
+pub(super) fn describe(cx: &mut Context<'_>, dst: u8, selector: u8, imm: u32) {
+    let what = [Query::Rights, Query::Limit, Query::Readable, Query::Writable][(imm & 3) as usize];
+    let found = descriptor(cx.get(selector) as u16).and_then(|descriptor| match what {
+        Query::Rights => Some(descriptor.rights.into()),
+        Query::Limit => Some(LIMIT),
+        Query::Readable => descriptor.readable.then_some(0),
+        Query::Writable => descriptor.writable.then_some(0),
+    });
+    cx.set(dst, found.unwrap_or(0));
+    let flags = cx.cpu.status_flags() & !ZF | if found.is_some() { ZF } else { 0 };
+    cx.set_new_flags(flags);
+}
+
+/// Selectors of Linux's user segments.
+const USER_CODE_32: u16 = 0x23;
+const USER_DATA: u16 = 0x2b;
+const USER_CODE_64: u16 = 0x33;
+
+/// Far jumps, calls and returns (`is_return`), which can only go to the segment they come from: code does not change its
+/// mode.
+pub(super) fn far_transfer(cx: &Context<'_>, selector: u8, is_return: bool) -> Result<(), Trap> {
+    let selector = cx.get(selector) as u16;
+    let own = if cx.cpu.mode == Mode::Long { USER_CODE_64 } else { USER_CODE_32 };
+    // A return may not raise its privilege.
+    let allowed = if is_return { selector == own } else { selector | 3 == own };
+    if allowed { Ok(()) } else { Err(Exception::GeneralProtection.into()) }
+}
+
+/// INTO.
+pub(super) fn overflow(cx: &Context<'_>) -> Result<(), Trap> {
+    let overflows = cx.cpu.status_flags() & OF != 0;
+    if overflows { Err(Exception::Overflow.into()) } else { Ok(()) }
+}
