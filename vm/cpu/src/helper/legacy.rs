@@ -78,10 +78,11 @@ pub(super) fn decimal(cx: &mut Context<'_>, imm: u32) -> Result<(), Trap> {
         }
         Decimal::Split => {
             let high = al.checked_div(base).ok_or(Exception::Divide)?;
-            (high << 8 | al % base, of_al(al % base))
+            let low = al % base;
+            (high << 8 | low, of_al(low))
         }
         Decimal::Join => {
-            let joined = al + ah * base & 0xff;
+            let joined = (al + ah * base) & 0xff;
             (joined, of_al(joined))
         }
     };

@@ -67,7 +67,6 @@ impl Lifter<'_> {
             | M::Lfence
             | M::Sfence
             | M::Mfence
-            | M::Clflush
             | M::Prefetchnta
             | M::Prefetcht0
             | M::Prefetcht1
@@ -78,6 +77,10 @@ impl Lifter<'_> {
             | M::Wait
             | M::Rdsspd
             | M::Rdsspq => Ok(()),
+            // There is nothing to flush, but it may fault.
+            M::Clflush => self.address().map(|addr| {
+                self.load(Width::W8, addr);
+            }),
             M::Syscall if self.mode == Mode::Long => {
                 self.end(Op::Syscall);
                 Ok(())
@@ -273,7 +276,7 @@ impl Lifter<'_> {
         };
         self.returns_to = Some(self.inst.next_ip());
         let back = self.constant(self.inst.next_ip());
-        self.push_value(self.stack_width(), back);
+        self.push_value(self.return_width(), back);
         match direct {
             Some(target) => self.jump(target),
             None => self.end(Op::JumpIndirect { src: indirect }),
@@ -282,13 +285,22 @@ impl Lifter<'_> {
     }
 
     fn ret(&mut self) -> Lifted {
-        let width = self.stack_width();
+        let width = self.return_width();
         let src = self.load(width, Addr::at(RSP));
         let extra = if self.inst.op_count() == 1 { i32::from(self.inst.immediate16()) } else { 0 };
         self.move_stack(i32::from(width.bytes()) + extra);
         self.is_return = true;
         self.end(Op::JumpIndirect { src });
         Ok(())
+    }
+
+    /// Width of a return address: 32-bit code can have it cut to 16 bits.
+    fn return_width(&self) -> Width {
+        use iced_x86::Code::*;
+        match self.code() {
+            Call_rel16 | Call_rm16 | Retnw | Retnw_imm16 if self.mode == Mode::Compat => Width::W16,
+            _ => self.stack_width(),
+        }
     }
 
     /// Width of the count register of JCXZ and LOOP.

@@ -239,13 +239,14 @@ pub fn applies(code: Code, mode: Mode) -> bool {
         && matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX)
 }
 
-/// Near control flow with a 16-bit operand size, which Intel's and AMD's processors treat differently.
+/// Near control flow with a 16-bit operand size, which Intel's and AMD's processors treat differently in 64-bit code.
 fn near_16(code: Code) -> bool {
-    matches!(code, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16)
+    let relative = code.op_code().op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2));
+    relative || matches!(code, Code::Jmp_rm16 | Code::Call_rm16 | Code::Retnw | Code::Retnw_imm16)
 }
 
 /// Forms that are not compared, with the reason.
-pub fn left_out(code: Code) -> Option<&'static str> {
+pub fn left_out(code: Code, mode: Mode) -> Option<&'static str> {
     use Mnemonic::*;
     let info = code.op_code();
     let segment = |kind: &K| matches!(kind, K::seg_reg | K::es | K::cs | K::ss | K::ds | K::fs | K::gs);
@@ -262,9 +263,8 @@ pub fn left_out(code: Code) -> Option<&'static str> {
         Fnsave | Frstor | Fnstenv | Fldenv | Fsin | Fcos | Fsincos | Fptan | Fpatan | F2xm1 | Fyl2x | Fyl2xp1
         | Fxtract | Fprem | Fprem1 | Fbld | Fbstp | Fstdw | Fstsg => Some("x87 beyond the basics: issue 3"),
         Lds | Les => Some("descriptor tables"),
-        _ if info.op_kinds().iter().any(|kind| matches!(kind, K::br16_1 | K::br16_2)) => Some("16-bit near branches"),
         Pushf | Pushfd | Pushfq | Popf | Popfd | Popfq => Some("single-stepping shows in the trap flag"),
-        Jmp | Call | Ret if near_16(code) => Some("16-bit near branches"),
+        _ if mode == Mode::Long && near_16(code) => Some("16-bit near branches"),
         _ => None,
     }
 }
@@ -424,6 +424,10 @@ fn operand(
             inst.set_op_kind(i, O::Immediate64);
             inst.set_immediate64(rng.value());
         }
+        K::br16_1 | K::br16_2 => {
+            inst.set_op_kind(i, O::NearBranch16);
+            inst.set_near_branch16((rip + AHEAD + rng.below(80)) as u16);
+        }
         K::farbr2_2 => {
             inst.set_op_kind(i, O::FarBranch16);
             inst.set_far_branch16(rng.next() as u16);
@@ -462,8 +466,14 @@ fn operand(
 
 /// A memory operand whose registers are set so that it lies in the middle of the data.
 fn memory(inst: &mut Instruction, i: u32, mode: Mode, state: &mut State, rng: &mut Rng) {
-    let long = mode == Mode::Long;
-    let (first, count) = if long { (Register::RAX, 16) } else { (Register::EAX, 8) };
+    if mode == Mode::Compat && rng.below(if inst.mnemonic() == Mnemonic::Lea { 2 } else { 32 }) == 0 {
+        return memory_16(inst, i, rng);
+    }
+    // Addresses of 32 bits in 64-bit code, now and then.
+    let narrow = mode == Mode::Long && rng.below(6) == 0;
+    let long = mode == Mode::Long && !narrow;
+    let first = if long { Register::RAX } else { Register::EAX };
+    let count = if mode == Mode::Long { 16 } else { 8 };
     let gpr = |number: usize| Register::try_from(first as usize + number).expect("a register");
     inst.set_op_kind(i, iced_x86::OpKind::Memory);
     let jumps = matches!(inst.mnemonic(), Mnemonic::Jmp | Mnemonic::Call);
@@ -489,6 +499,22 @@ fn memory(inst: &mut Instruction, i: u32, mode: Mode, state: &mut State, rng: &m
         state.gpr[base] = at.wrapping_sub(disp as u64);
     }
     inst.set_memory_displacement64(offset as u64);
+    if narrow && base != 4 {
+        state.gpr[base] = state.gpr[base] & 0xffff_ffff | rng.next() << 32;
+    }
+}
+
+/// A memory operand with 16-bit addressing. Nothing lies there, so most instructions fault.
+fn memory_16(inst: &mut Instruction, i: u32, rng: &mut Rng) {
+    let base = [Register::BX, Register::BP, Register::SI, Register::DI][rng.below(4) as usize];
+    let index = [Register::None, Register::SI, Register::DI][rng.below(3) as usize];
+    inst.set_op_kind(i, iced_x86::OpKind::Memory);
+    inst.set_memory_base(base);
+    if matches!(base, Register::BX | Register::BP) {
+        inst.set_memory_index(index);
+    }
+    inst.set_memory_displ_size(2);
+    inst.set_memory_displacement64(rng.next() as i16 as u64 & 0xffff);
 }
 
 fn prefixes(inst: &mut Instruction, rng: &mut Rng) {

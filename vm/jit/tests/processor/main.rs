@@ -24,11 +24,6 @@ use state::{Outcome, State};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Forms that are not compared, each group with its reason.
-fn left_out(code: Code) -> Option<&'static str> {
-    generate::left_out(code)
-}
-
 /// An engine under test.
 trait Tested: Engine {
     /// Called before each case.
@@ -130,7 +125,7 @@ fn compare(mut guest: Guest, mode: Mode, cases: usize) {
         if !format!("{code:?}").contains(&wanted) {
             continue;
         }
-        if let Some(reason) = left_out(code) {
+        if let Some(reason) = generate::left_out(code, mode) {
             *skipped.entry(reason).or_default() += 1;
             continue;
         }

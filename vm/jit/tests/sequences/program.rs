@@ -78,8 +78,8 @@ pub struct Forms {
 impl Forms {
     pub fn new() -> Self {
         let mut forms = Self { integer: Vec::new(), conditional: Vec::new(), vector: Vec::new(), other: Vec::new() };
-        for code in
-            Code::values().filter(|code| generate::applies(*code, Mode::Long) && generate::left_out(*code).is_none())
+        for code in Code::values()
+            .filter(|code| generate::applies(*code, Mode::Long) && generate::left_out(*code, Mode::Long).is_none())
         {
             if leaks(code) {
                 continue;
@@ -125,6 +125,7 @@ fn leaks(code: Code) -> bool {
     let mut inst = Instruction::default();
     inst.set_code(code);
     inst.flow_control() != FlowControl::Next
+        || inst.is_privileged()
         || matches!(
             code.mnemonic(),
             // Undefined condition codes, sticky exceptions, control words with all bits.
@@ -135,6 +136,8 @@ fn leaks(code: Code) -> bool {
             | Shld | Shrd
             // Unordered, and nothing to see.
             | Clflush
+            // Which processor it is, for one selector.
+            | Lar | Lsl | Verr | Verw
         )
 }
 
@@ -675,7 +678,7 @@ impl Builder<'_> {
         let aligned = inst.memory_size().size() >= 16 && self.rng.below(64) != 0;
         let disp = self.rng.below(0x100) as i64 - 0x80;
         let disp = if aligned { disp & !15 } else { disp };
-        let (base, index) = (inst.memory_base(), inst.memory_index());
+        let (base, index) = (inst.memory_base().full_register(), inst.memory_index().full_register());
         let used = [base, index, inst.op0_register().full_register(), inst.op1_register().full_register()];
         match self.rng.below(if bit_offset { 10 } else { 16 }) {
             0..=9 => {
