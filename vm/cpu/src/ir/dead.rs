@@ -119,6 +119,7 @@ fn may_leave(op: &Op) -> bool {
                 | Op::VFromSlot32 { .. }
                 | Op::VFromSlot64 { .. }
                 | Op::VMove { .. }
+                | Op::Vector { .. }
                 | Op::VFromMmx { .. }
                 | Op::VToMmx { .. }
         )

@@ -504,9 +504,24 @@ impl Lifter<'_> {
         let dst = self.scratch();
         let imm = width as u32 | direction | u32::from(count.0) << 8;
         self.emit(Op::Helper { helper: Helper::DoubleShift, a: dst.0, b: value.0, c: filler.0, imm });
-        self.write(0, dst)?;
+        // The helper is then needed for the flags alone, and goes with them.
+        let narrow = width == Width::W16;
+        let result = if narrow { dst } else { self.double_shifted(width, direction, value, filler, count) };
+        self.write(0, result)?;
         self.take_new_flags();
         Ok(())
+    }
+
+    /// What SHLD and SHRD of 32 or 64 bits compute: the value shifted one way, the filler by the rest the other way.
+    fn double_shifted(&mut self, width: Width, direction: u32, value: Slot, filler: Slot, count: Slot) -> Slot {
+        let (toward, back) = if direction == LEFT { (SHL, SHR) } else { (SHR, SHL) };
+        let shifted = self.binary(form(toward, width), value, count);
+        // By one first, so that a count of 0 shifts everything out.
+        let one = self.constant(1);
+        let almost = self.binary(form(back, width), filler, one);
+        let rest = self.unary(form((Op::Not32, Op::Not64), width), count);
+        let filled = self.binary(form(back, width), almost, rest);
+        self.binary(form(OR, width), shifted, filled)
     }
 
     // ---- multiplication and division ----

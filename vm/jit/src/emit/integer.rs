@@ -1,6 +1,6 @@
 //! Integer operations.
 
-use cpu::flags::{Condition, Width};
+use cpu::flags::Width;
 use cpu::helper::Helper;
 use cpu::ir::{Binary, Compare, Op, Slot, Unary, VSlot, WithImm, slot};
 use cpu::reg;
@@ -12,7 +12,6 @@ const RAX: Slot = Slot(reg::RAX as u8);
 const RDX: Slot = Slot(reg::RDX as u8);
 
 /// 64 bits, as the low two bits of a helper's immediate have it.
-const WIDTH_64: u32 = 3;
 
 impl Emitter<'_> {
     fn bin32(&mut self, o: Binary, op: Sink) {
@@ -100,47 +99,22 @@ impl Emitter<'_> {
                 self.compared(compare, a, b);
                 self.set_bool(dst);
             }
-            Op::Helper { helper: helper @ (Helper::AddCarry | Helper::SubBorrow), a, b, c, imm }
-                if !self.new_flags_read(index) =>
-            {
-                let (add, operands) = (helper == Helper::AddCarry, Binary { dst: Slot(a), a: Slot(b), b: Slot(c) });
-                self.with_carry(add, operands, imm & 3 == WIDTH_64);
-            }
             Op::Helper { helper: Helper::TestVector, a, b, .. } => self.test_vector(VSlot(a), VSlot(b)),
+            Op::Helper { helper: helper @ (Helper::AddCarry | Helper::SubBorrow), a, b, c, imm } => {
+                let (width, o) = (Width::from_bytes(1 << (imm & 3)), Binary { dst: Slot(a), a: Slot(b), b: Slot(c) });
+                let subtract = helper == Helper::SubBorrow;
+                if self.new_flags_read(index) {
+                    self.with_carry_and_flags(width, o, subtract);
+                } else {
+                    self.with_carry(width == Width::W64, o, subtract);
+                }
+            }
             Op::Helper { helper, a, imm, .. } => self.helper(op, helper, a, imm),
             _ => {
                 if !self.moves(op) && !self.arithmetic(op) && !self.shifts(op) && !self.vector(op) {
                     self.perform(op);
                 }
             }
-        }
-    }
-
-    /// Whether an operation of the block at hand looks at the flags that the one at `index` leaves in `NEW_FLAGS`.
-    fn new_flags_read(&self, index: usize) -> bool {
-        let ops = self.region.nodes[self.node].block.ops.iter().skip(index + 1).map(Op::operands);
-        // An operation may do both.
-        ops.take_while(|op| op.reads.contains(&slot::NEW_FLAGS) || !op.writes.contains(&slot::NEW_FLAGS))
-            .any(|op| op.reads.contains(&slot::NEW_FLAGS))
-    }
-
-    /// ADC or SBB whose flags nobody needs. Of a result of 8 or 16 bits only the low bits mean anything.
-    fn with_carry(&mut self, add: bool, o: Binary, is_wide: bool) {
-        if is_wide {
-            self.get(o.a);
-            self.get(o.b);
-            self.pick(add, one!(i64_add), one!(i64_sub));
-            self.condition(Condition::B);
-            self.s().i64_extend_i32_u();
-            self.pick(add, one!(i64_add), one!(i64_sub));
-            self.set(o.dst);
-        } else {
-            self.get32(o.a);
-            self.get32(o.b);
-            self.pick(add, one!(i32_add), one!(i32_sub));
-            self.condition(Condition::B);
-            self.pick(add, one!(i32_add), one!(i32_sub));
-            self.set32(o.dst);
         }
     }
 

@@ -22,12 +22,14 @@
 //! | [`control`] | structured control flow, exits |
 //! | [`memory`] | loads and stores, checked against page states |
 //! | [`integer`] | integer operations |
+//! | [`carry`] | sums with a carry |
 //! | [`flags`] | lazy flags |
 //! | [`vector`] | SSE |
 //! | [`call`] | operations that Rust carries out |
 //! | [`locals`] | locals |
 
 mod call;
+mod carry;
 mod control;
 mod flags;
 mod integer;

@@ -26,6 +26,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shift by a constant", "48c1e003"),
     ("shift by CL", "d3e0"),
     ("rotate by a constant", "c1c005"),
+    ("shift in from another register", "0fa4d805"),
     ("bit test", "0fbae0030f92c3"),
     ("population count", "f3480fb8c3"),
     ("find a bit", "0fbcc3"),
