@@ -44,13 +44,19 @@ pub const FEATURES: &[(Word, u32, &str)] = &[
     (Word::Extended1Ecx, 0, "lahf_lm"),
     (Word::Extended1Ecx, 5, "abm"),
     (Word::Extended1Ecx, 8, "3dnowprefetch"),
+    (Word::Leaf7Ebx, 0, "fsgsbase"),
     (Word::Leaf7Ebx, 3, "bmi1"),
     (Word::Leaf7Ebx, 8, "bmi2"),
     // REP MOVSB and STOSB are fast.
     (Word::Leaf7Ebx, 9, "erms"),
     (Word::Leaf7Ebx, 19, "adx"),
+    (Word::Leaf7Ebx, 23, "clflushopt"),
+    (Word::Leaf7Ebx, 24, "clwb"),
     (Word::Leaf7Ebx, 29, "sha_ni"),
 ];
+
+/// `AT_HWCAP2`: programs may set segment bases themselves.
+pub const HARDWARE_CAPABILITIES_2: u64 = 1 << 1;
 
 /// The vendor, whose undefined corners we follow.
 pub const VENDOR: &str = "GenuineIntel";

@@ -51,6 +51,8 @@ pub enum Helper {
     Cpuid,
     /// Time stamp to EDX:EAX; imm 1: processor number to ECX too (RDTSCP).
     TimeStamp,
+    /// address slot. #GP unless its upper bits are all the same.
+    Canonical,
     /// dst. RFLAGS as PUSHF has them.
     ReadFlags,
     /// src. DF and the other system flags from it; the status flags by a `SetFlags` that follows.
@@ -234,7 +236,7 @@ impl Helper {
             ReadFlags => value([slot::DIRECTION, Z, Z], [a, Z, Z]),
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
-            FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
+            Canonical | FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
             Decimal => effect([rax, Z, Z], [rax, new_flags, Z]),
             Bound => effect([a, b, c], [Z; 3]),
             Overflow => effect([Z; 3], [Z; 3]),
@@ -267,6 +269,7 @@ impl Helper {
             String => string::run(cx, a, string::Spec::decode(imm))?,
             Cpuid => system::cpuid(cx),
             TimeStamp => system::time_stamp(cx, imm != 0),
+            Canonical => system::check_canonical(cx.get(a))?,
             ReadFlags => {
                 let flags = cx.cpu.rflags();
                 cx.set(a, flags);

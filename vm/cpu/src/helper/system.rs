@@ -23,6 +23,13 @@ pub(super) fn time_stamp(cx: &mut Context<'_>, with_processor: bool) {
     }
 }
 
+/// Addresses have 48 bits, sign-extended.
+pub(super) fn check_canonical(addr: u64) -> Result<(), Trap> {
+    let unused = 64 - features::ADDRESS_BITS.1;
+    let extended = (addr << unused).cast_signed() >> unused;
+    if extended.cast_unsigned() == addr { Ok(()) } else { Err(Exception::GeneralProtection.into()) }
+}
+
 /// FXSAVE and FXRSTOR want an address that is a multiple of 16.
 fn aligned(addr: u64) -> Result<GuestAddr, Trap> {
     if addr.is_multiple_of(16) { Ok(GuestAddr(addr)) } else { Err(Exception::GeneralProtection.into()) }

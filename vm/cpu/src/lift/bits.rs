@@ -78,7 +78,11 @@ impl Lifter<'_> {
         let offset = self.with_imm(Op::AndImm64, bytes, -i32::from(width.bytes()));
         let base = self.flat(addr);
         let sum = Addr { base, index: offset, shift: 0, disp: 0 };
-        self.addr = Some(if self.stack_width() == Width::W64 { sum } else { self.wrap32(sum) });
+        self.addr = Some(match self.address_bytes() {
+            2 => self.wrap16(sum),
+            4 => self.wrap32(sum),
+            _ => sum,
+        });
         Ok(())
     }
 

@@ -57,6 +57,10 @@ impl Lifter<'_> {
             M::Std => self.direction(1),
             M::Xlatb => self.xlat(),
             M::Cpuid => self.helper(Helper::Cpuid, 0),
+            M::Rdfsbase => self.read_base(slot::FS_BASE),
+            M::Rdgsbase => self.read_base(slot::GS_BASE),
+            M::Wrfsbase => self.write_base(slot::FS_BASE),
+            M::Wrgsbase => self.write_base(slot::GS_BASE),
             M::Rdtsc => self.helper(Helper::TimeStamp, 0),
             M::Rdtscp => self.helper(Helper::TimeStamp, 1),
             M::Nop
@@ -78,7 +82,7 @@ impl Lifter<'_> {
             | M::Rdsspd
             | M::Rdsspq => Ok(()),
             // There is nothing to flush, but it may fault.
-            M::Clflush => self.address().map(|addr| {
+            M::Clflush | M::Clflushopt | M::Clwb => self.address().map(|addr| {
                 self.load(Width::W8, addr);
             }),
             M::Syscall if self.mode == Mode::Long => {
@@ -102,6 +106,18 @@ impl Lifter<'_> {
 
     pub(super) fn helper(&mut self, helper: Helper, imm: u32) -> Lifted {
         self.emit(Op::Helper { helper, a: 0, b: 0, c: 0, imm });
+        Ok(())
+    }
+
+    fn read_base(&mut self, base: Slot) -> Lifted {
+        let op = if self.width(0) == Width::W64 { Op::Move } else { Op::Zext32 };
+        self.write_unary(0, op, base)
+    }
+
+    fn write_base(&mut self, base: Slot) -> Lifted {
+        let value = self.read_zero_extended(0)?;
+        self.emit(Op::Helper { helper: Helper::Canonical, a: value.0, b: 0, c: 0, imm: 0 });
+        self.emit(Op::Move(Unary { dst: base, src: value }));
         Ok(())
     }
 

@@ -209,7 +209,7 @@ impl Lifter<'_> {
         // Relative to rip, iced gives the absolute address.
         let displacement = inst.memory_displacement64();
         let narrow = base != slot::ZERO || index != slot::ZERO;
-        let size = [inst.memory_base().size(), inst.memory_index().size()].into_iter().max().unwrap_or(8);
+        let size = self.address_bytes();
         let addr = match i32::try_from(displacement as i64) {
             Ok(disp) => Addr { base, index, shift, disp },
             // A 32-bit displacement reads as a large positive number: the wrap below puts it right.
@@ -224,9 +224,18 @@ impl Lifter<'_> {
             }
         };
         match size {
-            2 => self.wrap16(addr),
+            2 => Ok(self.wrap16(addr)),
             4 if narrow => Ok(self.wrap32(addr)),
             _ => Ok(addr),
+        }
+    }
+
+    /// Bytes of the memory operand's addresses.
+    pub(super) fn address_bytes(&self) -> usize {
+        let default = if self.mode == Mode::Long { 8 } else { 4 };
+        match self.inst.memory_base().size().max(self.inst.memory_index().size()) {
+            0 => default,
+            bytes => bytes,
         }
     }
 
@@ -238,11 +247,11 @@ impl Lifter<'_> {
     }
 
     /// An address modulo 2^16 (16-bit addressing in 32-bit code).
-    fn wrap16(&mut self, addr: Addr) -> Result<Addr, Unknown> {
+    pub(super) fn wrap16(&mut self, addr: Addr) -> Addr {
         let value = self.scratch();
         self.emit(Op::Lea(Mem { value, addr }));
         let low = self.unary(Op::Zext16, value);
-        Ok(Addr::at(low))
+        Addr::at(low)
     }
 
     // ---- vectors ----

@@ -206,6 +206,9 @@ fn is_known(feature: CpuidFeature) -> bool {
         MMX => "mmx",
         FXSR => "fxsr",
         CLFSH => "clflush",
+        CLFLUSHOPT => "clflushopt",
+        CLWB => "clwb",
+        FSGSBASE => "fsgsbase",
         CX8 => "cx8",
         CMPXCHG16B => "cx16",
         SSE => "sse",
@@ -321,6 +324,7 @@ pub fn random_state(rng: &mut Rng) -> State {
     State {
         gpr,
         flags: rng.next() & cpu::rflags::STATUS,
+        bases: std::array::from_fn(|_| rng.value() >> 18),
         xmm: std::array::from_fn(|_| rng.vector()),
         st: std::array::from_fn(|_| rng.extended()),
         control: 0x037f | (rng.below(8).saturating_sub(4) as u16) << 10,

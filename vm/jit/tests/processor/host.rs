@@ -127,11 +127,12 @@ impl Host {
     }
 
     fn load(&mut self, state: &State, rip: u64, mode: Mode) {
-        let State { gpr, flags, xmm, st, control, status, valid, mxcsr } = state;
+        let State { gpr, flags, bases, xmm, st, control, status, valid, mxcsr } = state;
         let mut regs = self.regs;
         [regs.rax, regs.rcx, regs.rdx, regs.rbx, regs.rsp, regs.rbp, regs.rsi, regs.rdi] = gpr[..8].try_into().unwrap();
         [regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15] = gpr[8..].try_into().unwrap();
         regs.eflags = *flags | 0x202;
+        [regs.fs_base, regs.gs_base] = *bases;
         regs.rip = rip;
         // Or the kernel would restart a system call.
         regs.orig_rax = u64::MAX;
@@ -167,7 +168,9 @@ impl Host {
 
     /// The floating-point registers; the kernel hands out others while the child runs 32-bit code.
     fn floating_point(&mut self, regs: &nix::libc::user_regs_struct) -> user_fpregs_struct {
-        self.set_mode(regs, Mode::Long);
+        // The kernel does not take back every segment base that code can set.
+        let (fs_base, gs_base) = (self.regs.fs_base, self.regs.gs_base);
+        self.set_mode(&nix::libc::user_regs_struct { fs_base, gs_base, ..*regs }, Mode::Long);
         ptrace::getregset::<regset::NT_PRFPREG>(self.child).expect("floating point")
     }
 }
@@ -195,6 +198,7 @@ fn state_of(regs: &nix::libc::user_regs_struct, fp: &user_fpregs_struct) -> Stat
             regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
         ],
         flags: regs.eflags,
+        bases: [regs.fs_base, regs.gs_base],
         xmm: std::array::from_fn(xmm),
         st: std::array::from_fn(st),
         control: fp.cwd,

@@ -10,6 +10,8 @@ use super::generate::Case;
 pub struct State {
     pub gpr: [u64; 16],
     pub flags: u64,
+    /// Of FS and GS.
+    pub bases: [u64; 2],
     pub xmm: [u128; 16],
     /// ST(0) to ST(7).
     pub st: [F80; 8],
@@ -24,6 +26,8 @@ impl State {
         cpu.slots[..16].copy_from_slice(&self.gpr);
         cpu.vectors[..16].copy_from_slice(&self.xmm);
         cpu.set_rflags(self.flags);
+        cpu.set_fs_base(self.bases[0]);
+        cpu.set_gs_base(self.bases[1]);
         cpu.mxcsr = self.mxcsr;
         cpu.fpu.control = self.control;
         cpu.fpu.set_status_word(self.status);
@@ -38,6 +42,7 @@ impl State {
         Self {
             gpr: cpu.slots[..16].try_into().unwrap(),
             flags: cpu.rflags(),
+            bases: [cpu.fs_base(), cpu.gs_base()],
             xmm: cpu.vectors[..16].try_into().unwrap(),
             st: std::array::from_fn(|i| cpu.fpu.registers[cpu.fpu.physical(i as u8)]),
             control: cpu.fpu.control,
@@ -75,6 +80,9 @@ impl Outcome {
                     case.inputs()
                 ));
             }
+        }
+        if self.state.bases != other.state.bases {
+            return Some(format!("bases {:x?}, ours {:x?}", self.state.bases, other.state.bases));
         }
         if self.rip != other.rip {
             return Some(format!("rip {:#x}, ours {:#x}", self.rip, other.rip));

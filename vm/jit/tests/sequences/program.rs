@@ -135,7 +135,9 @@ fn leaks(code: Code) -> bool {
             // Results undefined for counts beyond the width.
             | Shld | Shrd
             // Unordered, and nothing to see.
-            | Clflush
+            | Clflush | Clflushopt | Clwb
+            // Most values of registers are no addresses.
+            | Wrfsbase | Wrgsbase
             // Which processor it is, for one selector.
             | Lar | Lsl | Verr | Verw
         )

@@ -118,7 +118,7 @@ fn encode_auxiliary(auxiliary: &Auxiliary<'_>, platform: u64, random: u64, path:
         (AT_EGID, egid),
         (AT_SECURE, u64::from(auxiliary.secure)),
         (AT_RANDOM, random),
-        (AT_HWCAP2, 0),
+        (AT_HWCAP2, features::HARDWARE_CAPABILITIES_2),
         (AT_EXECFN, path),
         (AT_PLATFORM, platform),
         (AT_NULL, 0),
