@@ -11,8 +11,6 @@ use super::{Emitter, Sink, one};
 const RAX: Slot = Slot(reg::RAX as u8);
 const RDX: Slot = Slot(reg::RDX as u8);
 
-/// 64 bits, as the low two bits of a helper's immediate have it.
-
 impl Emitter<'_> {
     fn bin32(&mut self, o: Binary, op: Sink) {
         self.get32(o.a);

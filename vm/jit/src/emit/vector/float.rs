@@ -35,6 +35,9 @@ impl Emitter<'_> {
                 };
                 return self.of_b(shape, o, sink);
             }
+            FloatOp::Reciprocal | FloatOp::ReciprocalSqrt => {
+                return self.reciprocal(op == FloatOp::ReciprocalSqrt, shape, o);
+            }
             FloatOp::Min | FloatOp::Max => return self.extreme(op == FloatOp::Min, shape, o),
             _ => {}
         }
@@ -96,6 +99,33 @@ impl Emitter<'_> {
             self.low_lane(shape, o.b);
             sink(&mut self.s());
             self.merge_low(shape);
+        }
+        self.vset(o.dst);
+        true
+    }
+
+    /// RCPPS, RSQRTPS and their scalars, exactly: they exist for single precision only.
+    fn reciprocal(&mut self, of_root: bool, shape: Shape, o: Operands) -> bool {
+        match shape {
+            Shape::Packed32 => {
+                self.s().v128_const(dwords(1f32.to_bits()));
+                self.vget(o.b);
+                if of_root {
+                    self.s().f32x4_sqrt();
+                }
+                self.s().f32x4_div();
+            }
+            Shape::Scalar32 => {
+                self.vget(o.a);
+                self.s().f32_const(1.0.into());
+                self.low_lane(shape, o.b);
+                if of_root {
+                    self.s().f32_sqrt();
+                }
+                self.s().f32_div();
+                self.merge_low(shape);
+            }
+            _ => return false,
         }
         self.vset(o.dst);
         true
