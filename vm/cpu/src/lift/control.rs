@@ -75,8 +75,6 @@ impl Lifter<'_> {
             | M::Prefetcht2
             | M::Prefetchw
             | M::Prefetch
-            | M::Fnop
-            | M::Wait
             | M::Rdsspd
             | M::Rdsspq => Ok(()),
             M::Syscall if self.mode == Mode::Long => {

@@ -327,6 +327,9 @@ impl<'a> Lifter<'a> {
         if self.inst.has_lock_prefix() && !self.may_lock() {
             return Err(Unknown);
         }
+        if self.is_mmx_instruction() {
+            self.wait();
+        }
         self.arith().or_else(|| self.control()).or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
     }
 

@@ -106,6 +106,7 @@ impl Emitter<'_> {
                 let (add, operands) = (helper == Helper::AddCarry, Binary { dst: Slot(a), a: Slot(b), b: Slot(c) });
                 self.with_carry(add, operands, imm & 3 == WIDTH_64);
             }
+            Op::Helper { helper: Helper::X87, a, imm, .. } => self.x87(index, op, Slot(a), imm),
             Op::Helper { helper, a, imm, .. } => self.helper(op, helper, a, imm),
             _ => {
                 if !self.moves(op) && !self.arithmetic(op) && !self.shifts(op) && !self.vector(op) {

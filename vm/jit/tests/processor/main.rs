@@ -85,7 +85,7 @@ impl Guest {
                 Exit::Interrupted if cpu.rip == case.rip && case.may_pause => budget = 1,
                 Exit::Interrupted => break None,
                 Exit::Fault(_) | Exit::Exception(Exception::GeneralProtection) => break Some("SIGSEGV"),
-                Exit::Exception(Exception::Divide) => break Some("SIGFPE"),
+                Exit::Exception(Exception::Divide | Exception::X87) => break Some("SIGFPE"),
                 Exit::Exception(Exception::InvalidOpcode) => break Some("SIGILL"),
                 other => panic!("{other:?}"),
             }
