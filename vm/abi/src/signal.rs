@@ -27,6 +27,9 @@ mod more_codes {
     pub const FPE_INTDIV: i32 = 1;
     pub const FPE_INTOVF: i32 = 2;
     pub const FPE_FLTDIV: i32 = 3;
+    pub const FPE_FLTOVF: i32 = 4;
+    pub const FPE_FLTUND: i32 = 5;
+    pub const FPE_FLTRES: i32 = 6;
     pub const FPE_FLTINV: i32 = 7;
     pub const SEGV_MAPERR: i32 = 1;
     pub const SEGV_ACCERR: i32 = 2;

@@ -2,8 +2,11 @@
 //!
 //! Source: Intel SDM vol. 1, chapter 8; the FXSAVE image, 10.5.1.
 
+use crate::x87::status;
+
 /// An 80-bit register as its bytes lie in memory.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct F80 {
     /// Integer bit and fraction.
     pub mantissa: u64,
@@ -13,28 +16,39 @@ pub struct F80 {
 
 /// The x87 unit. Registers are kept by physical number; `ST(i)` is number `(top + i) % 8`.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct Fpu {
     /// Physical registers.
     pub registers: [F80; 8],
     /// Control word: exception masks, precision, rounding.
     pub control: u16,
-    /// Status word without `top`.
+    /// Status word without `top` and without what follows from control word and exceptions.
     pub status: u16,
     /// Number of the register that is ST(0).
     pub top: u8,
     /// Bit i: physical register i holds a value (the abridged tag word).
     pub valid: u8,
+    /// For compiled code: what comes with the result of [`crate::x87::compiled`]'s functions.
+    pub outcome: i32,
 }
 
 /// FNINIT's control word: all exceptions masked, 64-bit precision, round to nearest.
 pub const CONTROL_DEFAULT: u16 = 0x037f;
+
+/// Bits of the control word that can be set, and one that always is.
+pub const CONTROL_BITS: u16 = 0x1f3f;
+/// See [`CONTROL_BITS`].
+pub const CONTROL_FIXED: u16 = 0x40;
+
+/// Bits of the status word that are not kept in [`Fpu::status`].
+const DERIVED: u16 = 7 << 11 | status::SUMMARY | status::BUSY;
 
 /// Exponent of an MMX value's register: all ones.
 const MMX_EXPONENT: u16 = 0xffff;
 
 impl Default for Fpu {
     fn default() -> Self {
-        Self { registers: [F80::default(); 8], control: CONTROL_DEFAULT, status: 0, top: 0, valid: 0 }
+        Self { registers: [F80::default(); 8], control: CONTROL_DEFAULT, status: 0, top: 0, valid: 0, outcome: 0 }
     }
 }
 
@@ -44,15 +58,27 @@ impl Fpu {
         usize::from(self.top.wrapping_add(i) & 7)
     }
 
+    /// Unmasked exceptions that have happened: the next instruction that waits for them raises #MF.
+    #[inline(always)]
+    pub fn pending(&self) -> u16 {
+        self.status & !self.control & status::EXCEPTIONS
+    }
+
     /// The status word as FNSTSW stores it.
     pub fn status_word(&self) -> u16 {
-        self.status & !(7 << 11) | u16::from(self.top & 7) << 11
+        let summary = if self.pending() != 0 { status::SUMMARY | status::BUSY } else { 0 };
+        self.status & !DERIVED | summary | u16::from(self.top & 7) << 11
     }
 
     /// Sets status and top from a stored status word.
     pub fn set_status_word(&mut self, word: u16) {
-        self.status = word & !(7 << 11);
+        self.status = word & !DERIVED;
         self.top = (word >> 11 & 7) as u8;
+    }
+
+    /// Sets the control word; reserved bits are as they always are.
+    pub fn set_control(&mut self, word: u16) {
+        self.control = word & CONTROL_BITS | CONTROL_FIXED;
     }
 
     /// Value of an MMX register. Any MMX instruction resets the stack and marks every register valid.

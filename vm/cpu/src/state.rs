@@ -181,6 +181,13 @@ impl CpuState {
         self.other_flags = value & (rflags::TF | rflags::AC | rflags::ID);
     }
 
+    /// x87, MMX and SSE as a new program finds them.
+    pub fn reset_floating_point(&mut self) {
+        self.fpu = Fpu::default();
+        self.mxcsr = MXCSR_DEFAULT;
+        self.vectors[..16].fill(0);
+    }
+
     /// Writes the 512-byte FXSAVE image: x87, MXCSR, XMM (Intel SDM vol. 1, 10.5.1).
     pub fn fxsave(&self, image: &mut [u8; 512]) {
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
@@ -206,7 +213,7 @@ impl CpuState {
         fn take<const N: usize>(image: &[u8; 512], at: usize) -> [u8; N] {
             std::array::from_fn(|i| image[at + i])
         }
-        self.fpu.control = u16::from_le_bytes(take(image, 0));
+        self.fpu.set_control(u16::from_le_bytes(take(image, 0)));
         self.fpu.set_status_word(u16::from_le_bytes(take(image, 2)));
         self.fpu.valid = image[4];
         self.mxcsr = u32::from_le_bytes(take(image, 24)) & crate::helper::system::MXCSR_MASK;

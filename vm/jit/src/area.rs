@@ -111,6 +111,9 @@ pub mod offset {
         (CPU + offset_of!(CpuState, vectors) + 16 * usize::from(slot.0)) as u64
     }
 
+    /// Of the x87 unit.
+    pub const FPU: u64 = (CPU + offset_of!(CpuState, fpu)) as u64;
+
     /// Of the kind of the lazy flags, 16 bits as [`FlagKind::code`] has them.
     pub const FLAG_KIND: u64 = (CPU + offset_of!(CpuState, flag_kind)) as u64;
     const _: () = assert!(size_of::<FlagKind>() == 2 && offset_of!(FlagKind, op) == 0);

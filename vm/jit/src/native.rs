@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
+use cpu::fpu::Fpu;
 use memory::HostMemory;
 use wasm_encoder::{ExportKind, ExportSection, MemorySection};
 use wasmtime::{
@@ -54,6 +55,15 @@ unsafe impl LinearMemory for Lent {
     }
 }
 
+/// Where the area's memory begins.
+#[derive(Clone, Copy)]
+struct AreaBase(*mut u8);
+
+// SAFETY: used by generated code only, which runs on the thread that owns the store.
+unsafe impl Send for AreaBase {}
+// SAFETY: as above.
+unsafe impl Sync for AreaBase {}
+
 /// Hands out the mapping that was put there last.
 #[derive(Default)]
 struct Lender {
@@ -88,6 +98,7 @@ pub struct Wasmtime {
     perform: Func,
     status: Func,
     find: Func,
+    x87: Vec<Func>,
     memories: Vec<(u32, Memory)>,
     functions: Vec<Option<TypedFunc<(i32, i32), i32>>>,
     free: Vec<u32>,
@@ -139,6 +150,15 @@ impl Wasmtime {
         let status =
             Func::wrap(&mut store, |kind: i32, a: i64, b: i64| running::status(kind as u32, a as u64, b as u64) as i32);
         let find = Func::wrap(&mut store, |rip: i64| running::find(rip as u64) as i32);
+        let x87 = running::X87.into_iter().map(|(_, function)| {
+            let base = AreaBase(base);
+            Func::wrap(&mut store, move |unit: i32, a: i64, a_exponent: i32, b: i64, b_exponent: i32| {
+                let AreaBase(base) = { &base };
+                let unit = base.wrapping_add(unit as usize).cast::<Fpu>();
+                function(unit, a as u64, a_exponent as u32, b as u64, b_exponent as u32) as i64
+            })
+        });
+        let x87 = x87.collect();
         let mut host = Self {
             store,
             lender,
@@ -148,6 +168,7 @@ impl Wasmtime {
             perform,
             status,
             find,
+            x87,
             memories: Vec::new(),
             functions: Vec::new(),
             free: Vec::new(),
@@ -168,7 +189,8 @@ impl Wasmtime {
     fn bind(&mut self, module: &Module, count: usize, memory: &HostMemory) -> Result<Vec<u32>, wasmtime::Error> {
         let memory = self.memory(memory)?;
         let [perform, status, find] = [self.perform, self.status, self.find].map(Extern::from);
-        let imports = [memory.into(), self.area_memory.into(), self.table.into(), perform, status, find];
+        let mut imports = vec![memory.into(), self.area_memory.into(), self.table.into(), perform, status, find];
+        imports.extend(self.x87.iter().map(|function| Extern::from(*function)));
         let instance = Instance::new(&mut self.store, module, &imports)?;
         (0..count).map(|number| self.enter_in_table(&instance, number)).collect()
     }

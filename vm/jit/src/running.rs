@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::ptr;
 
 use cpu::flags::{self, FlagKind};
+use cpu::fpu::Fpu;
 use cpu::helper::{Context, Trap};
+use cpu::x87::compiled::Call;
 use memory::AddressSpace;
 
 use crate::area::{Area, JUMP_SHIFT, Jump};
@@ -92,3 +94,22 @@ pub extern "C" fn find(rip: u64) -> u32 {
 pub extern "C" fn status(kind: u32, a: u64, b: u64) -> u32 {
     flags::status(FlagKind::from_code(kind as u16), a, b) as u32
 }
+
+/// A function of [`cpu::x87::compiled`] as generated code calls it, with the unit's address.
+pub type X87Function = extern "C" fn(unit: *mut Fpu, a: u64, a_exponent: u32, b: u64, b_exponent: u32) -> u64;
+
+macro_rules! x87 {
+    ($($call:ident),*) => {
+        [$({
+            extern "C" fn entry(unit: *mut Fpu, a: u64, a_exponent: u32, b: u64, b_exponent: u32) -> u64 {
+                // SAFETY: generated code passes the address of the area's unit; no reference to the area is held while
+                // generated code runs.
+                Call::$call.function()(unsafe { &mut *unit }, a, a_exponent, b, b_exponent)
+            }
+            (Call::$call, entry as X87Function)
+        }),*]
+    };
+}
+
+/// All of them.
+pub const X87: [(Call, X87Function); Call::ALL.len()] = x87!(Add, Sub, Mul, Div, Root, Compare, Widen, Narrow);

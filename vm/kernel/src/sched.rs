@@ -153,8 +153,13 @@ impl Kernel {
         let rip = task.cpu.borrow().rip;
         let info = match exception {
             Exception::Divide => SigInfo::fault(SIGFPE, FPE_INTDIV, rip),
-            Exception::X87 | Exception::Simd => {
-                SigInfo::fault(SIGFPE, FPE_FLTINV, rip).with_trap(if exception == Exception::X87 { 16 } else { 19 }, 0)
+            Exception::X87 => {
+                SigInfo::fault(SIGFPE, floating_point_code(task.cpu.borrow().fpu.pending()), rip).with_trap(16, 0)
+            }
+            Exception::Simd => {
+                let mxcsr = task.cpu.borrow().mxcsr;
+                let unmasked = mxcsr & !(mxcsr >> 7) & 0x3f;
+                SigInfo::fault(SIGFPE, floating_point_code(unmasked as u16), rip).with_trap(19, 0)
             }
             Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip).with_trap(1, 0),
             Exception::Breakpoint => SigInfo::kernel(SIGTRAP),
@@ -348,4 +353,16 @@ fn fault_info(signal: u32, code: i32, fault: Fault) -> SigInfo {
     };
     let present = if code == SEGV_ACCERR { PRESENT } else { 0 };
     SigInfo::fault(signal, code, addr).with_trap(PAGE_FAULT, USER | access | present)
+}
+
+/// SIGFPE's `si_code` for unmasked exceptions of either unit (Linux's `fpu__exception_code`).
+fn floating_point_code(exceptions: u16) -> i32 {
+    use cpu::x87::status::{DENORMAL, INVALID, OVERFLOW, UNDERFLOW, ZERO_DIVIDE};
+    match exceptions {
+        e if e & INVALID != 0 => FPE_FLTINV,
+        e if e & ZERO_DIVIDE != 0 => FPE_FLTDIV,
+        e if e & OVERFLOW != 0 => FPE_FLTOVF,
+        e if e & (DENORMAL | UNDERFLOW) != 0 => FPE_FLTUND,
+        _ => FPE_FLTRES,
+    }
 }

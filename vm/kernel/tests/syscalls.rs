@@ -81,7 +81,7 @@ macro_rules! programs {
     ($($name:ident),*) => { $( #[test] fn $name() { compare(stringify!($name)); } )* };
 }
 
-programs!(epoll, faults, files, float, ids, memory, pipe, proc, process, signals, threads, time, tty, unix);
+programs!(epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix);
 
 #[test]
 fn every_program_is_run() {
@@ -92,8 +92,8 @@ fn every_program_is_run() {
         .collect();
     there.sort();
     let run = [
-        "epoll", "faults", "files", "float", "ids", "memory", "pipe", "proc", "process", "signals", "threads", "time",
-        "tty", "unix",
+        "epoll", "faults", "files", "float", "fpe", "ids", "memory", "pipe", "proc", "process", "signals", "threads",
+        "time", "tty", "unix",
     ];
     assert_eq!(there, run);
 }

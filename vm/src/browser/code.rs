@@ -5,7 +5,7 @@
 
 use jit::CodeHost;
 use jit::area::Area;
-use jit::emit::export_name;
+use jit::emit::{self, export_name};
 use jit::running;
 use js_sys::WebAssembly::{Instance, Module, Table};
 use js_sys::{Function, Object, Reflect};
@@ -35,13 +35,18 @@ impl BrowserCode {
         let table: Table = wasm_bindgen::function_table().unchecked_into();
         // A function pointer is its index in the table.
         let function = |index: usize| table.get(index as u32);
-        let engine = object(&[
+        let mut engine = vec![
             ("memory", wasm_bindgen::memory()),
             ("table", table.clone().into()),
             ("perform", function(running::perform as extern "C" fn(u32) -> u32 as usize)?.into()),
             ("status", function(running::status as extern "C" fn(u32, u64, u64) -> u32 as usize)?.into()),
             ("find", function(running::find as extern "C" fn(u64) -> u32 as usize)?.into()),
-        ])?;
+        ];
+        let x87: Vec<_> = running::X87.iter().map(|(call, _)| emit::x87_name(*call)).collect();
+        for (name, (_, entry)) in x87.iter().zip(running::X87) {
+            engine.push((name, function(entry as usize)?.into()));
+        }
+        let engine = object(&engine)?;
         // Generated code names its address, so it stays for good.
         let area = Box::into_raw(Box::<Area>::default());
         Ok(Self { area, table, engine, free: Vec::new() })

@@ -247,7 +247,13 @@ impl Helper {
             TestVector => value([Z; 3], [new_flags, Z, Z]),
             MaskedStore => effect([c, Z, Z], [Z; 3]),
             Crc32 | DepositBits | ExtractBits => value([b, c, Z], [a, Z, Z]),
-            X87 => effect([a, rax, Z], [rax, new_flags, Z]),
+            X87 => {
+                let spec = crate::x87::spec::Spec::decode(imm);
+                let is_ax = spec.operation == crate::x87::spec::Operation::StoreStatusAx;
+                let ax = if is_ax { rax } else { Z };
+                let flags = if spec.sets_flags() { new_flags } else { Z };
+                effect([a, ax, Z], [ax, flags, Z])
+            }
         }
     }
 

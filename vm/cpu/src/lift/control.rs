@@ -77,8 +77,6 @@ impl Lifter<'_> {
             | M::Prefetcht2
             | M::Prefetchw
             | M::Prefetch
-            | M::Fnop
-            | M::Wait
             | M::Rdsspd
             | M::Rdsspq => Ok(()),
             // There is nothing to flush, but it may fault.

@@ -331,6 +331,9 @@ impl<'a> Lifter<'a> {
         if self.inst.has_lock_prefix() && !self.may_lock() {
             return Err(Unknown);
         }
+        if self.is_mmx_instruction() {
+            self.wait();
+        }
         if self.is_privileged() {
             self.raise(Exception::GeneralProtection);
             return Ok(());

@@ -26,9 +26,19 @@ impl Lifter<'_> {
         Some(self.x87_operand(operation, pops))
     }
 
+    /// Whether an MMX register is among the operands: then pending exceptions are raised first.
+    pub(super) fn is_mmx_instruction(&self) -> bool {
+        (0..self.inst.op_count()).any(|i| self.inst.op_register(i).is_mm())
+    }
+
+    pub(super) fn wait(&mut self) {
+        let imm = Spec::new(Operation::Wait).encode();
+        self.emit(Op::Helper { helper: Helper::X87, a: slot::ZERO.0, b: 0, c: 0, imm });
+    }
+
     fn emit_x87(&mut self, spec: Spec, operand: Slot) -> Lifted {
         self.emit(Op::Helper { helper: Helper::X87, a: operand.0, b: 0, c: 0, imm: spec.encode() });
-        if spec.operation == Operation::CompareToFlags {
+        if spec.sets_flags() {
             self.take_new_flags();
         }
         Ok(())
@@ -49,8 +59,10 @@ impl Lifter<'_> {
         if memory {
             let addr = self.address()?;
             let at = self.flat(addr);
-            let operand = memory_operand(self.inst.memory_size()).unwrap_or(Operand::Register);
-            return self.emit_x87(Spec { operand, pops, ..Spec::new(operation) }, at);
+            let size = self.inst.memory_size();
+            let operand = memory_operand(size).unwrap_or(Operand::Register);
+            let narrow = matches!(size, MemorySize::FpuEnv14 | MemorySize::FpuState94);
+            return self.emit_x87(Spec { operand, pops, narrow, ..Spec::new(operation) }, at);
         }
         let registers = [self.inst.op0_register(), self.inst.op1_register()];
         if !registers.iter().all(|register| *register == Register::None || register.is_st()) {
@@ -94,6 +106,7 @@ fn memory_operand(size: MemorySize) -> Option<Operand> {
         MemorySize::Int16 => Operand::I16,
         MemorySize::Int32 => Operand::I32,
         MemorySize::Int64 => Operand::I64,
+        MemorySize::Bcd => Operand::Bcd,
         _ => return None,
     })
 }
@@ -113,6 +126,7 @@ fn alone(mnemonic: Mnemonic) -> Option<Operation> {
         M::Fdecstp => O::DecrementTop,
         M::Fninit | M::Finit => O::Init,
         M::Fnclex | M::Fclex => O::ClearExceptions,
+        M::Wait | M::Fnop => O::Wait,
         M::Emms => O::Empty,
         M::Fscale => O::Scale,
         M::Fprem => O::Remainder,
@@ -164,9 +178,9 @@ fn with_operand(mnemonic: Mnemonic) -> Option<(Operation, u8)> {
     use Mnemonic as M;
     use Operation as O;
     Some(match mnemonic {
-        M::Fld | M::Fild => (O::Load, 0),
+        M::Fld | M::Fild | M::Fbld => (O::Load, 0),
         M::Fst | M::Fist => (O::Store, 0),
-        M::Fstp | M::Fistp | M::Fstpnce => (O::Store, 1),
+        M::Fstp | M::Fistp | M::Fbstp | M::Fstpnce => (O::Store, 1),
         M::Fisttp => (O::StoreTruncated, 1),
         M::Fadd | M::Fiadd => (O::Add, 0),
         M::Faddp => (O::Add, 1),
@@ -186,8 +200,10 @@ fn with_operand(mnemonic: Mnemonic) -> Option<(Operation, u8)> {
         M::Fucom => (O::CompareUnordered, 0),
         M::Fucomp => (O::CompareUnordered, 1),
         M::Fucompp => (O::CompareUnordered, 2),
-        M::Fcomi | M::Fucomi => (O::CompareToFlags, 0),
-        M::Fcomip | M::Fucomip => (O::CompareToFlags, 1),
+        M::Fcomi => (O::CompareToFlags, 0),
+        M::Fcomip => (O::CompareToFlags, 1),
+        M::Fucomi => (O::CompareUnorderedToFlags, 0),
+        M::Fucomip => (O::CompareUnorderedToFlags, 1),
         M::Fxch => (O::Exchange, 0),
         M::Ffree => (O::Free, 0),
         M::Ffreep => (O::Free, 1),

@@ -1,22 +1,35 @@
-//! The x87 unit's instructions, in full 80-bit precision (`rustc_apfloat`).
+//! The x87 unit's instructions: 80-bit results, flags and condition codes as the processor has them.
+//!
+//! Memory is [`run`]'s business alone; [`execute`] works on registers and on a memory operand's bits, so that compiled
+//! code, which makes its accesses itself, shares everything else.
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`spec`] | an instruction packed into a helper's immediate |
-//! | [`value`] | 80-bit values: arithmetic, conversions, classes |
-//! | [`math`] | remainder, scaling, transcendental functions |
+//! | [`compiled`] | what compiled code calls |
+//! | [`stack`] | registers, exceptions |
+//! | [`number`] | numbers taken apart, rounded and put together |
+//! | [`arith`] | addition to square root, comparison |
+//! | [`convert`] | what memory operands hold |
+//! | [`math`] | remainder, scaling, constants |
+//! | [`transcendental`] | sine to logarithm |
+//! | [`wide`] | 128-bit arithmetic for those |
 //! | [`environment`] | FNSTENV, FNSAVE and back |
 //!
-//! Precision control other than 64 bits is not applied, and transcendental functions have `f64`'s precision: the JIT
-//! issue takes those on. Source: Intel SDM vol. 1, chapter 8.
+//! Nothing keeps instruction and operand pointers. Source: Intel SDM vol. 1, chapter 8.
 
+mod arith;
+pub mod compiled;
+mod convert;
 mod environment;
 mod math;
+mod number;
 pub mod spec;
-mod value;
+mod stack;
+mod transcendental;
+mod wide;
 
-use rustc_apfloat::Float;
-use rustc_apfloat::ieee::X87DoubleExtended as Extended;
+use memory::GuestAddr;
 
 use crate::exit::Exception;
 use crate::flags::order_status;
@@ -24,11 +37,14 @@ use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
 use crate::helper::{Context, Trap};
 use crate::ir::slot;
 use crate::state::reg::RAX;
+use number::{Class, INDEFINITE, Rounded, Rounding, pass_nan};
 use spec::{Constant, Operand, Operation, Spec};
 
-/// Exception flags of the status word.
-mod status {
+/// Bits of the status word.
+pub mod status {
+    #![allow(missing_docs)]
     pub const INVALID: u16 = 1 << 0;
+    pub const DENORMAL: u16 = 1 << 1;
     pub const ZERO_DIVIDE: u16 = 1 << 2;
     pub const OVERFLOW: u16 = 1 << 3;
     pub const UNDERFLOW: u16 = 1 << 4;
@@ -40,88 +56,26 @@ mod status {
     pub const C1: u16 = 1 << 9;
     pub const C2: u16 = 1 << 10;
     pub const C3: u16 = 1 << 14;
+    /// The same as [`SUMMARY`].
     pub const BUSY: u16 = 1 << 15;
     /// The six exceptions that can be masked.
     pub const EXCEPTIONS: u16 = 0x3f;
+    /// Those found before there is a result: unmasked, they leave everything as it was.
+    pub(super) const BEFORE: u16 = INVALID | DENORMAL | ZERO_DIVIDE;
+    pub(super) const CONDITIONS: u16 = C0 | C1 | C2 | C3;
 }
 
-impl Fpu {
-    fn rounding(&self) -> rustc_apfloat::Round {
-        crate::vector::float::rounding(u32::from(self.control >> 10))
-    }
-
-    fn is_valid(&self, i: u8) -> bool {
-        self.valid >> self.physical(i) & 1 != 0
-    }
-
-    /// Notes exceptions.
-    fn raise(&mut self, exceptions: u16) {
-        self.status |= exceptions;
-        if self.status & !self.control & status::EXCEPTIONS != 0 {
-            self.status |= status::SUMMARY | status::BUSY;
-        }
-    }
-
-    /// Whether ST(0) and ST(i) both hold values; notes the stack fault otherwise.
-    fn both_valid(&mut self, i: u8) -> bool {
-        let both = self.is_valid(0) && self.is_valid(i);
-        if !both {
-            self.raise(status::INVALID | status::STACK_FAULT);
-            self.set_conditions(status::C1, 0);
-        }
-        both
-    }
-
-    /// ST(i); an empty register reads as the default NaN.
-    fn st(&mut self, i: u8) -> Extended {
-        value::from_f80(self.raw(i))
-    }
-
-    /// The bits of ST(i), which need not be a number's: what only moves must not change.
-    fn raw(&mut self, i: u8) -> F80 {
-        if !self.is_valid(i) {
-            self.raise(status::INVALID | status::STACK_FAULT);
-            self.set_conditions(status::C1, 0);
-            return value::to_f80(value::indefinite());
-        }
-        self.registers[self.physical(i)]
-    }
-
-    fn set_st(&mut self, i: u8, new: Extended) {
-        self.set_raw(i, value::to_f80(new));
-    }
-
-    fn set_raw(&mut self, i: u8, new: F80) {
-        let register = self.physical(i);
-        self.registers[register] = new;
-        self.valid |= 1 << register;
-    }
-
-    fn push(&mut self, new: Extended) {
-        self.push_raw(value::to_f80(new));
-    }
-
-    fn push_raw(&mut self, new: F80) {
-        self.top = self.top.wrapping_sub(1) & 7;
-        let register = self.physical(0);
-        if self.valid >> register & 1 != 0 {
-            self.raise(status::INVALID | status::STACK_FAULT);
-            self.status |= status::C1;
-            self.registers[register] = value::to_f80(value::indefinite());
-        } else {
-            self.registers[register] = new;
-        }
-        self.valid |= 1 << register;
-    }
-
-    fn pop(&mut self) {
-        self.valid &= !(1 << self.physical(0));
-        self.top = (self.top + 1) & 7;
-    }
-
-    fn set_conditions(&mut self, mask: u16, conditions: u16) {
-        self.status = self.status & !mask | conditions;
-    }
+/// What is left to do for an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Nothing.
+    Done,
+    /// To write the memory operand.
+    Store(u64, u16),
+    /// To set AX, or for comparisons the flags.
+    Value(u16),
+    /// To raise #MF: an earlier exception is pending, and the instruction has done nothing.
+    Pending,
 }
 
 /// Runs the instruction that `imm` describes; `operand` is the slot of its memory address, or of a condition.
@@ -130,227 +84,316 @@ impl Fpu {
 /// Memory faults, and #MF for an exception that an earlier instruction left pending.
 pub fn run(cx: &mut Context<'_>, operand: u8, imm: u32) -> Result<(), Trap> {
     let spec = Spec::decode(imm);
-    let fpu = &cx.cpu.fpu;
-    if spec.operation.waits() && fpu.status & !fpu.control & status::EXCEPTIONS != 0 {
+    if spec.operation.waits() && cx.cpu.fpu.pending() != 0 {
         return Err(Exception::X87.into());
     }
     let addr = cx.operand(operand);
     match spec.operation {
-        Operation::Load | Operation::Store | Operation::StoreTruncated => transfer(cx, spec, addr)?,
+        Operation::StoreEnvironment => return environment::store(cx, addr, spec.narrow),
+        Operation::LoadEnvironment => return environment::load(cx, addr, spec.narrow),
+        Operation::Save => return environment::save(cx, addr, spec.narrow),
+        Operation::Restore => return environment::restore(cx, addr, spec.narrow),
+        _ => {}
+    }
+    let mut value = [0; 16];
+    let bytes = usize::from(spec.memory_bytes());
+    if spec.writes_memory() {
+        cx.space.check_writable(GuestAddr(addr), bytes as u64)?;
+    } else if bytes != 0 {
+        cx.space.read(GuestAddr(addr), &mut value[..bytes])?;
+    } else if spec.operation == Operation::MoveIf {
+        value[0] = u8::from(addr != 0);
+    }
+    let value = u128::from_le_bytes(value);
+    match execute(&mut cx.cpu.fpu, spec, value as u64, (value >> 64) as u16) {
+        Outcome::Done => {}
+        Outcome::Store(low, high) => {
+            let value = u128::from(high) << 64 | u128::from(low);
+            cx.space.write(GuestAddr(addr), &value.to_le_bytes()[..bytes])?;
+        }
+        Outcome::Value(flags) if spec.sets_flags() => cx.set_slot(slot::NEW_FLAGS, flags.into()),
+        Outcome::Value(ax) => {
+            let rax = cx.cpu.gpr(RAX) & !0xffff | u64::from(ax);
+            cx.cpu.set_gpr(RAX, rax);
+        }
+        Outcome::Pending => return Err(Exception::X87.into()),
+    }
+    Ok(())
+}
+
+/// Runs an instruction but for its memory access; `low` and `high` are what it has read there, `low` FCMOVcc's
+/// condition.
+pub fn execute(fpu: &mut Fpu, spec: Spec, low: u64, high: u16) -> Outcome {
+    if spec.operation.waits() && fpu.pending() != 0 {
+        return Outcome::Pending;
+    }
+    match spec.operation {
+        Operation::Load => load(fpu, spec, low, high),
+        Operation::Store | Operation::StoreTruncated => return store(fpu, spec),
         Operation::Add
         | Operation::Sub
         | Operation::SubReversed
         | Operation::Mul
         | Operation::Div
-        | Operation::DivReversed => arithmetic(cx, spec, addr)?,
-        Operation::Compare | Operation::CompareUnordered | Operation::CompareToFlags => compare(cx, spec, addr)?,
-        Operation::StoreControl => cx.space.store16(addr, cx.cpu.fpu.control)?,
-        Operation::LoadControl => cx.cpu.fpu.control = cx.space.load16(addr)? & 0x1f7f | 0x40,
-        Operation::StoreStatus => cx.space.store16(addr, cx.cpu.fpu.status_word())?,
-        Operation::StoreStatusAx => {
-            let ax = u64::from(cx.cpu.fpu.status_word());
-            let rax = cx.cpu.gpr(RAX) & !0xffff | ax;
-            cx.cpu.set_gpr(RAX, rax);
-        }
-        Operation::StoreEnvironment => environment::store(cx, addr)?,
-        Operation::LoadEnvironment => environment::load(cx, addr)?,
-        Operation::Save => environment::save(cx, addr)?,
-        Operation::Restore => environment::restore(cx, addr)?,
-        Operation::MoveIf => {
-            let fpu = &mut cx.cpu.fpu;
-            if !fpu.both_valid(spec.st) {
-                fpu.set_st(0, value::indefinite());
-            } else if addr != 0 {
-                let raw = fpu.registers[fpu.physical(spec.st)];
-                let top = fpu.physical(0);
-                fpu.registers[top] = raw;
-            }
-        }
-        _ => stack(&mut cx.cpu.fpu, spec),
+        | Operation::DivReversed => arithmetic(fpu, spec, memory_operand(spec, low)),
+        Operation::Compare
+        | Operation::CompareUnordered
+        | Operation::CompareToFlags
+        | Operation::CompareUnorderedToFlags => return compare(fpu, spec, memory_operand(spec, low)),
+        Operation::StoreControl => return Outcome::Store(fpu.control.into(), 0),
+        Operation::LoadControl => fpu.set_control(low as u16),
+        Operation::StoreStatus => return Outcome::Store(fpu.status_word().into(), 0),
+        Operation::StoreStatusAx => return Outcome::Value(fpu.status_word()),
+        Operation::MoveIf => move_if(fpu, spec.st, low != 0),
+        _ => on_stack(fpu, spec),
     }
-    Ok(())
+    Outcome::Done
 }
 
-/// Loads and stores, FXCH's memory cousins.
-fn transfer(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<(), Trap> {
-    if spec.operation == Operation::Load {
-        if spec.operand == Operand::F80 {
-            let mantissa = cx.space.load64(addr)?;
-            let sign_exponent = cx.space.load16(addr.wrapping_add(8))?;
-            cx.cpu.fpu.push_raw(F80 { mantissa, sign_exponent });
-        } else if spec.operand == Operand::Register {
-            let new = cx.cpu.fpu.raw(spec.st);
-            cx.cpu.fpu.push_raw(new);
-        } else {
-            let new = load(cx, spec, addr)?;
-            cx.cpu.fpu.push(new);
-        }
-        return Ok(());
-    }
-    let fpu = &mut cx.cpu.fpu;
-    let before = fpu.clone();
-    let old = fpu.st(0);
-    let round =
-        if spec.operation == Operation::StoreTruncated { rustc_apfloat::Round::TowardZero } else { fpu.rounding() };
-    let mut exceptions = 0;
-    let stored = match spec.operand {
+fn load(fpu: &mut Fpu, spec: Spec, low: u64, high: u16) {
+    let new = match spec.operand {
         Operand::Register => {
-            let raw = fpu.registers[fpu.physical(0)];
-            fpu.set_st(spec.st, old);
-            let register = fpu.physical(spec.st);
-            if before.is_valid(0) {
-                fpu.registers[register] = raw;
+            if !fpu.is_valid(spec.st) {
+                if fpu.underflow() {
+                    fpu.push_anyway(INDEFINITE);
+                }
+                return;
             }
-            Ok(())
+            Rounded::exact(fpu.st(spec.st))
         }
-        Operand::F80 => {
-            let F80 { mantissa, sign_exponent } =
-                if before.is_valid(0) { fpu.registers[fpu.physical(0)] } else { value::to_f80(old) };
-            let mut bytes = [0; 10];
-            bytes[..8].copy_from_slice(&mantissa.to_le_bytes());
-            bytes[8..].copy_from_slice(&sign_exponent.to_le_bytes());
-            let addr = memory::GuestAddr(addr);
-            cx.space.check_writable(addr, 10).and_then(|()| cx.space.write(addr, &bytes))
+        Operand::F80 => Rounded::exact(F80 { mantissa: low, sign_exponent: high }),
+        Operand::Bcd => Rounded::exact(convert::from_bcd(low, high)),
+        _ => {
+            let wide = memory_operand(spec, low).unwrap_or(Rounded::exact(F80::ZERO));
+            if wide.value.class() == Class::Signaling { pass_nan(wide.value) } else { wide }
         }
-        Operand::F32 => cx.space.store32(addr, value::to_f32(old, round, &mut exceptions)),
-        Operand::F64 => cx.space.store64(addr, value::to_f64(old, round, &mut exceptions)),
-        Operand::I16 => cx.space.store16(addr, value::to_int(old, 16, round, &mut exceptions) as u16),
-        Operand::I32 => cx.space.store32(addr, value::to_int(old, 32, round, &mut exceptions) as u32),
-        Operand::I64 => cx.space.store64(addr, value::to_int(old, 64, round, &mut exceptions) as u64),
     };
-    if let Err(fault) = stored {
-        cx.cpu.fpu = before;
-        return Err(fault.into());
-    }
-    finish(&mut cx.cpu.fpu, spec, exceptions);
-    Ok(())
+    fpu.push(new);
 }
 
-/// A memory operand, or ST(i).
-fn load(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<Extended, Trap> {
-    Ok(match spec.operand {
-        Operand::Register | Operand::F80 => cx.cpu.fpu.st(spec.st),
-        Operand::F32 => value::from_f32(cx.space.load32(addr)?),
-        Operand::F64 => value::from_f64(cx.space.load64(addr)?),
-        Operand::I16 => value::from_int((cx.space.load16(addr)? as i16).into()),
-        Operand::I32 => value::from_int((cx.space.load32(addr)? as i32).into()),
-        Operand::I64 => value::from_int(cx.space.load64(addr)? as i64),
+/// A memory operand as 80 bits; `None` for a register.
+#[inline(always)]
+fn memory_operand(spec: Spec, bits: u64) -> Option<Rounded> {
+    Some(match spec.operand {
+        Operand::F32 => convert::from_f32(bits),
+        Operand::F64 => convert::from_f64(bits),
+        Operand::I16 => Rounded::exact(convert::from_int((bits as i16).into())),
+        Operand::I32 => Rounded::exact(convert::from_int((bits as i32).into())),
+        Operand::I64 => Rounded::exact(convert::from_int(bits as i64)),
+        Operand::Register | Operand::F80 | Operand::Bcd => return None,
     })
 }
 
-fn arithmetic(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<(), Trap> {
-    let source = load(cx, spec, addr)?;
-    let fpu = &mut cx.cpu.fpu;
+fn store(fpu: &mut Fpu, spec: Spec) -> Outcome {
+    let source = if fpu.is_valid(0) {
+        fpu.clear_c1();
+        fpu.st(0)
+    } else {
+        if !fpu.underflow() {
+            return Outcome::Done;
+        }
+        INDEFINITE
+    };
+    let control = fpu.control;
+    let how = if spec.operation == Operation::StoreTruncated { Rounding::Truncate } else { Rounding::of(control) };
+    let ((low, high), flags) = match spec.operand {
+        Operand::Register => {
+            fpu.set_st(spec.st, source);
+            fpu.pops(spec.pops);
+            return Outcome::Done;
+        }
+        Operand::F80 => ((source.mantissa, source.sign_exponent), 0),
+        Operand::Bcd => convert::to_bcd(source, how),
+        other => {
+            let (bits, flags) = match other {
+                Operand::F32 => convert::to_f32(source, control),
+                Operand::F64 => convert::to_f64(source, control),
+                Operand::I16 => convert::to_int(source, 16, how),
+                Operand::I32 => convert::to_int(source, 32, how),
+                _ => convert::to_int(source, 64, how),
+            };
+            ((bits, 0), flags)
+        }
+    };
+    let prevented = flags & !control & (status::BEFORE | status::OVERFLOW | status::UNDERFLOW);
+    if prevented != 0 {
+        fpu.raise(prevented);
+        return Outcome::Done;
+    }
+    fpu.raise(flags);
+    fpu.pops(spec.pops);
+    Outcome::Store(low, high)
+}
+
+#[inline(always)]
+fn arithmetic(fpu: &mut Fpu, spec: Spec, operand: Option<Rounded>) {
+    let is_memory = operand.is_some();
+    if !fpu.is_valid(0) || !is_memory && !fpu.is_valid(spec.st) {
+        return arithmetic_underflow(fpu, spec);
+    }
+    let operand = operand.unwrap_or_else(|| Rounded::exact(fpu.st(spec.st)));
     let top = fpu.st(0);
     // ST(i) as destination: ST(i) op ST(0).
-    let (a, b) = if spec.to_register { (source, top) } else { (top, source) };
-    let mut exceptions = 0;
-    let other = if spec.operand == Operand::Register { spec.st } else { 0 };
-    let result = if fpu.both_valid(other) {
-        value::arithmetic(spec.operation, a, b, fpu.rounding(), &mut exceptions)
-    } else {
-        value::indefinite()
+    let (a, b) = if spec.to_register { (operand.value, top) } else { (top, operand.value) };
+    let destination = if spec.to_register { spec.st } else { 0 };
+    if fpu.is_plain()
+        && operand.flags == 0
+        && let Some(result) = arith::fast(spec.operation, a, b)
+    {
+        fpu.settle(destination, result);
+        return fpu.pops(spec.pops);
+    }
+    let result = arith::arithmetic(spec.operation, a, b, operand.flags, fpu.control);
+    if fpu.settle(destination, result) {
+        fpu.pops(spec.pops);
+    }
+}
+
+#[cold]
+fn arithmetic_underflow(fpu: &mut Fpu, spec: Spec) {
+    if fpu.underflow() {
+        fpu.set_st(if spec.to_register { spec.st } else { 0 }, INDEFINITE);
+        fpu.pops(spec.pops);
+    }
+}
+
+#[inline(always)]
+fn compare(fpu: &mut Fpu, spec: Spec, operand: Option<Rounded>) -> Outcome {
+    let is_quiet = matches!(spec.operation, Operation::CompareUnordered | Operation::CompareUnorderedToFlags);
+    let operand = match operand {
+        Some(operand) => operand,
+        None if fpu.is_valid(spec.st) => Rounded::exact(fpu.st(spec.st)),
+        None => Rounded { value: INDEFINITE, flags: status::INVALID | status::STACK_FAULT },
     };
-    fpu.set_st(if spec.to_register { spec.st } else { 0 }, result);
-    finish(fpu, spec, exceptions);
-    Ok(())
+    let top = if fpu.is_valid(0) {
+        Rounded::exact(fpu.st(0))
+    } else {
+        Rounded { value: INDEFINITE, flags: status::INVALID | status::STACK_FAULT }
+    };
+    let (order, flags) = if operand.value.is_normal() && top.value.is_normal() && operand.flags == 0 {
+        (arith::order(top.value, operand.value), 0)
+    } else {
+        compare_any(top, operand, is_quiet)
+    };
+    let conditions = order_status(order) as u16;
+    let outcome = if spec.sets_flags() {
+        if flags & status::STACK_FAULT != 0 {
+            fpu.clear_c1();
+        }
+        Outcome::Value(conditions)
+    } else {
+        // C0, C2 and C3 are where SAHF finds CF, PF and ZF.
+        fpu.set_conditions(status::CONDITIONS, conditions << 8);
+        Outcome::Done
+    };
+    fpu.raise(flags);
+    if flags & !fpu.control & status::BEFORE == 0 {
+        fpu.pops(spec.pops);
+    }
+    outcome
 }
 
-fn compare(cx: &mut Context<'_>, spec: Spec, addr: u64) -> Result<(), Trap> {
-    let source = load(cx, spec, addr)?;
-    let top = cx.cpu.fpu.st(0);
-    let order = top.partial_cmp(&source);
-    let (unordered, less, equal) = (order.is_none(), top < source, order == Some(std::cmp::Ordering::Equal));
-    if spec.operation == Operation::CompareToFlags {
-        cx.set_slot(slot::NEW_FLAGS, order_status(order));
+#[inline(never)]
+fn compare_any(a: Rounded, b: Rounded, is_quiet: bool) -> (Option<std::cmp::Ordering>, u16) {
+    if (a.flags | b.flags) & status::STACK_FAULT != 0 {
+        return (None, status::INVALID | status::STACK_FAULT);
     }
-    let fpu = &mut cx.cpu.fpu;
-    if spec.operation != Operation::CompareToFlags {
-        let conditions = match (unordered, less, equal) {
-            (true, ..) => status::C3 | status::C2 | status::C0,
-            (_, true, _) => status::C0,
-            (_, _, true) => status::C3,
-            _ => 0,
-        };
-        fpu.set_conditions(status::C3 | status::C2 | status::C1 | status::C0, conditions);
+    let (x, y) = (a.value.class(), b.value.class());
+    if x.is_nan() || y.is_nan() {
+        let is_invalid = !is_quiet || x.is_invalid() || y.is_invalid();
+        return (None, if is_invalid { status::INVALID } else { 0 });
     }
-    finish(fpu, spec, if unordered { status::INVALID } else { 0 });
-    Ok(())
+    let denormal = if x == Class::Denormal || y == Class::Denormal { status::DENORMAL } else { 0 };
+    (arith::order(a.value, b.value), a.flags | b.flags | denormal)
 }
 
-fn finish(fpu: &mut Fpu, spec: Spec, exceptions: u16) {
-    fpu.raise(exceptions);
-    for _ in 0..spec.pops {
-        fpu.pop();
+fn move_if(fpu: &mut Fpu, from: u8, condition: bool) {
+    if !fpu.is_valid(0) || !fpu.is_valid(from) {
+        if fpu.underflow() {
+            fpu.set_st(0, INDEFINITE);
+        }
+        return;
+    }
+    // C1 stays.
+    if condition {
+        fpu.set_st(0, fpu.st(from));
     }
 }
 
 /// Instructions that stay on the stack.
-fn stack(fpu: &mut Fpu, spec: Spec) {
-    let mut exceptions = 0;
+fn on_stack(fpu: &mut Fpu, spec: Spec) {
     match spec.operation {
-        Operation::Exchange => {
-            let (a, b) = (fpu.raw(0), fpu.raw(spec.st));
-            fpu.set_raw(0, b);
-            fpu.set_raw(spec.st, a);
+        Operation::Exchange => exchange(fpu, spec.st),
+        Operation::Constant => {
+            fpu.push(Rounded::exact(math::constant(Constant::from_index(spec.st), fpu.control)));
         }
-        Operation::Constant => fpu.push_raw(value::constant(Constant::from_index(spec.st), fpu.control)),
-        Operation::ChangeSign | Operation::Absolute => {
-            if !fpu.is_valid(0) {
-                let fault = fpu.st(0);
-                return fpu.set_st(0, fault);
-            }
-            let register = fpu.physical(0);
-            let sign = &mut fpu.registers[register].sign_exponent;
-            *sign = if spec.operation == Operation::Absolute { *sign & 0x7fff } else { *sign ^ 0x8000 };
-        }
+        Operation::ChangeSign | Operation::Absolute => fpu.replace(|_, value| {
+            let sign = if spec.operation == Operation::Absolute { 0 } else { value.sign() ^ 0x8000 };
+            Rounded::exact(value.with_sign(sign))
+        }),
         Operation::Test => {
-            let top = fpu.st(0);
-            let conditions = match top.partial_cmp(&Extended::ZERO) {
-                None => status::C3 | status::C2 | status::C0,
-                Some(std::cmp::Ordering::Less) => status::C0,
-                Some(std::cmp::Ordering::Equal) => status::C3,
-                Some(std::cmp::Ordering::Greater) => 0,
-            };
-            fpu.set_conditions(status::C3 | status::C2 | status::C1 | status::C0, conditions);
+            compare(fpu, Spec::new(Operation::Compare), Some(Rounded::exact(F80::ZERO)));
         }
         Operation::Examine => examine(fpu),
-        Operation::SquareRoot => {
-            let root = value::square_root(fpu.st(0), fpu.rounding(), &mut exceptions);
-            fpu.set_st(0, root);
+        Operation::SquareRoot => fpu.replace(|fpu, value| {
+            let fast = fpu.is_plain() && value.is_normal() && value.sign() == 0;
+            let root = if fast { arith::fast_square_root(value) } else { None };
+            root.unwrap_or_else(|| arith::square_root(value, fpu.control))
+        }),
+        Operation::RoundToInt => fpu.replace(|fpu, value| convert::round_to_int(value, fpu.control)),
+        Operation::Free => {
+            fpu.clear_c1();
+            fpu.valid &= !(1 << fpu.physical(spec.st));
+            fpu.pops(spec.pops);
         }
-        Operation::RoundToInt => {
-            let whole = value::round_to_int(fpu.st(0), fpu.rounding(), &mut exceptions);
-            fpu.set_st(0, whole);
+        Operation::IncrementTop | Operation::DecrementTop => {
+            fpu.clear_c1();
+            let step = if spec.operation == Operation::IncrementTop { 1 } else { 7 };
+            fpu.top = (fpu.top + step) & 7;
         }
-        Operation::Free => fpu.valid &= !(1 << fpu.physical(spec.st)),
-        Operation::IncrementTop => fpu.top = (fpu.top + 1) & 7,
-        Operation::DecrementTop => fpu.top = fpu.top.wrapping_sub(1) & 7,
         Operation::Init => {
             (fpu.control, fpu.status, fpu.top, fpu.valid) = (CONTROL_DEFAULT, 0, 0, 0);
         }
-        Operation::ClearExceptions => fpu.status &= !(status::BUSY | status::SUMMARY | 0x7f),
+        Operation::ClearExceptions => fpu.status &= !(status::EXCEPTIONS | status::STACK_FAULT),
         // Like every MMX instruction it resets the stack.
         Operation::Empty => (fpu.top, fpu.valid) = (0, 0),
-        _ => math::run(fpu, spec.operation, &mut exceptions),
+        Operation::Wait => {}
+        Operation::Scale | Operation::Remainder | Operation::RemainderNearest | Operation::Extract => {
+            math::run(fpu, spec.operation);
+        }
+        _ => transcendental::run(fpu, spec.operation),
     }
-    finish(fpu, spec, exceptions);
+}
+
+fn exchange(fpu: &mut Fpu, with: u8) {
+    let mut both = [(0, fpu.st(0)), (with, fpu.st(with))];
+    fpu.clear_c1();
+    if !fpu.is_valid(0) || !fpu.is_valid(with) {
+        for (i, value) in &mut both {
+            if !fpu.is_valid(*i) {
+                *value = INDEFINITE;
+            }
+        }
+        if !fpu.underflow() {
+            return;
+        }
+    }
+    fpu.set_st(0, both[1].1);
+    fpu.set_st(with, both[0].1);
 }
 
 /// FXAM: the class of ST(0) in C3, C2, C0, its sign in C1.
 fn examine(fpu: &mut Fpu) {
-    let register = fpu.physical(0);
-    let F80 { mantissa, sign_exponent } = fpu.registers[register];
-    let class = match sign_exponent & 0x7fff {
+    let value = fpu.st(0);
+    let class = match value.class() {
         _ if !fpu.is_valid(0) => status::C3 | status::C0,
-        // No number at all.
-        1.. if mantissa >> 63 == 0 => 0,
-        0x7fff if mantissa == 1 << 63 => status::C2 | status::C0,
-        0x7fff => status::C0,
-        0 if mantissa == 0 => status::C3,
-        0 => status::C3 | status::C2,
-        _ => status::C2,
+        Class::Unsupported => 0,
+        Class::Quiet | Class::Signaling => status::C0,
+        Class::Infinity => status::C2 | status::C0,
+        Class::Zero => status::C3,
+        Class::Denormal => status::C3 | status::C2,
+        Class::Normal => status::C2,
     };
-    let sign = if sign_exponent & 0x8000 != 0 { status::C1 } else { 0 };
-    fpu.set_conditions(status::C3 | status::C2 | status::C1 | status::C0, class | sign);
+    let sign = if value.sign() != 0 { status::C1 } else { 0 };
+    fpu.set_conditions(status::CONDITIONS, class | sign);
 }

@@ -96,6 +96,12 @@ fn may_store(op: &Op) -> bool {
     matches!(op, Op::Helper { helper: String | CompareExchangeWide | FxSave | MaskedStore | X87, .. })
 }
 
+/// Whether an operation works on the x87 unit.
+fn touches_fpu(op: &Op) -> bool {
+    use Helper::*;
+    matches!(op, Op::VFromMmx { .. } | Op::VToMmx { .. } | Op::Helper { helper: X87 | FxSave | FxRestore, .. })
+}
+
 /// Whether an operation may set another rounding mode: what comes after it is not the same code then.
 fn may_change_mode(op: &Op) -> bool {
     matches!(op, Op::Helper { helper: Helper::WriteMxcsr | Helper::FxRestore, .. })
@@ -109,6 +115,9 @@ fn may_trap(op: &Op) -> bool {
 impl Emitter<'_> {
     /// Has Rust carry out an operation.
     pub(super) fn perform(&mut self, op: &Op) {
+        if touches_fpu(op) {
+            self.leave_stack();
+        }
         let touched = touched(op);
         self.spill_some(touched.reads | touched.writes, touched.vector_reads | touched.vector_writes, touched.flags);
         let number = self.table.number(op);

@@ -56,6 +56,16 @@ impl Emitter<'_> {
         self.frames.push(Frame::Arm);
     }
 
+    /// Pops an i32: what follows, up to [`Self::end_if`], runs if it is not 0, and after [`Self::else_`] otherwise.
+    pub(super) fn if_(&mut self) {
+        self.s().if_(BlockType::Empty);
+        self.frames.push(Frame::Arm);
+    }
+
+    pub(super) fn else_(&mut self) {
+        self.s().else_();
+    }
+
     pub(super) fn end_if(&mut self) {
         self.frames.pop();
         self.s().end();
@@ -63,6 +73,7 @@ impl Emitter<'_> {
 
     /// Leaves by an exit point.
     pub(super) fn leave(&mut self, point: ExitPoint) {
+        self.note_moves();
         self.push_exit(point);
         self.branch_to(Frame::Leave);
     }
@@ -80,6 +91,7 @@ impl Emitter<'_> {
     /// Pushes what [`Self::side_exit_if`] leaves with and [`Self::end_checks`] drops.
     pub(super) fn begin_checks(&mut self) {
         let rip = self.rip;
+        self.note_moves();
         self.push_exit(ExitPoint::Side { rip });
     }
 
@@ -126,6 +138,7 @@ impl Emitter<'_> {
         let number = self.locals.take(ValType::I32);
         self.s().local_set(number);
         self.spill();
+        self.write_stack_back();
         let fuel = self.area(offset::FUEL);
         self.s().i32_const(0).local_get(FUEL).i32_store(fuel).local_get(number);
         self.locals.give(ValType::I32, number);
@@ -253,6 +266,7 @@ impl Emitter<'_> {
         self.unpaid += block.marks.len() as i32;
         self.operations(node);
         let last = block.ops.last().expect("a block ends with an exit");
+        self.leave_stack();
         self.terminator(node, last);
     }
 

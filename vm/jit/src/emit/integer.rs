@@ -107,6 +107,7 @@ impl Emitter<'_> {
                     self.with_carry(width == Width::W64, o, subtract);
                 }
             }
+            Op::Helper { helper: Helper::X87, a, imm, .. } => self.x87(index, op, Slot(a), imm),
             Op::Helper { helper, a, imm, .. } => self.helper(op, helper, a, imm),
             _ => {
                 if !self.moves(op) && !self.arithmetic(op) && !self.shifts(op) && !self.vector(op) {

@@ -48,6 +48,11 @@ impl Locals {
         *self.flag_kind.get_or_insert_with(|| add(&mut self.types, ValType::I32))
     }
 
+    /// One for good, that nothing has used before: 0 until it is set.
+    pub fn fresh(&mut self, ty: ValType) -> u32 {
+        add(&mut self.types, ty)
+    }
+
     /// A temporary, to be given back.
     pub fn take(&mut self, ty: ValType) -> u32 {
         match self.free.iter().position(|(free, _)| *free == ty) {

@@ -163,7 +163,7 @@ impl Emitter<'_> {
 
     /// Makes sure the access of an operation, of 16 bytes that are aligned if `is_aligned`, may happen; returns the local
     /// and the offset that make up its host address.
-    fn checked(&mut self, op: usize, addr: Addr, is_aligned: bool) -> (u32, MemArg) {
+    pub(super) fn checked(&mut self, op: usize, addr: Addr, is_aligned: bool) -> (u32, MemArg) {
         let (access, number) = self.checks.access(op);
         let group = self.checks.groups[number].clone();
         let base = match group.base {

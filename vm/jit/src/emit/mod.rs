@@ -25,19 +25,24 @@
 //! | [`carry`] | sums with a carry |
 //! | [`flags`] | lazy flags |
 //! | [`vector`] | SSE |
+//! | [`x87`] | the floating-point stack |
+//! | [`extended`] | sums and products of 80-bit numbers |
 //! | [`call`] | operations that Rust carries out |
 //! | [`locals`] | locals |
 
 mod call;
 mod carry;
 mod control;
+mod extended;
 mod flags;
 mod integer;
 mod locals;
 mod memory;
 mod vector;
+mod x87;
 
 use cpu::ir::{Op, Slot, VSlot, slot};
+use cpu::x87::compiled::Call;
 use wasm_encoder::{
     BranchHint, BranchHints, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
     ImportSection, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
@@ -65,17 +70,28 @@ const TYPE_REGION: u32 = 0;
 const TYPE_PERFORM: u32 = 1;
 const TYPE_STATUS: u32 = 2;
 const TYPE_FIND: u32 = 3;
+const TYPE_X87: u32 = 4;
+const TYPE_EXTENDED: u32 = 5;
 
 /// Imported functions.
 const PERFORM: u32 = 0;
 const STATUS: u32 = 1;
 const FIND: u32 = 2;
+/// The first of [`Call::ALL`].
+const FIRST_X87: u32 = 3;
+/// The first of [`extended::LOCAL`].
+const FIRST_EXTENDED: u32 = FIRST_X87 + Call::ALL.len() as u32;
 /// The first region's function.
-const FIRST: u32 = 3;
+const FIRST: u32 = FIRST_EXTENDED + extended::LOCAL.len() as u32;
 
 /// Name under which a module exports the function of its region number `number`.
 pub fn export_name(number: usize) -> String {
     number.to_string()
+}
+
+/// Name under which a module imports a function of the x87 unit.
+pub fn x87_name(call: Call) -> String {
+    format!("x87{call:?}")
 }
 
 /// What an operation carried out by Rust came to.
@@ -132,6 +148,7 @@ pub struct Settings {
 pub struct Body {
     function: Function,
     hints: Vec<BranchHint>,
+    uses_extended: bool,
     /// Exit points, numbered from [`Settings::first_exit`].
     pub exits: Vec<ExitPoint>,
     /// Addresses of the function's entries, by label.
@@ -162,6 +179,7 @@ macro_rules! one {
 use one;
 
 pub(crate) use call::touched;
+pub(crate) use x87::accesses_memory as x87_accesses_memory;
 
 /// What is known at a place in the code. A block that only one other leads to starts with what that one knows.
 #[derive(Clone, Copy)]
@@ -206,6 +224,11 @@ struct Emitter<'a> {
     unpaid: i32,
     /// Set by an operation that may have changed code: leave after the instruction if this local is not 0.
     stale: Option<u32>,
+    /// The floating-point stack.
+    stack: x87::Stack,
+    stack_locals: Option<x87::Start>,
+    /// It calls functions of [`extended`].
+    uses_extended: bool,
 }
 
 /// A place in the area.
@@ -244,13 +267,17 @@ pub fn emit_body(region: &Region, settings: Settings, table: &mut OpTable) -> Bo
         rip: 0,
         unpaid: 0,
         stale: None,
+        stack: x87::Stack::default(),
+        stack_locals: None,
+        uses_extended: false,
     };
     emitter.find_writes();
     emitter.function();
     let entries = shape.targets.iter().map(|node| region.nodes[*node].block.rip).collect();
     let exits = std::mem::take(&mut emitter.exits);
+    let uses_extended = emitter.uses_extended;
     let (function, hints) = emitter.finish();
-    Body { function, hints, exits, entries }
+    Body { function, hints, uses_extended, exits, entries }
 }
 
 /// Makes a module of functions; each is exported by its number.
@@ -260,8 +287,21 @@ pub fn assemble(bodies: &[&Body], shared: bool) -> Vec<u8> {
     types.ty().function([ValType::I32], [ValType::I32]);
     types.ty().function([ValType::I32, ValType::I64, ValType::I64], [ValType::I32]);
     types.ty().function([ValType::I64], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I64, ValType::I32, ValType::I64, ValType::I32], [ValType::I64]);
+    types.ty().function(extended::PARAMETERS, extended::RESULTS);
     let (mut functions, mut exports) = (FunctionSection::new(), ExportSection::new());
     let (mut hints, mut code) = (BranchHints::new(), CodeSection::new());
+    let uses_extended = bodies.iter().any(|body| body.uses_extended);
+    for (index, call) in (FIRST_EXTENDED..).zip(extended::LOCAL) {
+        functions.function(TYPE_EXTENDED);
+        if uses_extended {
+            let (function, branches) = extended::function(call);
+            hints.function_hints(index, branches);
+            code.function(&function);
+        } else {
+            code.function(&extended::unused());
+        }
+    }
     for (number, body) in bodies.iter().enumerate() {
         let index = FIRST + number as u32;
         functions.function(TYPE_REGION);
@@ -287,6 +327,9 @@ fn imports(shared: bool) -> ImportSection {
     imports.import("engine", "perform", EntityType::Function(TYPE_PERFORM));
     imports.import("engine", "status", EntityType::Function(TYPE_STATUS));
     imports.import("engine", "find", EntityType::Function(TYPE_FIND));
+    for call in Call::ALL {
+        imports.import("engine", &x87_name(*call), EntityType::Function(TYPE_X87));
+    }
     imports
 }
 

@@ -15,11 +15,12 @@ use cpu::Mode;
 use cpu::ir::{Addr, Op, Slot, slot};
 use cpu::reg::RSP;
 use cpu::state::SLOT_COUNT;
+use cpu::x87::spec::Spec;
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use super::shape::Shape;
 use super::{NodeId, Region};
-use crate::emit::touched;
+use crate::emit::{touched, x87_accesses_memory};
 
 /// Slots that outlive a block.
 const GUEST: usize = slot::NEW_FLAGS.0 as usize;
@@ -98,7 +99,7 @@ pub struct Accesses {
 /// Address, bytes, and whether it is a store.
 fn access_of(op: &Op) -> Option<(Addr, i64, bool)> {
     use Op::*;
-    Some(match op {
+    Some(match *op {
         Load8(m) => (m.addr, 1, false),
         Load16(m) => (m.addr, 2, false),
         Load32(m) => (m.addr, 4, false),
@@ -113,6 +114,13 @@ fn access_of(op: &Op) -> Option<(Addr, i64, bool)> {
         VStore32(m) => (m.addr, 4, true),
         VStore64(m) => (m.addr, 8, true),
         VStore128(m) | VStore128Aligned(m) => (m.addr, 16, true),
+        Helper { helper: cpu::helper::Helper::X87, a, imm, .. } => {
+            let spec = Spec::decode(imm);
+            if !x87_accesses_memory(spec) {
+                return None;
+            }
+            (Addr::at(Slot(a)), spec.memory_bytes().into(), spec.writes_memory())
+        }
         _ => return None,
     })
 }

@@ -78,16 +78,17 @@ fn size(code: &[u8]) -> Size {
     // As in the browser, where the area lies high up in the engine's memory.
     let settings = Settings { area: 0x10_0000, shared: false, region: 100, first_exit: 1000 };
     let emitted = emit::emit(&region, settings, &mut OpTable::default());
-    for payload in Parser::new(0).parse_all(&emitted.wasm) {
-        if let Payload::CodeSectionEntry(body) = payload.expect("a valid module") {
-            let operators = body.get_operators_reader().expect("a body").into_iter();
-            let operators = operators.map(|operator| operator.expect("an operator"));
-            let operators = operators.filter(|operator| !matches!(operator, Operator::End)).count();
-            let range = body.range();
-            return Size { operators: operators as i64, bytes: (range.end - range.start) as i64 };
-        }
-    }
-    panic!("no function");
+    let bodies = Parser::new(0).parse_all(&emitted.wasm).filter_map(|payload| match payload.expect("a valid module") {
+        Payload::CodeSectionEntry(body) => Some(body),
+        _ => None,
+    });
+    // The region's comes after the functions that every module has.
+    let body = bodies.last().expect("a function");
+    let operators = body.get_operators_reader().expect("a body").into_iter();
+    let operators = operators.map(|operator| operator.expect("an operator"));
+    let operators = operators.filter(|operator| !matches!(operator, Operator::End)).count();
+    let range = body.range();
+    Size { operators: operators as i64, bytes: (range.end - range.start) as i64 }
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

@@ -82,7 +82,7 @@ impl Guest {
                 | Exit::Exception(Exception::GeneralProtection | Exception::Bound | Exception::Overflow) => {
                     break Some("SIGSEGV");
                 }
-                Exit::Exception(Exception::Divide) => break Some("SIGFPE"),
+                Exit::Exception(Exception::Divide | Exception::X87) => break Some("SIGFPE"),
                 Exit::Exception(Exception::InvalidOpcode) => break Some("SIGILL"),
                 other => panic!("{other:?}"),
             }

@@ -24,7 +24,8 @@ pub enum End {
         addr: u64,
     },
     GeneralProtection,
-    Divide,
+    /// A division, or an exception of the x87 unit.
+    Arithmetic,
     InvalidOpcode,
     /// `syscall`, `int n`, and whatever else only random bytes do.
     Other,
@@ -85,7 +86,7 @@ pub fn processor(host: &mut Host, program: &Program) -> Outcome {
         // An address that is not canonical comes without it; so does a misaligned one.
         Signal::SIGSEGV | Signal::SIGBUS if addr == 0 => End::GeneralProtection,
         Signal::SIGSEGV | Signal::SIGBUS => End::Fault { addr },
-        Signal::SIGFPE => End::Divide,
+        Signal::SIGFPE => End::Arithmetic,
         Signal::SIGILL => End::InvalidOpcode,
         _ => End::Other,
     };
@@ -185,7 +186,7 @@ impl<E: Engine> Guest<E> {
                 Exit::Fault(fault) if pages_come_and_go && self.open(fault) => {}
                 Exit::Exception(Exception::Breakpoint) => break End::Breakpoint,
                 Exit::Exception(Exception::GeneralProtection) => break End::GeneralProtection,
-                Exit::Exception(Exception::Divide) => break End::Divide,
+                Exit::Exception(Exception::Divide | Exception::X87) => break End::Arithmetic,
                 Exit::Exception(Exception::InvalidOpcode) => break End::InvalidOpcode,
                 Exit::Fault(fault) => break End::Fault { addr: fault.addr.0 },
                 _ => break End::Other,
@@ -306,15 +307,15 @@ impl Outcome {
             }
         }
         // MMX instructions put the stack into MMX state before a store of theirs that faults.
-        if self.end == End::Breakpoint { fpu_difference(a, b) } else { None }
+        if matches!(self.end, End::Breakpoint | End::Arithmetic) { fpu_difference(a, b) } else { None }
     }
 }
 
 fn fpu_difference(a: &State, b: &State) -> Option<String> {
     let top = a.status >> 11 & 7;
-    let words = |s: &State| (s.control, s.status & 0x3800, s.valid, s.mxcsr & 0xffc0);
+    let words = |s: &State| (s.control, s.status, s.valid, s.mxcsr & 0xffc0);
     if words(a) != words(b) {
-        return Some(format!("control, top, tags, mxcsr {:x?}, ours {:x?}", words(a), words(b)));
+        return Some(format!("control, status, tags, mxcsr {:x?}, ours {:x?}", words(a), words(b)));
     }
     let is_valid = |i: usize| a.valid >> ((usize::from(top) + i) & 7) & 1 != 0;
     let i = (0..8).find(|i| is_valid(*i) && a.st[*i] != b.st[*i])?;

@@ -109,3 +109,8 @@ fn faults_within_sequences_are_those_of_the_processor() {
 fn code_that_changes_does_what_the_processor_does() {
     compare(Wishes { modifies_code: true, ..Wishes::default() }, 50);
 }
+
+#[test]
+fn the_floating_point_stack_does_what_the_processors_does() {
+    compare(Wishes { stack: true, ..Wishes::default() }, 50);
+}

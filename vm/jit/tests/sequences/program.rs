@@ -47,6 +47,8 @@ pub struct Wishes {
     pub faults: bool,
     /// Stores to its own code.
     pub modifies_code: bool,
+    /// Much of the x87 unit and MMX.
+    pub stack: bool,
 }
 
 /// Bytes that can be replaced by NOPs without changing where everything else is.
@@ -101,8 +103,9 @@ impl Forms {
         forms
     }
 
-    fn pick(&self, rng: &mut Rng) -> Code {
+    fn pick(&self, wishes: Wishes, rng: &mut Rng) -> Code {
         let from = match rng.below(20) {
+            0..=15 if wishes.stack => &self.other,
             0..=9 => &self.integer,
             10..=12 => &self.conditional,
             13..=18 => &self.vector,
@@ -128,8 +131,8 @@ fn leaks(code: Code) -> bool {
         || inst.is_privileged()
         || matches!(
             code.mnemonic(),
-            // Undefined condition codes, sticky exceptions, control words with all bits.
-            Fstsw | Fnstsw | Fxam | Fldcw | Ldmxcsr | Stmxcsr | Fstenv | Fnstcw | Fstcw
+            // Sticky exceptions of SSE, instruction and operand pointers of the x87 unit.
+            Ldmxcsr | Stmxcsr | Fstenv | Fnstenv | Fnsave
             // The stack.
             | Push | Pop | Leave | Enter
             // Results undefined for counts beyond the width.
@@ -217,6 +220,11 @@ pub fn program(seed: u64, forms: &Forms, wishes: Wishes) -> Program {
     }
     if rng.below(8) != 0 {
         state.mxcsr = 0x1f80;
+    }
+    if rng.below(8) != 0 {
+        // What would end the program early: exceptions that are not masked.
+        state.control |= 0x3f;
+        state.status &= !0x8080;
     }
     state.gpr[4] = STACK + 16 * rng.below(4);
     state.gpr[5] = DATA + 0x400;
@@ -556,7 +564,7 @@ impl Builder<'_> {
     /// A random instruction with what it needs before it.
     fn random(&mut self) {
         for _ in 0..40 {
-            let code = self.forms.pick(self.rng);
+            let code = self.forms.pick(self.wishes, self.rng);
             let Some(case) = generate::case(code, Mode::Long, self.rng) else { continue };
             let (start, undefined, fixups) = (self.code.len(), self.undefined, self.fixups.len());
             let before = self.undefined;

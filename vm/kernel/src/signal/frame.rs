@@ -82,6 +82,8 @@ impl Frame<'_> {
         cpu.set_gpr(reg::RAX, 0);
         cpu.set_gpr(reg::RSP, frame);
         cpu.rip = self.action.handler;
+        // A pending exception would end the handler at its first floating-point instruction.
+        cpu.reset_floating_point();
         let flags = cpu.rflags() & !(rflags::DF | rflags::TF);
         cpu.set_rflags(flags);
         Ok(())
