@@ -19,6 +19,7 @@ use crate::exit::Exception;
 use crate::flags::Width;
 use crate::ir::operands::Operands;
 use crate::ir::{Op, Slot, VSlot, slot};
+use crate::segment::Segment;
 use crate::state::{CpuState, reg};
 
 /// Which helper; the comment gives its operands `a`, `b`, `c`, `imm`.
@@ -65,6 +66,10 @@ pub enum Helper {
     MaskedStore,
     /// dst, crc, data; width. CRC32.
     Crc32,
+    /// dst; segment register's number.
+    ReadSelector,
+    /// selector slot; segment register's number. #GP if it stands for nothing.
+    LoadSelector,
     /// operand slot; see [`crate::x87::spec`]. FCOMI's flags to `NEW_FLAGS`.
     X87,
 }
@@ -205,6 +210,8 @@ impl Helper {
             TestVector => value([Z; 3], [new_flags, Z, Z]),
             MaskedStore => effect([c, Z, Z], [Z; 3]),
             Crc32 => value([b, c, Z], [a, Z, Z]),
+            ReadSelector => effect([Z; 3], [a, Z, Z]),
+            LoadSelector => effect([a, Z, Z], [crate::lift::segment::base_slot(imm), Z, Z]),
             X87 => effect([a, rax, Z], [rax, new_flags, Z]),
         }
     }
@@ -245,6 +252,14 @@ impl Helper {
             TestVector => vector::test(cx, a, b),
             MaskedStore => vector::masked_store(cx, a, b, c, imm)?,
             Crc32 => vector::crc32(cx, a, b, c, imm),
+            ReadSelector => {
+                let selector = cx.cpu.selector(Segment::numbered(imm));
+                cx.set(a, selector.into());
+            }
+            LoadSelector => {
+                let selector = cx.get(a) as u16;
+                cx.cpu.load_selector(Segment::numbered(imm), selector)?;
+            }
             X87 => crate::x87::run(cx, a, imm)?,
         }
         Ok(())

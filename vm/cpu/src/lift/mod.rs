@@ -13,6 +13,7 @@
 mod arith;
 mod control;
 mod operand;
+pub(crate) mod segment;
 mod sse;
 mod x87;
 
@@ -180,7 +181,7 @@ impl<'a> Lifter<'a> {
     fn flags_dead_after(&self) -> Option<usize> {
         let indirect = matches!(
             self.ops.last(),
-            None | Some(Op::JumpIndirect { .. } | Op::Syscall | Op::Interrupt { .. } | Op::Raise { .. })
+            None | Some(Op::JumpIndirect { .. } | Op::Syscall | Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. })
         );
         if indirect {
             return None;
@@ -328,7 +329,13 @@ impl<'a> Lifter<'a> {
         if self.inst.has_lock_prefix() && !self.may_lock() {
             return Err(Unknown);
         }
-        self.arith().or_else(|| self.control()).or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
+        let segment = self.segment();
+        segment
+            .or_else(|| self.arith())
+            .or_else(|| self.control())
+            .or_else(|| self.sse())
+            .or_else(|| self.x87())
+            .unwrap_or(Err(Unknown))
     }
 
     /// LOCK is allowed on read-modify-write of memory alone; elsewhere it raises #UD. One worker runs every task for
