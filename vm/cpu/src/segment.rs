@@ -77,6 +77,7 @@ impl CpuState {
     /// Makes it what a 32-bit program starts with.
     pub fn enter_compat(&mut self) {
         self.mode = Mode::Compat;
+        self.rip &= 0xffff_ffff;
         (self.segments.data[0], self.segments.data[1]) = (USER_DATA, USER_DATA);
     }
 

@@ -79,13 +79,15 @@ pub(super) fn push(frame: &Frame<'_>, kind: FrameKind, cpu: &mut CpuState, mm: &
     let fpstate = fxsave.wrapping_sub(X87_BYTES as u64) & 0xffff_ffff;
     // As after a call: the stack pointer plus 4 is a multiple of 16.
     let start = (fpstate.wrapping_sub(kind.bytes() as u64 - 4) & 0xffff_fff0).wrapping_sub(4) & 0xffff_ffff;
+    // Nothing can lie across the end of memory.
+    let len = fxsave.checked_sub(start).ok_or(Errno::EFAULT)? as usize + FXSAVE_BYTES;
     let mut image = [0; FXSAVE_BYTES];
     cpu.fxsave(&mut image);
     let bytes = match kind {
         FrameKind::Plain32 => encode_plain(frame, cpu, mm, start, fpstate),
         _ => encode_with_info(frame, cpu, mm, start, fpstate),
     };
-    mm.prepare_write(start, (fxsave - start) as usize + FXSAVE_BYTES)?;
+    mm.prepare_write(start, len)?;
     mm.write_user(start, &bytes)?;
     mm.write_user(fpstate, &encode_x87(cpu))?;
     mm.write_user(fxsave, &image)?;

@@ -6,17 +6,6 @@
 use super::*;
 
 /// All calls that are answered, ascending by number. Any other is `ENOSYS`, and logged once by name.
-///
-/// What Linux answers and this table does not, with the reason:
-///
-/// | calls | why |
-/// |---|---|
-/// | those that the table of x86-64 has no row for either | the same facility is missing |
-/// | `ipc`, `semget` to `msgctl`, `semtimedop_time64` | no System V IPC |
-/// | `modify_ldt`, `vm86`, `vm86old` | as a kernel built without 16-bit support answers |
-/// | `oldstat`, `oldlstat`, `oldfstat`, `readdir`, `bdflush`, `uselib` | no C library since 1996 makes them |
-/// | `iopl`, `ioperm` | there are no ports |
-/// | `idle`, `break`, `stty`, `gtty`, `ftime`, `prof`, `lock`, `mpx`, `ulimit`, `profil` | never implemented by Linux |
 #[rustfmt::skip]
 pub const TABLE: &[Row] = table! {
     I386: {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`x86_64`] | of `syscall` |
 //! | [`i386`] | of `int 0x80` and `sysenter` |
+//! | [`absent`] | those of Linux that neither has, and why |
 
 use std::rc::Rc;
 
@@ -75,12 +76,28 @@ macro_rules! table {
     };
 }
 
+pub mod absent;
 pub mod i386;
 pub mod x86_64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_call_of_linux_has_a_row_or_a_reason() {
+        let excused = |name: &str| absent::ABSENT.iter().any(|(_, names)| names.contains(&name));
+        let has_row = |abi: Abi, name: &str| abi.table().iter().any(|row| row.name == name);
+        for (abi, names) in [(Abi::X86_64, abi::x86_64::NAMES), (Abi::I386, abi::i386::NAMES)] {
+            for (_, name) in names {
+                assert!(has_row(abi, name) || excused(name), "{abi:?}: {name}");
+            }
+        }
+        for name in absent::ABSENT.iter().flat_map(|(_, names)| *names) {
+            let answered = [Abi::X86_64, Abi::I386].map(|abi| has_row(abi, name));
+            assert!(answered != [true; 2], "{name} is there");
+        }
+    }
 
     #[test]
     fn rows_ascend_and_have_their_proper_names() {
