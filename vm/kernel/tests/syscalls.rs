@@ -12,23 +12,38 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/syscalls")
 }
 
+/// How a guest program is linked.
+#[derive(Clone, Copy, PartialEq)]
+enum Link {
+    Static,
+    StaticPie,
+    Dynamic,
+}
+
 /// How a guest program is compiled.
 #[derive(Clone, Copy)]
 struct Form {
     bits: u8,
-    is_static: bool,
+    link: Link,
 }
 
 const FORMS: [Form; 4] = [
-    Form { bits: 64, is_static: true },
-    Form { bits: 64, is_static: false },
-    Form { bits: 32, is_static: true },
-    Form { bits: 32, is_static: false },
+    Form { bits: 64, link: Link::Static },
+    Form { bits: 64, link: Link::Dynamic },
+    Form { bits: 32, link: Link::Static },
+    Form { bits: 32, link: Link::Dynamic },
 ];
+const ONLY_64: &[Form] = FORMS.split_at(2).0;
+const ONLY_32: &[Form] = FORMS.split_at(2).1;
 
 impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.bits, if self.is_static { "static" } else { "dynamic" })
+        let link = match self.link {
+            Link::Static => "static",
+            Link::StaticPie => "static-pie",
+            Link::Dynamic => "dynamic",
+        };
+        write!(f, "{}-{link}", self.bits)
     }
 }
 
@@ -39,9 +54,11 @@ fn compile(name: &str, form: Form) -> PathBuf {
     compiler.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(sources().join(format!("{name}.c")));
     // A plain i386 has no intrinsics for SSE; it computes with the x87 stack either way.
     compiler.arg(format!("-m{}", form.bits)).arg("-msse2");
-    if form.is_static {
-        compiler.arg("-static");
-    }
+    match form.link {
+        Link::Static => compiler.arg("-static"),
+        Link::StaticPie => compiler.arg("-static-pie"),
+        Link::Dynamic => &mut compiler,
+    };
     compiler.arg("-lm");
     assert!(compiler.status().expect("gcc runs").success(), "{name} does not compile as {form}");
     program
@@ -66,9 +83,6 @@ fn run_here(arguments: &[&str]) -> Finished {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Finished { status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
-
-const ONLY_32: &[Form] = FORMS.split_at(2).1;
-const ONLY_64: &[Form] = FORMS.split_at(2).0;
 
 fn compare(name: &str, forms: &[Form]) {
     for form in forms {
@@ -123,7 +137,9 @@ programs! {
 fn cross() {
     let programs = FORMS.map(|form| compile("cross", form));
     let [static_64, dynamic_64, static_32, dynamic_32] = programs.each_ref().map(|path| path.to_str().unwrap());
-    let chain = [static_64, static_32, dynamic_64, dynamic_32, static_32, dynamic_64];
+    let pies = [32, 64].map(|bits| compile("cross", Form { bits, link: Link::StaticPie }));
+    let [pie_32, pie_64] = pies.each_ref().map(|path| path.to_str().unwrap());
+    let chain = [static_64, static_32, dynamic_64, pie_32, dynamic_32, static_32, pie_64, dynamic_64];
     for slow in [false, true] {
         compare_on("cross", Machine::new(), &chain, slow);
     }

@@ -312,6 +312,31 @@ static void maps(void) {
     close(fd);
 }
 
+// What may be done with a mapping, as the kernel tells it.
+static void print_rights(const char *what, uint32_t addr) {
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+        if (strtoul(line, NULL, 16) == addr) printf("%s: %.4s\n", what, strchr(line, ' ') + 1);
+    fclose(maps);
+}
+
+// Programs from before there was a right to execute.
+static void implied_rights(void) {
+    CALL(SYS_personality, 0x400000);
+    uint32_t at = 0x30000000, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    show("mapped", int80(SYS_mmap2, at, 4096, PROT_READ, flags, -1, 0) == at);
+    print_rights("read", at);
+    CALL(SYS_mprotect, at, 4096, PROT_WRITE);
+    print_rights("write", at);
+    CALL(SYS_mprotect, at, 4096, PROT_READ | PROT_WRITE);
+    print_rights("both", at);
+    CALL(SYS_personality, 0);
+    CALL(SYS_mprotect, at, 4096, PROT_READ);
+    print_rights("read", at);
+    CALL(SYS_munmap, at, 4096);
+}
+
 static void sockets(void) {
     int pair[2];
     uint32_t a[6] = {AF_UNIX, SOCK_STREAM, 0, (uint32_t)pair};
@@ -405,6 +430,7 @@ int main(void) {
     ids();
     waiting();
     maps();
+    implied_rights();
     sockets();
     machine();
     const char *files[] = {"big", "to", "lock", "small", "map", "entries/first"};

@@ -157,6 +157,20 @@ static uint32_t read_fs(void) {
     return value;
 }
 
+// Loads FS now with one selector, now with the other, often enough to be compiled.
+__attribute__((noinline)) static int alternate(uint16_t one, uint16_t other) {
+    int sum = 0;
+    for (int i = 0; i < 500; i++) {
+        uint16_t selector = i % 3 ? one : other, read;
+        uint32_t value, back;
+        __asm__ volatile("mov %[selector], %%fs\n mov %%fs:4, %[value]\n mov %%fs, %[read]\n push %%fs\n push $0\n pop %%fs\n"
+                         "mov %%fs, %[back]\n pop %%fs"
+                         : [value] "=&r"(value), [read] "=&r"(read), [back] "=&r"(back) : [selector] "r"(selector));
+        sum += value * i + (read != selector) + back;
+    }
+    return sum;
+}
+
 static void thread_areas(void) {
     static uint32_t words[2][2] = {{1, 2}, {3, 4}};
     struct { uint32_t entry, base, limit, flags; } area = {-1, (uint32_t)words[0], 0xfffff, 0x51}, other;
@@ -182,6 +196,10 @@ static void thread_areas(void) {
     other = (typeof(other)){-1, 0x1000, 5, 0x51};
     CALL(SYS_set_thread_area, &other);
     printf("entry %d\n", other.entry);
+    struct { uint32_t entry, base, limit, flags; } second = {other.entry, (uint32_t)words[0], 0xfffff, 0x51};
+    CALL(SYS_set_thread_area, &second);
+    printf("alternate %d\n", alternate(selector, selector + 8));
+    __asm__ volatile("mov %0, %%fs" : : "r"(selector));
     other.entry = -1;
     CALL(SYS_set_thread_area, &other);
     uint32_t wrong[] = {11, 15, 0, -2};

@@ -4,6 +4,9 @@
 //! `Stop::Wait` and is called again later with the same arguments, so it must not have changed anything
 //! that it could not recognise: what it has to remember is in [`crate::task::Call`].
 //!
+//! The same handlers serve 64-bit and 32-bit programs. They read and write structs by the [`abi::Layout`] of the call
+//! ([`Task::layout`]), which its row in the table gives.
+//!
 //! | module | subject |
 //! |---|---|
 //! | [`table`] | all calls, of x86-64 and of i386 |

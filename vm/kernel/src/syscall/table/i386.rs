@@ -109,7 +109,7 @@ pub const TABLE: &[Row] = table! {
         126 sigprocmask ia32::sigprocmask, 3;
         132 getpgid ids::getpgid, 1;
         133 fchdir path::fchdir, 1;
-        136 personality prctl::personality, 1 "remembered without effect";
+        136 personality prctl::personality, 1 "only PER_LINUX32 and READ_IMPLIES_EXEC have an effect";
         138 setfsuid ia32::setfsuid16, 1;
         139 setfsgid ia32::setfsgid16, 1;
         140 _llseek ia32::llseek, 5;

@@ -127,7 +127,7 @@ pub const TABLE: &[Row] = table! {
         131 sigaltstack signal::sigaltstack, 2;
         132 utime attributes::utime, 2;
         133 mknod path::mknod, 3;
-        135 personality prctl::personality, 1 "remembered without effect";
+        135 personality prctl::personality, 1 "only PER_LINUX32 and READ_IMPLIES_EXEC have an effect";
         137 statfs stat::statfs, 2;
         138 fstatfs stat::fstatfs, 2;
         140 getpriority limits::getpriority, 2;
