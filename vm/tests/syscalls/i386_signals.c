@@ -6,7 +6,9 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
+#include <unwind.h>
 
 struct old_sigaction { uint32_t handler, mask, flags, restorer; };
 struct new_sigaction { uint32_t handler, flags, restorer; uint64_t mask; } __attribute__((packed));
@@ -295,6 +297,32 @@ static void ways_in(void) {
     }
 }
 
+int main(void);
+static int seen;
+
+// Whether unwinding leads out of the handler and the vDSO.
+static _Unwind_Reason_Code look(struct _Unwind_Context *context, void *unused) {
+    void *function = _Unwind_FindEnclosingFunction((void *)_Unwind_GetIP(context));
+    if (function == (void *)main) seen = 1;
+    return _URC_NO_REASON;
+}
+
+static void unwind(int signal) { _Unwind_Backtrace(look, NULL); }
+static void unwind_with_info(int signal, siginfo_t *info, void *context) { _Unwind_Backtrace(look, NULL); }
+
+__attribute__((noinline)) static void unwinding(void) {
+    // In a call, by which the C library is within __kernel_vsyscall.
+    struct timespec while_waiting = {0, 20000000};
+    for (int i = 0; i < 2; i++) {
+        if (i) new_action(SIGALRM, unwind_with_info, SA_SIGINFO);
+        else new_action(SIGALRM, unwind, 0);
+        seen = 0;
+        ualarm(2000, 0);
+        nanosleep(&while_waiting, NULL);
+        printf("unwound to main: %d\n", seen);
+    }
+}
+
 int main(void) {
     for (int signal = SIGRTMAX; signal > 0; signal--) sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     uint32_t few = 1 << (SIGCHLD - 1);
@@ -342,6 +370,7 @@ int main(void) {
     thread_areas();
     vdso();
     ways_in();
+    unwinding();
     printf("%d\n", count);
     return 0;
 }
