@@ -60,6 +60,12 @@ pub fn ensure_debian_file(file: &Path, package: &str) -> Result<()> {
     Ok(())
 }
 
+/// Sees to it that C programs can be compiled for i386.
+pub fn ensure_i386_compiler() -> Result<()> {
+    ensure_debian_package("gcc", "gcc")?;
+    ensure_debian_file(Path::new("/usr/lib32/libc.a"), "gcc-multilib")
+}
+
 fn install(what: &str, package: &str, is_there: &dyn Fn() -> bool) -> Result<()> {
     if !is_installed("apt-get") {
         bail!("{what} is needed: install it with your package manager");

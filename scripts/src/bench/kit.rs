@@ -68,9 +68,9 @@ impl Kit {
 
     /// `bench.c` compiled for `arch`.
     pub fn bench(&self, arch: Arch) -> Result<PathBuf> {
-        tools::ensure_debian_package("gcc", "gcc")?;
-        if arch != Arch::Amd64 {
-            tools::ensure_debian_file(Path::new("/usr/lib32/libc.a"), "gcc-multilib")?;
+        match arch {
+            Arch::Amd64 => tools::ensure_debian_package("gcc", "gcc")?,
+            _ => tools::ensure_i386_compiler()?,
         }
         let output = self.files().join(Kit::bench_name(arch));
         let gcc = Cmd::new("gcc").args(CFLAGS).args(["-static", "-fno-pie", "-no-pie"]);

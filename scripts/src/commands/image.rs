@@ -162,9 +162,9 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 fn build(args: &ImageArgs, name: &str, context: &Path, scratch: &Path) -> Result<(Tree, ImageConfig)> {
     let dockerfile = fs::read_to_string(&args.input).with_context(|| args.input.display().to_string())?;
     let builder = Builder::find()?;
-    base::ensure_all(builder, &dockerfile, &args.bases, scratch)?;
+    let platform = base::ensure_all(builder, &dockerfile, &args.bases, scratch)?;
     let tag = format!("edgebox/{name}:latest");
-    builder.build(&args.input, context, &tag)?;
+    builder.build(&args.input, context, &tag, platform)?;
     let archive = scratch.join("image.tar");
     {
         let _spinner = progress::spinner("saving the image's layers");

@@ -110,6 +110,8 @@ fn rust(paths: &Paths) -> Result<Tally> {
     for (program, package) in RUST_TEST_PROGRAMS {
         tools::ensure_debian_package(program, package)?;
     }
+    // Guest programs are compiled for i386 too.
+    tools::ensure_i386_compiler()?;
     // A failure in one crate must not hide those in others.
     counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
 }

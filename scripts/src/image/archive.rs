@@ -14,6 +14,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 
 use super::layers::{self, Layer};
+use super::platform::Platform;
 use super::tree::Tree;
 
 /// Longest JSON file read out of an archive.
@@ -84,8 +85,9 @@ pub fn read(path: &Path, scratch: &Path) -> Result<Image> {
         bail!("{} has {} images; save one at a time", path.display(), manifests.len());
     };
     let config: ConfigFile = archive.json(&manifest.config)?;
-    if config.architecture != "amd64" {
-        bail!("the image is for {}; edgebox runs amd64: build it with --platform linux/amd64", config.architecture);
+    if Platform::ALL.iter().all(|platform| platform.architecture() != config.architecture) {
+        let ours = Platform::ALL.map(|platform| format!("--platform {}", platform.name())).join(" or ");
+        bail!("the image is for {}, which edgebox does not run: build it with {ours}", config.architecture);
     }
     let mut tree = Tree::new();
     for name in &manifest.layers {

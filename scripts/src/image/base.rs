@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::builder::Builder;
+use super::platform::Platform;
 use crate::command::Cmd;
 use crate::progress;
 use crate::tools;
@@ -27,12 +28,16 @@ impl std::str::FromStr for Supplied {
     }
 }
 
-/// Sees to it that every image `dockerfile` builds upon is stored locally. New ones are made below `scratch`.
-pub fn ensure_all(builder: Builder, dockerfile: &str, supplied: &[Supplied], scratch: &Path) -> Result<()> {
+/// Sees to it that every image `dockerfile` builds upon is stored locally, and says what they are for. New ones are
+/// made below `scratch`.
+pub fn ensure_all(builder: Builder, dockerfile: &str, supplied: &[Supplied], scratch: &Path) -> Result<Platform> {
     for base in supplied {
         builder.import(&base.tar, &base.name, "/bin/sh").with_context(|| format!("importing {}", base.name))?;
     }
+    let mut platform = Platform::Amd64;
     for name in external_images(dockerfile) {
+        // The last one is what the image consists of; others may only give files.
+        platform = Platform::of_image(&name);
         if builder.has_image(&name) {
             continue;
         }
@@ -44,7 +49,7 @@ pub fn ensure_all(builder: Builder, dockerfile: &str, supplied: &[Supplied], scr
             bootstrap(builder, &name, scratch)?;
         }
     }
-    Ok(())
+    Ok(platform)
 }
 
 /// The images a Dockerfile starts from or copies from, without those it makes itself.
@@ -80,8 +85,14 @@ fn bootstrap(builder: Builder, name: &str, scratch: &Path) -> Result<()> {
     };
     eprintln!("{name} can't be pulled: making it from {}'s packages", recipe.suite);
     tools::ensure_debian_package("mmdebstrap", "mmdebstrap")?;
+    let platform = Platform::of_image(name);
+    if platform != Platform::Amd64 {
+        // By which mmdebstrap finds out that this machine runs it.
+        tools::ensure_debian_package("arch-test", "arch-test")?;
+    }
     let tar = scratch.join(format!("{}.tar", recipe.suite));
-    let mut command = Cmd::new("mmdebstrap").args(["--quiet", "--variant=minbase", "--architectures=amd64"]);
+    let architectures = format!("--architectures={}", platform.debian_architecture());
+    let mut command = Cmd::new("mmdebstrap").args(["--quiet", "--variant=minbase", &architectures]);
     if recipe.is_slim {
         command = command.args(SLIM_OPTIONS);
     }
@@ -122,7 +133,7 @@ struct Recipe {
 impl Recipe {
     fn of(image: &str) -> Option<Self> {
         let image = image.strip_prefix("docker.io/").unwrap_or(image);
-        let image = image.strip_prefix("library/").unwrap_or(image);
+        let image = ["library/", "i386/"].iter().find_map(|prefix| image.strip_prefix(prefix)).unwrap_or(image);
         let (repository, tag) = image.split_once(':').unwrap_or((image, "latest"));
         if repository != "debian" {
             return None;
@@ -158,6 +169,7 @@ mod tests {
         let recipe = |image| Recipe::of(image).map(|recipe| (recipe.suite, recipe.is_slim));
         assert_eq!(recipe("debian:bookworm-slim"), Some(("bookworm".into(), true)));
         assert_eq!(recipe("docker.io/library/debian:13"), Some(("trixie".into(), false)));
+        assert_eq!(recipe("i386/debian:bookworm-slim"), Some(("bookworm".into(), true)));
         assert_eq!(recipe("debian"), Some(("stable".into(), false)));
         assert_eq!(recipe("debian:bookworm-20240101"), None);
         assert_eq!(recipe("alpine:3.20"), None);

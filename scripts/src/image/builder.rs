@@ -4,11 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::platform::Platform;
 use crate::command::Cmd;
 use crate::tools;
-
-/// Every image is for this; the host may be something else.
-const PLATFORM: &str = "linux/amd64";
 
 /// A program that builds Dockerfiles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +62,8 @@ impl Builder {
 
     /// Tries to pull `name` from its registry.
     pub fn pull(self, name: &str) -> bool {
-        let command = self.command("pull").args(["--platform", PLATFORM]);
+        // The host may be something else.
+        let command = self.command("pull").args(["--platform", Platform::of_image(name).name()]);
         match self {
             // It retries for ten seconds by itself, for a registry that is not there.
             Builder::Buildah { .. } => command.args(["--retry", "0", name]).is_success(),
@@ -92,14 +91,16 @@ impl Builder {
         Cmd::new("chmod").args(["0755", mounted.trim()]).run()?;
         self.command("umount").arg(container).output()?;
         let cmd = format!("[\"{shell}\"]");
-        self.command("config").args(["--os", "linux", "--arch", "amd64", "--cmd", &cmd, container]).output()?;
+        let arch = Platform::of_image(name).architecture();
+        self.command("config").args(["--os", "linux", "--arch", arch, "--cmd", &cmd, container]).output()?;
         self.command("commit").args(["--quiet", container, name]).output()?;
         Ok(())
     }
 
     /// Builds a Dockerfile whose base images are all here.
-    pub fn build(self, dockerfile: &Path, context: &Path, tag: &str) -> Result<()> {
-        let command = self.command("build").args(["--platform", PLATFORM, "--tag", tag]).arg("--file").path(dockerfile);
+    pub fn build(self, dockerfile: &Path, context: &Path, tag: &str, platform: Platform) -> Result<()> {
+        let command = self.command("build").args(["--platform", platform.name(), "--tag", tag]);
+        let command = command.arg("--file").path(dockerfile);
         let command = match self {
             Builder::Docker => command,
             Builder::Podman => command.args(["--pull=never"]),

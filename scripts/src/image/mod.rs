@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`builder`] | docker, podman or buildah, whichever works here |
 //! | [`base`] | base images that can't be pulled |
+//! | [`platform`] | the processors images may be for |
 //! | [`archive`] | what the builder saves |
 //! | [`layers`] | applying layers, with their whiteouts |
 //! | [`directory`] | a root file system that lies in a directory |
@@ -21,6 +22,7 @@ pub mod builder;
 pub mod directory;
 pub mod fingerprint;
 pub mod layers;
+pub mod platform;
 pub mod runtime_files;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Files: `open(2)`, `fcntl(2)`, the `*at` flags, `stat(2)` and its relatives.
 
-use crate::layout::Writer;
+use crate::errno::Errno;
+use crate::layout::{Layout, Writer};
 
 constants! { open_flags: u32 {
     O_RDONLY = 0; O_WRONLY = 1; O_RDWR = 2; O_ACCMODE = 3; O_CREAT = 0o100; O_EXCL = 0o200; O_NOCTTY = 0o400;
@@ -18,6 +19,15 @@ constants! { fcntl: u32 {
     F_SETPIPE_SZ = 1031; F_GETPIPE_SZ = 1032; F_ADD_SEALS = 1033; F_GET_SEALS = 1034; FD_CLOEXEC = 1;
     F_RDLCK = 0; F_WRLCK = 1; F_UNLCK = 2; LOCK_SH = 1; LOCK_EX = 2; LOCK_NB = 4; LOCK_UN = 8;
 } }
+
+/// Record locks with 64-bit offsets: numbers that only i386 has (`asm-generic/fcntl.h`).
+#[allow(missing_docs)]
+mod fcntl64 {
+    pub const F_GETLK64: u32 = 12;
+    pub const F_SETLK64: u32 = 13;
+    pub const F_SETLKW64: u32 = 14;
+}
+pub use fcntl64::*;
 
 constants! { at_flags: u32 {
     AT_SYMLINK_NOFOLLOW = 0x100; AT_EACCESS = 0x200; AT_REMOVEDIR = 0x200; AT_SYMLINK_FOLLOW = 0x400;
@@ -104,13 +114,45 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// `struct stat` of x86-64, 144 bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    /// `struct stat` of x86-64, 144 bytes; `struct stat64` of i386, 96 bytes.
+    pub fn encode(&self, layout: Layout) -> Vec<u8> {
+        if layout.is_32() { self.encode_stat64() } else { self.encode_stat() }
+    }
+
+    fn encode_stat(&self) -> Vec<u8> {
         let time = |writer: Writer, (seconds, nanos): (i64, u32)| writer.i64(seconds).u64(u64::from(nanos));
         let head = Writer::new().u64(self.dev).u64(self.ino).u64(self.nlink);
         let head = head.u32(self.mode).u32(self.uid).u32(self.gid).u32(0).u64(self.rdev);
         let head = head.u64(self.size).u64(self.blksize).u64(self.blocks);
         time(time(time(head, self.atime), self.mtime), self.ctime).pad_to(144).finish()
+    }
+
+    /// Its fields are aligned as i386 has it, to four bytes.
+    fn encode_stat64(&self) -> Vec<u8> {
+        let head = Writer::new().u64(self.dev).u32(0).u32(self.ino as u32).u32(self.mode).u32(self.nlink as u32);
+        let head = head.u32(self.uid).u32(self.gid).u64(self.rdev).u32(0).u64(self.size);
+        let head = head.u32(self.blksize as u32).u64(self.blocks);
+        self.times_32(head).u64(self.ino).finish()
+    }
+
+    /// i386's first `struct stat`, 64 bytes.
+    ///
+    /// # Errors
+    /// `EOVERFLOW` if the size, the inode number or the number of links does not fit.
+    pub fn encode_i386(&self) -> Result<Vec<u8>, Errno> {
+        let ino = u32::try_from(self.ino).map_err(|_| Errno::EOVERFLOW)?;
+        let links = u16::try_from(self.nlink).map_err(|_| Errno::EOVERFLOW)?;
+        let size = i32::try_from(self.size).map_err(|_| Errno::EOVERFLOW)?;
+        let head = Writer::new().u32(self.dev as u32).u32(ino).u16(self.mode as u16).u16(links);
+        let head = head.u16(crate::process::short_id(self.uid)).u16(crate::process::short_id(self.gid));
+        let head = head.u32(self.rdev as u32).i32(size).u32(self.blksize as u32).u32(self.blocks as u32);
+        Ok(self.times_32(head).pad_to(64).finish())
+    }
+
+    fn times_32(&self, head: Writer) -> Writer {
+        [self.atime, self.mtime, self.ctime]
+            .into_iter()
+            .fold(head, |writer, (seconds, nanos)| writer.u32(seconds as u32).u32(nanos))
     }
 
     /// `struct statx`, 256 bytes; `mount_id` fills `stx_mnt_id`.
@@ -136,7 +178,7 @@ mod tests {
     #[test]
     fn stat_has_the_layout_of_the_c_library() {
         let stat = Stat { dev: 1, ino: 2, mode: 3, nlink: 4, uid: 5, gid: 6, rdev: 7, size: 8, ..Stat::default() };
-        let bytes = stat.encode();
+        let bytes = stat.encode(Layout::X86_64);
         assert_eq!(bytes.len(), size_of::<libc::stat>());
         let at = |offset: usize| u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap());
         assert_eq!(at(offset_of!(libc::stat, st_nlink)), 4);

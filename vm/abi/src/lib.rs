@@ -16,7 +16,7 @@
 //! | [`tty`] | `termios` and terminal `ioctl`s |
 //! | [`socket`] | sockets |
 //! | [`layout`] | putting structs together byte by byte |
-//! | [`x86_64`], [`i386`] | what differs between the two: call numbers |
+//! | [`x86_64`], [`i386`] | names of the calls by number |
 
 #[macro_use]
 mod constants;
@@ -35,4 +35,10 @@ pub mod tty;
 pub mod x86_64;
 
 pub use errno::Errno;
-pub use layout::{Reader, Writer};
+pub use layout::{Layout, Reader, Writer};
+
+/// Finds a call in a list that ascends by number.
+fn name_in(names: &[(u16, &'static str)], number: u64) -> Option<&'static str> {
+    let index = names.binary_search_by_key(&number, |(number, _)| u64::from(*number)).ok()?;
+    Some(names[index].1)
+}

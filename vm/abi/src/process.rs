@@ -44,8 +44,11 @@ pub const RLIM_INFINITY: u64 = u64::MAX;
 constants! { auxiliary_vector: u64 {
     AT_NULL = 0; AT_PHDR = 3; AT_PHENT = 4; AT_PHNUM = 5; AT_PAGESZ = 6; AT_BASE = 7; AT_FLAGS = 8; AT_ENTRY = 9;
     AT_UID = 11; AT_EUID = 12; AT_GID = 13; AT_EGID = 14; AT_PLATFORM = 15; AT_HWCAP = 16; AT_CLKTCK = 17;
-    AT_SECURE = 23; AT_RANDOM = 25; AT_HWCAP2 = 26; AT_EXECFN = 31;
+    AT_SECURE = 23; AT_RANDOM = 25; AT_HWCAP2 = 26; AT_EXECFN = 31; AT_SYSINFO_EHDR = 33;
 } }
+
+/// Where i386 programs call the kernel (`asm/auxvec.h`).
+pub const AT_SYSINFO: u64 = 32;
 
 constants! { futex_operations: u32 {
     FUTEX_WAIT = 0; FUTEX_WAKE = 1; FUTEX_REQUEUE = 3; FUTEX_CMP_REQUEUE = 4; FUTEX_WAKE_OP = 5;
@@ -58,6 +61,15 @@ constants! { miscellaneous: u32 {
     SCHED_OTHER = 0; SCHED_FIFO = 1; SCHED_RR = 2; SCHED_BATCH = 3; SCHED_IDLE = 5;
 } }
 
+/// `personality(2)` (`linux/personality.h`).
+#[allow(missing_docs)]
+mod personality {
+    pub const PER_MASK: u32 = 0xff;
+    pub const PER_LINUX32: u32 = 8;
+    pub const READ_IMPLIES_EXEC: u32 = 0x0040_0000;
+}
+pub use personality::*;
+
 /// `ARCH_SET_GS` and its relatives (`asm/prctl.h`).
 #[allow(missing_docs)]
 pub mod arch_prctl {
@@ -65,4 +77,17 @@ pub mod arch_prctl {
     pub const ARCH_SET_FS: u32 = 0x1002;
     pub const ARCH_GET_FS: u32 = 0x1003;
     pub const ARCH_GET_GS: u32 = 0x1004;
+}
+
+/// What calls with 16-bit ids say of a user or group that has a longer one (`overflowuid`).
+pub const OVERFLOW_ID: u16 = 65534;
+
+/// An id as calls with 16-bit ids report it.
+pub fn short_id(id: u32) -> u16 {
+    u16::try_from(id).unwrap_or(OVERFLOW_ID)
+}
+
+/// An id as calls with 16-bit ids take it: all ones still means "none".
+pub fn long_id(id: u16) -> u32 {
+    if id == u16::MAX { u32::MAX } else { id.into() }
 }

@@ -2,8 +2,7 @@
 
 /// Name of a system call, if there is one of that number.
 pub fn name(number: u64) -> Option<&'static str> {
-    let index = NAMES.binary_search_by_key(&number, |(number, _)| u64::from(*number)).ok()?;
-    Some(NAMES[index].1)
+    crate::name_in(NAMES, number)
 }
 
 /// Every call of Linux 6.1, ascending by number.

@@ -7,6 +7,8 @@ use memory::Fault;
 pub enum Exit {
     /// A `syscall` instruction ran: rip is past it, rcx and r11 are as the processor leaves them.
     Syscall,
+    /// A `sysenter` instruction is at rip; only the kernel knows where it leads.
+    Sysenter,
     /// An `int n` instruction ran (0x80 is i386 Linux's system call): rip is past it.
     Interrupt(u8),
     /// A memory access needs the kernel layer: rip is at the instruction, no part of which (or, for a repeated string

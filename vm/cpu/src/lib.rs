@@ -14,6 +14,7 @@
 //! | [`flags`] | lazy flags |
 //! | [`vector`] | what SSE operations compute |
 //! | [`fpu`], [`x87`] | floating-point stack: state, instructions |
+//! | [`segment`] | segment registers and thread-local storage |
 //! | [`helper`] | functions for what is too long for the IR |
 //! | [`interp`] | the interpreter and its block cache |
 
@@ -26,6 +27,7 @@ pub mod helper;
 pub mod interp;
 pub mod ir;
 pub mod lift;
+pub mod segment;
 pub mod state;
 pub mod vector;
 pub mod x87;

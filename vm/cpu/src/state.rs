@@ -3,6 +3,7 @@
 use crate::flags::{self, FlagKind};
 use crate::fpu::{F80, Fpu};
 use crate::ir::slot;
+use crate::segment::Segments;
 
 /// Indices of the general registers in [`CpuState::slots`], in the processor's encoding order.
 #[allow(missing_docs)]
@@ -86,6 +87,8 @@ pub struct CpuState {
     pub(crate) other_flags: u64,
     /// x87 and MMX.
     pub fpu: Fpu,
+    /// Selectors and thread-local storage descriptors.
+    pub segments: Segments,
 }
 
 /// MXCSR at reset: all exceptions masked, round to nearest.
@@ -102,6 +105,7 @@ impl Default for CpuState {
             mxcsr: MXCSR_DEFAULT,
             other_flags: 0,
             fpu: Fpu::default(),
+            segments: Segments::default(),
         }
     }
 }
@@ -147,6 +151,7 @@ impl CpuState {
         (self.rip, self.flag_kind, self.mode) = (from.rip, from.flag_kind, from.mode);
         (self.mxcsr, self.other_flags) = (from.mxcsr, from.other_flags);
         self.fpu.clone_from(&from.fpu);
+        self.segments = from.segments;
     }
 
     /// What a `syscall` instruction at `rip` does to the registers (Intel SDM vol. 2, SYSCALL).

@@ -124,7 +124,7 @@ impl Kernel {
             alt_stack: Cell::new(AltStack::default()),
             name: RefCell::default(),
             clear_child_tid: Cell::new(0),
-            robust_list: Cell::new(0),
+            robust_lists: Default::default(),
             vfork_done: WaitQueue::default(),
             vfork_pending: Cell::new(false),
             cpu_time_ns: Cell::new(0),

@@ -2,14 +2,17 @@
 
 use std::rc::Rc;
 
+use abi::i386::SYSTEM_CALL_VECTOR;
 use abi::signal::*;
-use cpu::{Engine, Exception, Exit, reg};
+use cpu::{Engine, Exception, Exit, Mode, reg};
 use memory::{Access, Fault};
 
+use crate::exec::vdso;
 use crate::kernel::Kernel;
 use crate::mm::FaultError;
 use crate::signal::SigInfo;
-use crate::stop::{Stop, Wait};
+use crate::stop::{Outcome, Stop, Wait};
+use crate::syscall::{Abi, set_result};
 use crate::task::{Call, RunState, Task};
 use crate::timer::TimerEvent;
 use crate::wait::{QueueId, WaitQueue};
@@ -20,6 +23,8 @@ const QUANTUM_INSTRUCTIONS: u64 = 400_000;
 const CALL_COST_INSTRUCTIONS: u64 = 400;
 /// What a page fault counts for: it bounds the memory that can be taken between two looks at how much there is.
 const FAULT_COST_INSTRUCTIONS: u64 = 100;
+/// Number of the exception #GP.
+const GENERAL_PROTECTION: u8 = 13;
 /// First address that no 64-bit pointer of a program can hold.
 const CANONICAL_END: u64 = 1 << 47;
 
@@ -78,7 +83,7 @@ impl Kernel {
             let exit = self.run_program(engine, task, quantum - spent);
             spent += engine.instructions() - before + 1;
             spent += match exit {
-                Exit::Syscall => CALL_COST_INSTRUCTIONS,
+                Exit::Syscall | Exit::Sysenter | Exit::Interrupt(_) => CALL_COST_INSTRUCTIONS,
                 Exit::Fault(_) => FAULT_COST_INSTRUCTIONS,
                 _ => 0,
             };
@@ -130,7 +135,9 @@ impl Kernel {
 
     fn handle_exit(&mut self, task: &Rc<Task>, exit: Exit) {
         match exit {
-            Exit::Syscall => self.start_call(task),
+            Exit::Syscall => self.start_call(task, Abi::X86_64),
+            Exit::Interrupt(SYSTEM_CALL_VECTOR) => self.start_call(task, Abi::I386),
+            Exit::Sysenter => self.enter_by_sysenter(task),
             Exit::Interrupted => {}
             Exit::Fault(fault) => {
                 self.faulted = true;
@@ -144,8 +151,7 @@ impl Kernel {
                 }
             }
             Exit::Exception(exception) => self.handle_exception(task, exception),
-            // i386 system calls from here are the i386 personality's business; without it, Linux raises #GP.
-            Exit::Interrupt(_) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),
+            Exit::Interrupt(vector) => self.handle_interrupt(task, vector),
         }
     }
 
@@ -162,12 +168,14 @@ impl Kernel {
                 SigInfo::fault(SIGFPE, floating_point_code(unmasked as u16), rip).with_trap(19, 0)
             }
             Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip).with_trap(1, 0),
-            Exception::Breakpoint => SigInfo::kernel(SIGTRAP),
+            Exception::Breakpoint => SigInfo::kernel(SIGTRAP).with_trap(3, 0),
             Exception::InvalidOpcode => {
                 self.log_unknown_instruction(task, rip);
                 SigInfo::fault(SIGILL, ILL_ILLOPN, rip).with_trap(6, 0)
             }
-            Exception::Overflow | Exception::Bound | Exception::GeneralProtection => SigInfo::kernel(SIGSEGV),
+            Exception::Overflow => SigInfo::kernel(SIGSEGV).with_trap(4, 0),
+            Exception::Bound => SigInfo::kernel(SIGSEGV).with_trap(5, 0),
+            Exception::GeneralProtection => SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, 0),
         };
         self.force_signal(task, info);
     }
@@ -179,25 +187,65 @@ impl Kernel {
         self.log_once(format!("{name}[{}]: unknown instruction at {rip:#x}: {}", task.tid(), hex.join(" ")));
     }
 
+    /// An `int` with a vector that is no system call's. Programs may use two others (`int3`'s and `into`'s), as traps;
+    /// any other is a fault, so the instruction has not happened.
+    fn handle_interrupt(&mut self, task: &Rc<Task>, vector: u8) {
+        const INSTRUCTION_BYTES: u64 = 2;
+        /// A bit of the error code: it is about an interrupt vector.
+        const IN_INTERRUPT_TABLE: u16 = 2;
+        match vector {
+            3 => self.handle_exception(task, Exception::Breakpoint),
+            4 => self.handle_exception(task, Exception::Overflow),
+            _ => {
+                let rip = task.cpu.borrow().rip;
+                task.cpu.borrow_mut().rip = rip.wrapping_sub(INSTRUCTION_BYTES);
+                let code = u16::from(vector) << 3 | IN_INTERRUPT_TABLE;
+                self.force_signal(task, SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, code));
+            }
+        }
+    }
+
     // ---- system calls ----
 
-    fn start_call(&mut self, task: &Rc<Task>) {
-        let call = {
-            let cpu = task.cpu.borrow();
-            let args = [reg::RDI, reg::RSI, reg::RDX, reg::R10, reg::R8, reg::R9].map(|index| cpu.gpr(index));
-            Call { number: cpu.gpr(reg::RAX), args, ..Call::default() }
+    /// `sysenter` tells nobody where it was: it always returns into the vDSO, which has put the sixth argument on the
+    /// stack (`do_SYSENTER_32`).
+    fn enter_by_sysenter(&mut self, task: &Rc<Task>) {
+        let Ok(mm) = task.mm() else { return };
+        let stack = task.cpu.borrow().gpr(reg::RSP) & 0xffff_ffff;
+        let argument = match mm.read_u32(stack) {
+            Ok(argument) => Ok(argument),
+            Err(Stop::Errno(errno)) => Err(errno),
+            Err(Stop::Wait(wait)) => return self.sleep(task, wait),
         };
+        {
+            let mut cpu = task.cpu.borrow_mut();
+            cpu.rip = mm.vdso.get() + vdso::image().landing_pad;
+            cpu.mode = Mode::Compat;
+            match argument {
+                Ok(argument) => cpu.set_gpr(reg::RBP, argument.into()),
+                Err(errno) => set_result(&mut cpu, errno.to_result()),
+            }
+        }
+        if argument.is_ok() {
+            self.start_call(task, Abi::I386);
+        }
+    }
+
+    fn start_call(&mut self, task: &Rc<Task>, abi: Abi) {
+        let (number, args) = abi.registers(&task.cpu.borrow());
+        let call = Call { abi, number, args, ..Call::default() };
         *task.call.borrow_mut() = Some(call);
         self.make_call(task);
     }
 
     /// Makes the call that `task` is in, for the first time or again.
     fn make_call(&mut self, task: &Rc<Task>) {
-        let Some((number, args)) = task.call.borrow().as_ref().map(|call| (call.number, call.args)) else { return };
+        let call = task.call.borrow().as_ref().map(|call| (call.abi, call.number, call.args));
+        let Some((abi, number, args)) = call else { return };
         task.with_call(|call| call.queues.clear());
-        let outcome = crate::syscall::dispatch(self, task, number, args);
+        let outcome = crate::syscall::dispatch(self, task, abi, number, args);
         if self.traces_calls {
-            self.trace_call(task, number, args, &outcome);
+            self.trace_call(task, abi.name(number), args, &outcome);
         }
         let value = match outcome {
             Ok(value) => value,
@@ -206,13 +254,13 @@ impl Kernel {
         };
         // `rt_sigreturn` and `execve` have taken the call away: the registers are theirs.
         if !task.is_dead() && task.call.take().is_some() {
-            task.cpu.borrow_mut().set_gpr(reg::RAX, value);
+            set_result(&mut task.cpu.borrow_mut(), value);
         }
     }
 
     /// Logs a call and its result, much as strace does.
-    fn trace_call(&mut self, task: &Rc<Task>, number: u64, args: [u64; 6], outcome: &crate::stop::Outcome<u64>) {
-        let name = abi::x86_64::name(number).unwrap_or("unknown");
+    fn trace_call(&mut self, task: &Rc<Task>, name: Option<&str>, args: [u64; 6], outcome: &Outcome<u64>) {
+        let name = name.unwrap_or("unknown");
         let args: Vec<String> = args.iter().map(|arg| format!("{arg:#x}")).collect();
         self.host.log(&format!("[{}] {name}({}) = {outcome:x?}", task.tid(), args.join(", ")));
     }
@@ -337,14 +385,14 @@ impl Kernel {
 fn fault_info(signal: u32, code: i32, fault: Fault) -> SigInfo {
     /// Exception number and error code bits of a page fault (Intel SDM vol. 3, 4.7).
     const PAGE_FAULT: u8 = 14;
-    const PRESENT: u8 = 1;
-    const WRITE: u8 = 2;
-    const USER: u8 = 4;
-    const FETCH: u8 = 16;
+    const PRESENT: u16 = 1;
+    const WRITE: u16 = 2;
+    const USER: u16 = 4;
+    const FETCH: u16 = 16;
     let addr = fault.addr.0;
     // The processor raises #GP, not #PF, for an address that is not canonical, and then nobody knows the address.
     if (CANONICAL_END..u64::MAX - CANONICAL_END).contains(&addr) {
-        return SigInfo::kernel(SIGSEGV);
+        return SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, 0);
     }
     let access = match fault.access {
         Access::Read => 0,

@@ -13,8 +13,11 @@ struct RandomCalls {
     calls: u64,
 }
 
-/// Calls that would end the test's process, or only wait.
+/// Calls that would end the test's process, or only wait: of x86-64, and of i386.
 const LEFT_OUT: [u64; 8] = [15, 34, 60, 130, 231, 59, 322, 62];
+const LEFT_OUT_I386: [u64; 8] = [1, 11, 29, 37, 72, 179, 252, 358];
+/// Those of i386 that return from a signal handler: to nowhere, mostly.
+const RETURNS_I386: [u64; 2] = [119, 173];
 
 impl RandomCalls {
     fn next(&mut self) -> u64 {
@@ -42,14 +45,25 @@ impl Engine for RandomCalls {
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, _budget: u64) -> Exit {
         self.calls += 1;
         let stack = 0xffbf_f000;
+        let way_in = match self.next() % 8 {
+            0 => Exit::Sysenter,
+            1..=4 => Exit::Interrupt(0x80),
+            _ => Exit::Syscall,
+        };
+        let left_out = if way_in == Exit::Syscall { LEFT_OUT } else { LEFT_OUT_I386 };
         let number = loop {
             let number = self.next() % 460;
-            if !LEFT_OUT.contains(&number) {
+            let returns = way_in != Exit::Syscall && RETURNS_I386.contains(&number);
+            if !left_out.contains(&number) && (!returns || self.next().is_multiple_of(8)) {
                 break number;
             }
         };
+        if self.next().is_multiple_of(256) {
+            cpu.set_gpr(reg::RSP, self.argument(stack));
+        }
         cpu.set_gpr(reg::RAX, number);
-        for index in [reg::RDI, reg::RSI, reg::RDX, reg::R10, reg::R8, reg::R9] {
+        use reg::*;
+        for index in [RDI, RSI, RDX, R10, R8, R9, RBX, RCX, RBP] {
             let value = self.argument(stack);
             cpu.set_gpr(index, value);
         }
@@ -62,7 +76,7 @@ impl Engine for RandomCalls {
         let path = path[self.next() as usize % path.len()];
         let addr = stack.wrapping_sub(self.next() % 65536) & !7;
         let _ = space.write(memory::GuestAddr(addr), path);
-        Exit::Syscall
+        way_in
     }
 
     fn forked(&mut self, _parent: SpaceId, _child: &mut AddressSpace) {}

@@ -12,28 +12,66 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/syscalls")
 }
 
+/// How a guest program is linked.
+#[derive(Clone, Copy, PartialEq)]
+enum Link {
+    Static,
+    StaticPie,
+    Dynamic,
+}
+
+/// How a guest program is compiled.
+#[derive(Clone, Copy)]
+struct Form {
+    bits: u8,
+    link: Link,
+}
+
+const FORMS: [Form; 4] = [
+    Form { bits: 64, link: Link::Static },
+    Form { bits: 64, link: Link::Dynamic },
+    Form { bits: 32, link: Link::Static },
+    Form { bits: 32, link: Link::Dynamic },
+];
+const ONLY_64: &[Form] = FORMS.split_at(2).0;
+const ONLY_32: &[Form] = FORMS.split_at(2).1;
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let link = match self.link {
+            Link::Static => "static",
+            Link::StaticPie => "static-pie",
+            Link::Dynamic => "dynamic",
+        };
+        write!(f, "{}-{link}", self.bits)
+    }
+}
+
 /// Compiles a guest program.
-fn compile(name: &str, is_static: bool) -> PathBuf {
-    let kind = if is_static { "static" } else { "dynamic" };
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{kind}"));
+fn compile(name: &str, form: Form) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{form}"));
     let mut compiler = Command::new("gcc");
     compiler.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(sources().join(format!("{name}.c")));
-    if is_static {
-        compiler.arg("-static");
-    }
+    // A plain i386 has no intrinsics for SSE; it computes with the x87 stack either way.
+    compiler.arg(format!("-m{}", form.bits)).arg("-msse2");
+    match form.link {
+        Link::Static => compiler.arg("-static"),
+        Link::StaticPie => compiler.arg("-static-pie"),
+        Link::Dynamic => &mut compiler,
+    };
     compiler.arg("-lm");
-    assert!(compiler.status().expect("gcc runs").success(), "{name} does not compile");
+    assert!(compiler.status().expect("gcc runs").success(), "{name} does not compile as {form}");
     program
 }
 
 /// Runs a program on this computer.
-fn run_here(program: &Path) -> Finished {
+fn run_here(arguments: &[&str]) -> Finished {
     use std::os::unix::process::ExitStatusExt;
     // With every signal at its default: whoever runs the tests in the background has some ignored, and programs inherit
     // that.
     let output = Command::new("env")
         .arg("--default-signal")
-        .arg(program)
+        .args(arguments)
         .stdin(Stdio::null())
         .current_dir("/tmp")
         .output()
@@ -46,24 +84,27 @@ fn run_here(program: &Path) -> Finished {
     Finished { status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-fn compare(name: &str) {
-    // With a quick disk, and with one where everything has to be waited for: calls are then made again and again.
-    for (is_static, slow) in [(true, false), (false, false), (true, true), (false, true)] {
-        compare_on(name, Machine::new(), is_static, slow);
-    }
-    for is_static in [true, false] {
-        compare_on(name, Machine::compiling(), is_static, false);
+fn compare(name: &str, forms: &[Form]) {
+    for form in forms {
+        let program = compile(name, *form);
+        let arguments = [program.to_str().unwrap()];
+        // With a quick disk, and with one where everything has to be waited for: calls are then made again and again.
+        for slow in [false, true] {
+            compare_on(&format!("{name}-{form}"), Machine::new(), &arguments, slow);
+        }
+        compare_on(&format!("{name}-{form}"), Machine::compiling(), &arguments, false);
     }
 }
 
-fn compare_on(name: &str, mut machine: Machine, is_static: bool, slow: bool) {
-    let program = compile(name, is_static);
-    let expected = run_here(&program);
-    // The same path, so that programs see the same name of their own.
-    let path = program.to_str().unwrap();
-    machine.install(path, path);
+/// Runs a program with arguments that may be further programs.
+fn compare_on(name: &str, mut machine: Machine, arguments: &[&str], slow: bool) {
+    let expected = run_here(arguments);
+    // The same paths, so that programs see the same names.
+    for argument in arguments.iter().filter(|argument| argument.starts_with('/')) {
+        machine.install(argument, argument);
+    }
     machine.arrivals.slow.set(slow);
-    let actual = machine.run(&[path], b"");
+    let actual = machine.run(arguments, b"");
     assert_eq!(machine.arrivals.waits.get() > 0, slow);
     let lines = expected.stdout.lines().zip(actual.stdout.lines()).enumerate();
     for (number, (here, there)) in lines {
@@ -78,10 +119,32 @@ fn compare_on(name: &str, mut machine: Machine, is_static: bool, slow: bool) {
 }
 
 macro_rules! programs {
-    ($($name:ident),*) => { $( #[test] fn $name() { compare(stringify!($name)); } )* };
+    ($($forms:expr => $($name:ident),*;)*) => {
+        $($( #[test] fn $name() { compare(stringify!($name), $forms); } )*)*
+
+        const PROGRAMS: &[&str] = &[$($( stringify!($name) ),*),*];
+    };
 }
 
-programs!(epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix);
+programs! {
+    &FORMS => epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix;
+    ONLY_32 => i386_calls, i386_signals;
+    ONLY_64 => int80;
+}
+
+/// Programs of either kind execute the other.
+#[test]
+fn cross() {
+    let programs = FORMS.map(|form| compile("cross", form));
+    let [static_64, dynamic_64, static_32, dynamic_32] = programs.each_ref().map(|path| path.to_str().unwrap());
+    let pies = [32, 64].map(|bits| compile("cross", Form { bits, link: Link::StaticPie }));
+    let [pie_32, pie_64] = pies.each_ref().map(|path| path.to_str().unwrap());
+    let chain = [static_64, static_32, dynamic_64, pie_32, dynamic_32, static_32, pie_64, dynamic_64];
+    for slow in [false, true] {
+        compare_on("cross", Machine::new(), &chain, slow);
+    }
+    compare_on("cross", Machine::compiling(), &chain, false);
+}
 
 #[test]
 fn every_program_is_run() {
@@ -91,9 +154,7 @@ fn every_program_is_run() {
         .filter_map(|name| Some(name.strip_suffix(".c")?.to_owned()))
         .collect();
     there.sort();
-    let run = [
-        "epoll", "faults", "files", "float", "fpe", "ids", "memory", "pipe", "proc", "process", "signals", "threads",
-        "time", "tty", "unix",
-    ];
+    let mut run = [PROGRAMS, &["cross"]].concat();
+    run.sort_unstable();
     assert_eq!(there, run);
 }

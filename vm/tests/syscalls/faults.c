@@ -35,8 +35,13 @@ static void handle(void (*handler)(int, siginfo_t *, void *)) {
 // Reads upwards; rcx counts, so the handler can see how far it came.
 __attribute__((noinline)) static long read_up(const char *from, long count) {
     long sum = 0, i = 0;
+#ifdef __i386__
+    __asm__ volatile("1: movsbl (%[from],%%ecx), %%eax\n add %%eax, %[sum]\n inc %%ecx\n cmp %[count], %%ecx\n jb 1b"
+                     : [sum] "+r"(sum), "+c"(i) : [from] "r"(from), [count] "r"(count) : "eax", "memory");
+#else
     __asm__ volatile("1: movsbq (%[from],%%rcx), %%rax\n add %%rax, %[sum]\n inc %%rcx\n cmp %[count], %%rcx\n jb 1b"
                      : [sum] "+r"(sum), "+c"(i) : [from] "r"(from), [count] "r"(count) : "rax", "memory");
+#endif
     return sum;
 }
 
@@ -109,6 +114,11 @@ static void changing_code(void) {
     printf("rewritten %ld\n", sum);
     // add $1, the constant two instructions on; mov $0, %eax; ret: returns how often it was called.
     unsigned char counting[] = {0x83, 0x05, 0x01, 0, 0, 0, 0x01, 0xb8, 0, 0, 0, 0, 0xc3};
+#ifdef __i386__
+    // The address is absolute here.
+    uint32_t constant = (uint32_t)code + 64 + 8;
+    memcpy(counting + 2, &constant, 4);
+#endif
     memcpy(code + 64, counting, sizeof counting);
     int last = 0;
     for (int i = 0; i < 500; i++) last = ((int (*)(void))(code + 64))();

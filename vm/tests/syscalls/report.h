@@ -12,6 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Registers in a ucontext_t that have other names on i386.
+#ifdef __i386__
+#define REG_RIP REG_EIP
+#define REG_RCX REG_ECX
+#endif
+
 // Descriptors left open by whoever started the program would change the numbers of its own.
 __attribute__((constructor)) static void close_inherited(void) { close_range(3, ~0u, 0); }
 

@@ -52,6 +52,16 @@ static void *sleeper(void *arg) {
     return NULL;
 }
 
+// Takes two mutexes, and ends while somebody waits.
+static void *hold_two(void *robust) {
+    pthread_mutex_t *mutexes = robust;
+    pthread_mutex_lock(&mutexes[0]);
+    pthread_mutex_lock(&mutexes[1]);
+    sem_post(&sem);
+    usleep(20000);
+    return NULL;
+}
+
 int main(void) {
     pthread_t t[8];
     void *result;
@@ -94,6 +104,20 @@ int main(void) {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    // A thread ends with a mutex: the kernel walks its list and wakes who waits.
+    static pthread_mutex_t robust[3];
+    for (int i = 0; i < 3; i++) pthread_mutex_init(&robust[i], &attr);
+    pthread_create(&t[0], NULL, (void *(*)(void *))pthread_mutex_lock, &robust[0]);
+    pthread_join(t[0], NULL);
+    TRY(pthread_mutex_lock(&robust[0]) == EOWNERDEAD);
+    TRY(pthread_mutex_consistent(&robust[0]));
+    TRY(pthread_mutex_unlock(&robust[0]));
+    TRY(pthread_mutex_lock(&robust[0]));
+    pthread_create(&t[0], NULL, hold_two, robust + 1);
+    sem_wait(&sem);
+    TRY(pthread_mutex_lock(&robust[1]) == EOWNERDEAD);
+    TRY(pthread_mutex_lock(&robust[2]) == EOWNERDEAD);
+    pthread_join(t[0], NULL);
     TRY(syscall(SYS_gettid) == getpid());
     // A thread other than the first ends the process.
     pid_t pid = fork();

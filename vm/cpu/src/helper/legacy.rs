@@ -7,6 +7,7 @@
 use super::{Context, Trap};
 use crate::exit::Exception;
 use crate::flags::{FlagKind, FlagOp, Width, status};
+use crate::segment::{USER_CODE_32, USER_CODE_64, USER_DATA};
 use crate::state::Mode;
 use crate::state::reg::RAX;
 use crate::state::rflags::{AF, CF, OF, ZF};
@@ -133,11 +134,6 @@ pub(super) fn describe(cx: &mut Context<'_>, dst: u8, selector: u8, imm: u32) {
     let flags = cx.cpu.status_flags() & !ZF | if found.is_some() { ZF } else { 0 };
     cx.set_new_flags(flags);
 }
-
-/// Selectors of Linux's user segments.
-const USER_CODE_32: u16 = 0x23;
-const USER_DATA: u16 = 0x2b;
-const USER_CODE_64: u16 = 0x33;
 
 /// Far jumps, calls and returns (`is_return`), which can only go to the segment they come from: code does not change its
 /// mode.

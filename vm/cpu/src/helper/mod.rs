@@ -23,6 +23,7 @@ use crate::exit::Exception;
 use crate::flags::Width;
 use crate::ir::operands::Operands;
 use crate::ir::{Op, Slot, VSlot, slot};
+use crate::segment::Segment;
 use crate::state::{CpuState, reg};
 
 /// Which helper; the comment gives its operands `a`, `b`, `c`, `imm`.
@@ -90,6 +91,10 @@ pub enum Helper {
     DepositBits,
     /// dst, source, mask. PEXT.
     ExtractBits,
+    /// dst; segment register's number.
+    ReadSelector,
+    /// selector slot; segment register's number. #GP if it stands for nothing.
+    LoadSelector,
     /// operand slot; see [`crate::x87::spec`]. FCOMI's flags to `NEW_FLAGS`.
     X87,
 }
@@ -247,6 +252,8 @@ impl Helper {
             TestVector => value([Z; 3], [new_flags, Z, Z]),
             MaskedStore => effect([c, Z, Z], [Z; 3]),
             Crc32 | DepositBits | ExtractBits => value([b, c, Z], [a, Z, Z]),
+            ReadSelector => effect([Z; 3], [a, Z, Z]),
+            LoadSelector => effect([a, Z, Z], [crate::lift::segment::base_slot(imm), Z, Z]),
             X87 => {
                 let spec = crate::x87::spec::Spec::decode(imm);
                 let is_ax = spec.operation == crate::x87::spec::Operation::StoreStatusAx;
@@ -306,6 +313,14 @@ impl Helper {
             FarTransfer => legacy::far_transfer(cx, a, imm != 0)?,
             DepositBits => bits::deposit(cx, a, b, c),
             ExtractBits => bits::extract(cx, a, b, c),
+            ReadSelector => {
+                let selector = cx.cpu.selector(Segment::numbered(imm));
+                cx.set(a, selector.into());
+            }
+            LoadSelector => {
+                let selector = cx.get(a) as u16;
+                cx.cpu.load_selector(Segment::numbered(imm), selector)?;
+            }
             X87 => crate::x87::run(cx, a, imm)?,
         }
         Ok(())

@@ -402,6 +402,11 @@ impl Interpreter {
                     *fuel = left;
                     return Next::Exit(Exit::Syscall);
                 }
+                Op::Sysenter => {
+                    cpu.rip = self.rip_of(block, pc - 1);
+                    *fuel = left;
+                    return Next::Exit(Exit::Sysenter);
+                }
                 Op::Interrupt { vector } => {
                     cpu.rip = self.rip_of(block, pc - 1) + 2;
                     *fuel = left;

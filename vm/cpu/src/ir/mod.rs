@@ -353,6 +353,8 @@ pub enum Op {
     },
     /// rip is past the instruction.
     Syscall,
+    /// rip is at the instruction.
+    Sysenter,
     Interrupt {
         vector: u8,
     },

@@ -64,7 +64,9 @@ impl Op {
                 effect([a, b, Z], Z)
             }
             JumpIndirect { src } => effect([src, Z, Z], Z),
-            Jump { .. } | BranchFlags { .. } | Syscall | Interrupt { .. } | Raise { .. } => effect([Z; 3], Z),
+            Jump { .. } | BranchFlags { .. } | Syscall | Sysenter | Interrupt { .. } | Raise { .. } => {
+                effect([Z; 3], Z)
+            }
         }
     }
 }

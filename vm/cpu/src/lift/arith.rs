@@ -85,26 +85,10 @@ impl Lifter<'_> {
     // ---- moves ----
 
     fn mov(&mut self) -> Lifted {
-        let source = self.inst.op1_register();
-        if self.inst.op1_kind() == OpKind::Register && source.is_segment_register() {
-            let selector = self.constant(selector(source).into());
-            // A register takes the selector zero-extended, memory always 16 bits.
-            return if self.is_memory(0) {
-                let addr = self.address()?;
-                self.store(Width::W16, addr, selector);
-                Ok(())
-            } else {
-                self.write(0, selector)
-            };
-        }
-        if self.inst.op0_kind() == OpKind::Register {
-            let destination = self.inst.op0_register();
-            if destination.is_segment_register() {
-                return self.load_selector();
-            }
-            if let Some(dst) = self.direct(0) {
-                return self.mov_direct(dst);
-            }
+        if self.inst.op0_kind() == OpKind::Register
+            && let Some(dst) = self.direct(0)
+        {
+            return self.mov_direct(dst);
         }
         let value = self.read(1)?;
         self.write(0, value)
@@ -129,15 +113,6 @@ impl Lifter<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The flat selectors that Linux gives user programs, and null, change nothing; others fault.
-    fn load_selector(&mut self) -> Lifted {
-        let register = self.inst.op0_register();
-        if matches!(register, Register::DS | Register::ES | Register::SS) && self.inst.op1_kind() == OpKind::Register {
-            return Ok(());
-        }
-        Err(Unknown)
     }
 
     fn movzx(&mut self) -> Lifted {
@@ -604,14 +579,5 @@ impl Lifter<'_> {
         let divisor = self.read(0)?;
         self.emit(Op::Helper { helper, a: divisor.0, b: 0, c: 0, imm: width as u32 });
         Ok(())
-    }
-}
-
-/// What Linux keeps in the segment registers of a 64-bit program.
-fn selector(register: Register) -> u16 {
-    match register {
-        Register::CS => 0x33,
-        Register::SS => 0x2b,
-        _ => 0,
     }
 }

@@ -87,6 +87,10 @@ impl Lifter<'_> {
                 self.end(Op::Syscall);
                 Ok(())
             }
+            M::Sysenter => {
+                self.end(Op::Sysenter);
+                Ok(())
+            }
             M::Int3 => self.trap(Exception::Breakpoint),
             M::Int => {
                 let vector = inst.immediate8();
@@ -384,7 +388,7 @@ impl Lifter<'_> {
     }
 
     /// Width of a push or pop: 64 bits by default in 64-bit code, 16 with a prefix.
-    fn push_width(&self) -> Width {
+    pub(super) fn push_width(&self) -> Width {
         match self.inst.stack_pointer_increment().unsigned_abs() {
             2 => Width::W16,
             4 => Width::W32,
@@ -394,12 +398,7 @@ impl Lifter<'_> {
 
     fn push(&mut self) -> Lifted {
         let width = self.push_width();
-        let register = self.inst.op0_register();
-        let value = if self.inst.op0_kind() == OpKind::Register && register.is_segment_register() {
-            slot::ZERO
-        } else {
-            self.read(0)?
-        };
+        let value = self.read(0)?;
         self.push_value(width, value);
         Ok(())
     }
@@ -407,9 +406,6 @@ impl Lifter<'_> {
     fn pop(&mut self) -> Lifted {
         let width = self.push_width();
         let bytes = i32::from(width.bytes());
-        if self.inst.op0_kind() == OpKind::Register && self.inst.op0_register().is_segment_register() {
-            return Err(Unknown);
-        }
         let value = self.load(width, Addr::at(RSP));
         if !self.is_memory(0) {
             self.move_stack(bytes);

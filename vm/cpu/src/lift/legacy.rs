@@ -8,6 +8,7 @@ use crate::flags::{Condition, Width};
 use crate::helper::Helper;
 use crate::helper::legacy::{Decimal, Query};
 use crate::ir::{Addr, Compare, Op, Slot, Unary, slot};
+use crate::segment::{USER_CODE_32, USER_CODE_64};
 use crate::state::{Mode, reg, rflags};
 
 const RAX: Slot = Slot(reg::RAX as u8);
@@ -230,7 +231,7 @@ impl Lifter<'_> {
     fn far_call(&mut self) -> Lifted {
         let (src, width) = self.far_target()?;
         let bytes = i32::from(width.bytes());
-        let selector = if self.mode == Mode::Long { 0x33 } else { 0x23 };
+        let selector = if self.mode == Mode::Long { USER_CODE_64 } else { USER_CODE_32 }.into();
         for (place, value) in [(1, selector), (2, self.inst.next_ip())] {
             let value = self.constant(value);
             let addr = self.stack_addr(-bytes * place);

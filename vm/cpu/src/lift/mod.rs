@@ -17,6 +17,7 @@ mod bits;
 mod control;
 mod legacy;
 mod operand;
+pub(crate) mod segment;
 mod sse;
 mod x87;
 
@@ -183,7 +184,7 @@ impl<'a> Lifter<'a> {
     fn flags_dead_after(&self) -> Option<usize> {
         let indirect = matches!(
             self.ops.last(),
-            None | Some(Op::JumpIndirect { .. } | Op::Syscall | Op::Interrupt { .. } | Op::Raise { .. })
+            None | Some(Op::JumpIndirect { .. } | Op::Syscall | Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. })
         );
         if indirect {
             return None;
@@ -338,7 +339,12 @@ impl<'a> Lifter<'a> {
             self.raise(Exception::GeneralProtection);
             return Ok(());
         }
-        let known = self.arith().or_else(|| self.bits()).or_else(|| self.legacy()).or_else(|| self.control());
+        let known = self
+            .segment()
+            .or_else(|| self.arith())
+            .or_else(|| self.bits())
+            .or_else(|| self.legacy())
+            .or_else(|| self.control());
         known.or_else(|| self.sse()).or_else(|| self.x87()).unwrap_or(Err(Unknown))
     }
 

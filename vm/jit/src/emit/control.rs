@@ -357,7 +357,7 @@ impl Emitter<'_> {
                 self.pay();
                 self.leave(ExitPoint::Syscall { rip });
             }
-            Op::Interrupt { .. } | Op::Raise { .. } => {
+            Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. } => {
                 let rip = self.rip;
                 self.leave(ExitPoint::Side { rip });
             }

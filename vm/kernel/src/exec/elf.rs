@@ -1,23 +1,32 @@
 //! ELF executables (System V ABI, chapter 4 and 5): the parts a kernel looks at. Parsing does no I/O.
 
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use abi::{Errno, Reader};
+use abi::{Errno, Layout as Words};
 
-/// Bytes of the file header.
-pub const HEADER_BYTES: usize = 64;
-/// Bytes of a program header.
-const PROGRAM_HEADER_BYTES: usize = 56;
+/// Most bytes of a file header.
+pub const HEADER_BYTES_MAX: usize = 64;
 /// Most program headers: one page of them is far more than any linker makes.
 const PROGRAM_HEADERS_MAX: usize = 73;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_PHDR: u32 = 6;
 const PT_GNU_STACK: u32 = 0x6474_e551;
+const ELFCLASS32: u8 = 1;
 const ELFCLASS64: u8 = 2;
 const ELFDATA2LSB: u8 = 1;
 const ET_EXEC: u16 = 2;
-const ET_DYN: u16 = 3;
+/// A file that can be loaded anywhere.
+pub const ET_DYN: u16 = 3;
+/// i386's machine number.
+pub const EM_386: u16 = 3;
+const EM_486: u16 = 6;
 const EM_X86_64: u16 = 62;
+
+/// Bytes of a program header.
+pub fn program_header_bytes(words: Words) -> usize {
+    // Two numbers and six words.
+    8 + 6 * words.word_bytes as usize
+}
 
 /// What the file header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +35,8 @@ pub struct Header {
     pub entry: u64,
     /// Whether it can be loaded anywhere (`ET_DYN`).
     pub is_relocatable: bool,
+    /// How long its addresses are: whether it is a 64-bit or a 32-bit program.
+    pub words: Words,
     /// Where the program headers are in the file.
     pub program_headers_offset: u64,
     /// How many there are.
@@ -39,24 +50,30 @@ impl Header {
     /// `ENOEXEC` for anything else.
     pub fn parse(bytes: &[u8]) -> Result<Self, Errno> {
         let ident = bytes.get(..16).ok_or(Errno::ENOEXEC)?;
-        if !ident.starts_with(b"\x7fELF") || ident[4] != ELFCLASS64 || ident[5] != ELFDATA2LSB {
+        let words = match ident[4] {
+            ELFCLASS64 => Words::X86_64,
+            ELFCLASS32 => Words::I386,
+            _ => return Err(Errno::ENOEXEC),
+        };
+        if !ident.starts_with(b"\x7fELF") || ident[5] != ELFDATA2LSB {
             return Err(Errno::ENOEXEC);
         }
-        let mut reader = Reader::new(&bytes[16..]);
+        let mut reader = words.reader(&bytes[16..]);
         let (kind, machine, _version) = (reader.u16(), reader.u16(), reader.u32());
-        let (entry, program_headers_offset) = (reader.u64(), reader.u64());
-        let (_sections, _flags, _size) = (reader.u64(), reader.u32(), reader.u16());
+        let (entry, program_headers_offset) = (reader.word(), reader.word());
+        let (_sections, _flags, _size) = (reader.word(), reader.u32(), reader.u16());
         let (entry_size, count) = (reader.u16(), usize::from(reader.u16()));
-        let fits = usize::from(entry_size) == PROGRAM_HEADER_BYTES && (1..=PROGRAM_HEADERS_MAX).contains(&count);
-        if !matches!(kind, ET_EXEC | ET_DYN) || machine != EM_X86_64 || !fits {
+        let fits = usize::from(entry_size) == program_header_bytes(words) && (1..=PROGRAM_HEADERS_MAX).contains(&count);
+        let ours = if words.is_32() { matches!(machine, EM_386 | EM_486) } else { machine == EM_X86_64 };
+        if !matches!(kind, ET_EXEC | ET_DYN) || !ours || !fits {
             return Err(Errno::ENOEXEC);
         }
-        Ok(Self { entry, is_relocatable: kind == ET_DYN, program_headers_offset, program_headers: count })
+        Ok(Self { entry, is_relocatable: kind == ET_DYN, words, program_headers_offset, program_headers: count })
     }
 
     /// Bytes of all program headers.
     pub fn program_headers_len(&self) -> usize {
-        self.program_headers * PROGRAM_HEADER_BYTES
+        self.program_headers * program_header_bytes(self.words)
     }
 }
 
@@ -84,8 +101,8 @@ pub struct Layout {
     pub interpreter: Option<(u64, usize)>,
     /// Address of the program headers in memory.
     pub program_headers_addr: Option<u64>,
-    /// Whether the stack is to be executable.
-    pub executable_stack: bool,
+    /// Whether the stack is to be executable, if the file says.
+    pub executable_stack: Option<bool>,
 }
 
 impl Layout {
@@ -95,10 +112,14 @@ impl Layout {
     /// `ENOEXEC` if they make no sense.
     pub fn parse(header: &Header, bytes: &[u8]) -> Result<Self, Errno> {
         let mut layout = Layout::default();
-        for bytes in bytes.chunks_exact(PROGRAM_HEADER_BYTES) {
-            let mut reader = Reader::new(bytes);
-            let (kind, flags, offset, addr) = (reader.u32(), reader.u32(), reader.u64(), reader.u64());
-            let (_physical, file_len, memory_len) = (reader.u64(), reader.u64(), reader.u64());
+        for bytes in bytes.chunks_exact(program_header_bytes(header.words)) {
+            let mut reader = header.words.reader(bytes);
+            let kind = reader.u32();
+            // The flags are where they need no padding.
+            let early_flags = if header.words.is_32() { 0 } else { reader.u32() };
+            let (offset, addr, _physical) = (reader.word(), reader.word(), reader.word());
+            let (file_len, memory_len) = (reader.word(), reader.word());
+            let flags = if header.words.is_32() { reader.u32() } else { early_flags };
             match kind {
                 PT_LOAD if memory_len > 0 => {
                     let segment = Segment { offset, addr, file_len, memory_len, prot: prot_of(flags) };
@@ -109,7 +130,7 @@ impl Layout {
                     layout.interpreter = Some((offset, len.ok_or(Errno::ENOEXEC)?));
                 }
                 PT_PHDR => layout.program_headers_addr = Some(addr),
-                PT_GNU_STACK => layout.executable_stack = flags & 1 != 0,
+                PT_GNU_STACK => layout.executable_stack = Some(flags & 1 != 0),
                 _ => {}
             }
         }

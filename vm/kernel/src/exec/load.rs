@@ -7,7 +7,7 @@ use abi::memory::PROT_WRITE;
 use abi::process::RLIM_INFINITY;
 use memory::PAGE_SIZE;
 
-use super::elf::{HEADER_BYTES, Header, Layout, Segment};
+use super::elf::{HEADER_BYTES_MAX, Header, Layout, Segment};
 use crate::mm::vma::page_align_up;
 use crate::mm::{Backing, Mm, PIE_BASE, Placement, VmaFlags};
 use crate::stop::Outcome;
@@ -28,7 +28,7 @@ pub struct Image {
 impl Image {
     /// Reads what there is to know about an executable.
     pub fn read(file: &Location) -> Outcome<Self> {
-        let mut head = [0; HEADER_BYTES];
+        let mut head = [0; HEADER_BYTES_MAX];
         file.read(0, &mut head)?;
         let header = Header::parse(&head)?;
         let mut bytes = vec![0; header.program_headers_len()];

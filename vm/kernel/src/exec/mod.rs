@@ -8,17 +8,19 @@
 //! | [`script`] | `#!` |
 //! | [`load`] | mapping an executable |
 //! | [`stack`] | arguments, environment, auxiliary vector |
+//! | [`vdso`] | what 32-bit programs find in their memory |
 
 pub mod elf;
 pub mod load;
 pub mod script;
 pub mod stack;
+pub mod vdso;
 
 use std::rc::Rc;
 
 use abi::Errno;
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use abi::process::{RLIM_INFINITY, RLIMIT_STACK};
+use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_STACK};
 use cpu::{CpuState, reg};
 use memory::PAGE_SIZE;
 
@@ -46,6 +48,8 @@ struct Prepared {
     cpu: CpuState,
     credentials: Rc<Credentials>,
     gained_privileges: bool,
+    /// What can be read can be executed (`READ_IMPLIES_EXEC`).
+    executes_data: bool,
 }
 
 impl Kernel {
@@ -94,20 +98,31 @@ impl Kernel {
         let interpreter = match &image.interpreter {
             Some(path) => {
                 let file = self.open_interpreter(task, path)?;
-                Some(Image::read(&file).map_err(|stop| match stop {
+                let interpreter = Image::read(&file).map_err(|stop| match stop {
                     stop if stop.is(Errno::ENOEXEC) => Errno::ELIBBAD.into(),
                     stop => stop,
-                })?)
+                })?;
+                if interpreter.header.words != image.header.words {
+                    return Err(Errno::ELIBBAD.into());
+                }
+                Some(interpreter)
             }
             None => None,
         };
         let (credentials, gained_privileges) = new_credentials(task, file)?;
         let stack_limit_bytes = task.process.limits.borrow().soft(RLIMIT_STACK);
         mm.stack_limit_bytes.set(stack_limit_bytes.min(1 << 30));
+        let words = image.header.words;
+        if words.is_32() {
+            vdso::map(&mm)?;
+        }
         let loaded = load::map(&mm, &image, interpreter.as_ref())?;
-        map_stack(&mm, image.layout.executable_stack)?;
+        // Old 32-bit programs say nothing, and may run code anywhere.
+        let executes_data = words.is_32() && image.layout.executable_stack.is_none();
+        map_stack(&mm, image.layout.executable_stack.unwrap_or(executes_data))?;
         *mm.executable.borrow_mut() = Some(file.clone());
         let auxiliary = stack::Auxiliary {
+            words,
             program_headers: (loaded.program_headers, image.header.program_headers as u64),
             interpreter_base: loaded.interpreter_base,
             entry: loaded.entry,
@@ -120,8 +135,11 @@ impl Kernel {
         let mut cpu = CpuState::default();
         cpu.set_gpr(reg::RSP, stack_pointer);
         cpu.rip = loaded.start;
+        if words.is_32() {
+            cpu.enter_compat();
+        }
         cpu.set_rflags(cpu::rflags::IF | cpu::rflags::FIXED);
-        Ok(Prepared { mm, cpu, credentials, gained_privileges })
+        Ok(Prepared { mm, cpu, credentials, gained_privileges, executes_data })
     }
 
     /// The point of no return.
@@ -142,6 +160,8 @@ impl Kernel {
         let mut actions = process.actions().borrow().clone();
         actions.reset_handlers();
         *process.actions.borrow_mut() = Rc::new(std::cell::RefCell::new(actions));
+        let kept = process.personality.get() & !READ_IMPLIES_EXEC;
+        process.personality.set(kept | if prepared.executes_data { READ_IMPLIES_EXEC } else { 0 });
         process.posix_timers.take();
         process.has_executed.set(true);
         process.dumpable.set(!prepared.gained_privileges);

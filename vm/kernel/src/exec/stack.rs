@@ -1,9 +1,9 @@
-//! The initial stack: arguments, environment, auxiliary vector (System V ABI for x86-64, 3.4.1).
+//! The initial stack: arguments, environment, auxiliary vector (System V ABI for x86-64, 3.4.1; for i386, 2.3.1).
 
 use std::rc::Rc;
 
 use abi::process::*;
-use abi::{Errno, Writer};
+use abi::{Errno, Layout};
 use cpu::features;
 use memory::PAGE_SIZE;
 
@@ -38,6 +38,8 @@ impl Arguments {
 
 /// What the auxiliary vector says besides constants.
 pub struct Auxiliary<'a> {
+    /// How long pointers are.
+    pub words: Layout,
     /// `AT_PHDR`, `AT_PHNUM`.
     pub program_headers: (u64, u64),
     /// `AT_BASE`: where the interpreter is.
@@ -56,7 +58,6 @@ pub struct Auxiliary<'a> {
 
 /// CPUID leaf 1, EDX.
 const HARDWARE_CAPABILITIES: u64 = features::word(features::Word::Leaf1Edx) as u64;
-const PROGRAM_HEADER_BYTES: u64 = 56;
 
 /// Puts it all below [`STACK_TOP`], where a stack must be mapped; returns the stack pointer.
 pub fn build(mm: &Rc<Mm>, arguments: &Arguments, auxiliary: &Auxiliary<'_>) -> Outcome<u64> {
@@ -69,15 +70,16 @@ pub fn build(mm: &Rc<Mm>, arguments: &Arguments, auxiliary: &Auxiliary<'_>) -> O
     let args_end = at;
     let args = push_all(mm, &mut at, &arguments.args)?;
     mm.arguments.set((at, args_end));
-    let platform = push(mm, &mut at, b"x86_64")?;
+    let platform: &[u8] = if auxiliary.words.is_32() { b"i686" } else { b"x86_64" };
+    let platform = push(mm, &mut at, platform)?;
     at = (at & !15) - 16;
     mm.write_user(at, &auxiliary.random)?;
     let random = at;
 
-    let vector = encode_auxiliary(auxiliary, platform, random, path);
-    let count = Writer::new().u64(args.len() as u64);
-    let pointers = args.iter().fold(count, |writer, addr| writer.u64(*addr)).u64(0);
-    let block = env.iter().fold(pointers, |writer, addr| writer.u64(*addr)).u64(0).raw(&vector).finish();
+    let vector = encode_auxiliary(auxiliary, mm.vdso.get(), platform, random, path);
+    let count = auxiliary.words.writer().word(args.len() as u64);
+    let pointers = args.iter().fold(count, |writer, addr| writer.word(*addr)).word(0);
+    let block = env.iter().fold(pointers, |writer, addr| writer.word(*addr)).word(0).raw(&vector).finish();
     let stack = (at - block.len() as u64) & !15;
     mm.write_user(stack, &block)?;
     *mm.auxiliary.borrow_mut() = vector;
@@ -100,14 +102,14 @@ fn push_all(mm: &Rc<Mm>, at: &mut u64, strings: &[Vec<u8>]) -> Outcome<Vec<u64>>
     Ok(addrs)
 }
 
-fn encode_auxiliary(auxiliary: &Auxiliary<'_>, platform: u64, random: u64, path: u64) -> Vec<u8> {
+fn encode_auxiliary(auxiliary: &Auxiliary<'_>, vdso: u64, platform: u64, random: u64, path: u64) -> Vec<u8> {
     let [uid, euid, gid, egid] = auxiliary.ids.map(u64::from);
     let entries = [
         (AT_HWCAP, HARDWARE_CAPABILITIES),
         (AT_PAGESZ, PAGE_SIZE),
         (AT_CLKTCK, abi::time::USER_HZ),
         (AT_PHDR, auxiliary.program_headers.0),
-        (AT_PHENT, PROGRAM_HEADER_BYTES),
+        (AT_PHENT, super::elf::program_header_bytes(auxiliary.words) as u64),
         (AT_PHNUM, auxiliary.program_headers.1),
         (AT_BASE, auxiliary.interpreter_base),
         (AT_FLAGS, 0),
@@ -123,5 +125,10 @@ fn encode_auxiliary(auxiliary: &Auxiliary<'_>, platform: u64, random: u64, path:
         (AT_PLATFORM, platform),
         (AT_NULL, 0),
     ];
-    entries.iter().fold(Writer::new(), |writer, (key, value)| writer.u64(*key).u64(*value)).finish()
+    let system = match vdso {
+        0 => &[][..],
+        vdso => &[(AT_SYSINFO, vdso + super::vdso::image().vsyscall), (AT_SYSINFO_EHDR, vdso)],
+    };
+    let all = system.iter().chain(&entries);
+    all.fold(auxiliary.words.writer(), |writer, (key, value)| writer.word(*key).word(*value)).finish()
 }

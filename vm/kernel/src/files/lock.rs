@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use abi::file::*;
-use abi::{Errno, Reader, Writer};
+use abi::{Errno, Layout};
 
 use super::OpenFile;
 use crate::kernel::Kernel;
@@ -108,6 +108,30 @@ impl Locks {
     }
 }
 
+/// Where a program describes a record lock, and how.
+pub struct LockArg {
+    addr: u64,
+    /// Of its offsets, which are `long`s.
+    layout: Layout,
+    /// Where those begin in it.
+    offsets_at: u64,
+    by_description: bool,
+}
+
+impl LockArg {
+    /// That of an `fcntl` command.
+    pub fn new(t: &Rc<Task>, command: u32, addr: u64) -> Self {
+        let by_description = matches!(command, F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW);
+        let is_64 = by_description || matches!(command, F_GETLK64 | F_SETLK64 | F_SETLKW64);
+        let (layout, offsets_at) = match t.layout() {
+            // `struct flock64` of i386 has its offsets at the same place as `struct flock`.
+            layout if layout.is_32() => (if is_64 { Layout::X86_64 } else { Layout::I386 }, 4),
+            layout => (layout, 8),
+        };
+        Self { addr, layout, offsets_at, by_description }
+    }
+}
+
 impl Kernel {
     /// `flock(2)`; waits if it must.
     pub fn flock(&mut self, file: &Rc<OpenFile>, operation: u32) -> Outcome<()> {
@@ -136,35 +160,32 @@ impl Kernel {
     }
 
     /// `F_GETLK`: which lock would be in the way.
-    pub fn get_record_lock(&mut self, t: &Rc<Task>, file: &Rc<OpenFile>, addr: u64, ofd: bool) -> Outcome<()> {
-        let (kind, wanted) = record_arg(t, file, addr, ofd)?;
+    pub fn get_record_lock(&mut self, t: &Rc<Task>, file: &Rc<OpenFile>, arg: &LockArg) -> Outcome<()> {
+        let (kind, wanted) = record_arg(t, file, arg)?;
         if kind == F_UNLCK {
             return Err(Errno::EINVAL.into());
         }
         let conflict = self.locks.files.get(&key(&file.location)).and_then(|locks| locks.conflict(&wanted).cloned());
         let mm = t.mm()?;
         match conflict {
-            None => mm.write_user(addr, &(F_UNLCK as u16).to_le_bytes()),
+            None => mm.write_user(arg.addr, &(F_UNLCK as u16).to_le_bytes()),
             Some(held) => {
                 let kind = if held.exclusive { F_WRLCK } else { F_RDLCK };
                 let len = if held.range.end == u64::MAX { 0 } else { held.range.end - held.range.start };
                 let pid = if let Owner::Process(pid) = held.owner { pid } else { -1 };
-                let head = Writer::new().u16(kind as u16).u16(0).pad_to(8).u64(held.range.start).u64(len);
-                mm.write_user(addr, &head.i32(pid).finish())
+                if arg.layout.is_32() && held.range.start > i32::MAX as u64 {
+                    return Err(Errno::EOVERFLOW.into());
+                }
+                let len = if arg.layout.is_32() { len.min(i32::MAX as u64) } else { len };
+                let head = arg.layout.writer().u16(kind as u16).u16(0).pad_to(arg.offsets_at as usize);
+                mm.write_user(arg.addr, &head.word(held.range.start).word(len).i32(pid).finish())
             }
         }
     }
 
     /// `F_SETLK`, `F_SETLKW`.
-    pub fn set_record_lock(
-        &mut self,
-        t: &Rc<Task>,
-        file: &Rc<OpenFile>,
-        addr: u64,
-        ofd: bool,
-        wait: bool,
-    ) -> Outcome<()> {
-        let (kind, wanted) = record_arg(t, file, addr, ofd)?;
+    pub fn set_record_lock(&mut self, t: &Rc<Task>, file: &Rc<OpenFile>, arg: &LockArg, wait: bool) -> Outcome<()> {
+        let (kind, wanted) = record_arg(t, file, arg)?;
         let access_ok = match kind {
             F_RDLCK => file.is_readable(),
             F_WRLCK => file.is_writable(),
@@ -193,12 +214,14 @@ impl Kernel {
 }
 
 /// A `struct flock`: its type, and the lock it describes.
-fn record_arg(t: &Rc<Task>, file: &Rc<OpenFile>, addr: u64, ofd: bool) -> Outcome<(u32, Record)> {
-    let mut bytes = [0; 32];
-    t.mm()?.read_user(addr, &mut bytes)?;
-    let mut reader = Reader::new(&bytes);
-    let (kind, whence, _) = (u32::from(reader.u16()), u32::from(reader.u16()), reader.u32());
-    let (start, len) = (reader.i64(), reader.i64());
+fn record_arg(t: &Rc<Task>, file: &Rc<OpenFile>, arg: &LockArg) -> Outcome<(u32, Record)> {
+    let layout = arg.layout;
+    // Both offsets, the process, and what comes before them.
+    let bytes = t.struct_arg(arg.addr, arg.offsets_at + 2 * layout.word_bytes + 4)?;
+    let mut reader = layout.reader(&bytes);
+    let (kind, whence) = (u32::from(reader.u16()), u32::from(reader.u16()));
+    let mut reader = layout.reader(&bytes[arg.offsets_at as usize..]);
+    let (start, len) = (reader.long(), reader.long());
     let base = match whence {
         SEEK_SET => 0,
         SEEK_CUR => file.position.get() as i64,
@@ -216,7 +239,7 @@ fn record_arg(t: &Rc<Task>, file: &Rc<OpenFile>, addr: u64, ofd: bool) -> Outcom
     };
     let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
     let end = if end == i64::MAX { u64::MAX } else { end as u64 };
-    let owner = match ofd {
+    let owner = match arg.by_description {
         true => Owner::Description(Rc::as_ptr(file) as usize),
         false => Owner::Process(t.process.pid),
     };

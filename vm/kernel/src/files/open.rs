@@ -42,6 +42,9 @@ pub(crate) fn open_how(flags: u32, mode: u32) -> OpenHow {
     }
 }
 
+/// What offsets of 31 bits reach (`MAX_NON_LFS`).
+pub const SMALL_FILE_BYTES_MAX: u64 = i32::MAX as u64;
+
 impl Kernel {
     /// `openat(2)`, except for the descriptor.
     pub fn open(&mut self, task: &Rc<Task>, path: At<'_>, flags: u32, mode: u32) -> Outcome<Rc<OpenFile>> {
@@ -62,7 +65,9 @@ impl Kernel {
 
     /// Opens a file that has been found, and that the caller may open.
     pub fn open_location(&mut self, task: &Rc<Task>, location: Location, flags: u32) -> Outcome<Rc<OpenFile>> {
-        let kept = flags & !OPENING_FLAGS | if flags & O_PATH == 0 { O_LARGEFILE } else { 0 };
+        // 32-bit programs say themselves whether they can cope with long offsets.
+        let large = if flags & O_PATH != 0 || task.layout().is_32() { 0 } else { O_LARGEFILE };
+        let kept = flags & !OPENING_FLAGS | large;
         if flags & O_PATH != 0 {
             return Ok(OpenFile::new(Rc::new(PathOnly), location, kept));
         }
@@ -70,7 +75,14 @@ impl Kernel {
             FileKind::Regular if location.mount().type_name() == "proc" => {
                 Rc::new(super::proc::ProcFile::open(self, &location)?)
             }
-            FileKind::Regular => Rc::new(Regular),
+            FileKind::Regular => {
+                // What has just been made is empty, and must not be asked: it would be made again after a wait.
+                let may_be_large = flags & (O_EXCL | O_TRUNC | TMPFILE_BIT) == 0;
+                if kept & O_LARGEFILE == 0 && may_be_large && location.attributes()?.size_bytes > SMALL_FILE_BYTES_MAX {
+                    return Err(Errno::EOVERFLOW.into());
+                }
+                Rc::new(Regular)
+            }
             FileKind::Directory => Rc::new(Directory),
             FileKind::CharDevice => return self.open_character(task, location, flags, kept),
             FileKind::Fifo => return self.open_fifo(task, location, kept),

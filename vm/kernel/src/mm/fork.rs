@@ -26,6 +26,7 @@ impl Mm {
         child.heap_end.set(self.heap_end.get());
         child.arguments.set(self.arguments.get());
         child.environment.set(self.environment.get());
+        child.vdso.set(self.vdso.get());
         child.stack_limit_bytes.set(self.stack_limit_bytes.get());
         child.auxiliary.borrow_mut().clone_from(&self.auxiliary.borrow());
         child.executable.borrow_mut().clone_from(&self.executable.borrow());

@@ -66,6 +66,8 @@ pub struct Mm {
     pub auxiliary: RefCell<Vec<u8>>,
     /// The program.
     pub executable: RefCell<Option<Location>>,
+    /// Where the vDSO is; 0 is nowhere.
+    pub vdso: Cell<u64>,
     /// Soft `RLIMIT_STACK` when the program started.
     pub stack_limit_bytes: Cell<u64>,
     /// Whom this space still inherits pages from.
@@ -86,6 +88,7 @@ impl Mm {
             environment: Cell::default(),
             auxiliary: RefCell::default(),
             executable: RefCell::default(),
+            vdso: Cell::new(0),
             stack_limit_bytes: Cell::new(8 << 20),
             parent: RefCell::default(),
             children: RefCell::default(),

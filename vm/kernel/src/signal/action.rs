@@ -1,5 +1,6 @@
 //! What a process does with signals.
 
+use abi::Layout;
 use abi::signal::*;
 
 use super::SignalSet;
@@ -15,6 +16,8 @@ pub struct Action {
     pub restorer: u64,
     /// Signals blocked while it runs.
     pub mask: SignalSet,
+    /// Whose structs the handler is to find: those of whoever installed it.
+    pub layout: Layout,
 }
 
 /// What a signal does to a process that has not asked for anything else.

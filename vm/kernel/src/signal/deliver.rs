@@ -7,12 +7,13 @@ use abi::signal::*;
 use cpu::reg;
 
 use super::frame::{self, Frame};
-use super::{Action, DefaultAction, SigInfo, SignalSet};
+use super::{Action, DefaultAction, FrameKind, SigInfo, SignalSet};
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop};
+use crate::syscall::set_result;
 use crate::task::{ExitStatus, Process, Restart, Task};
 
-/// Bytes of the `syscall` instruction, by which a call is made again after a handler.
+/// Bytes of `syscall` as of `int 0x80`, by which a call is made again after a handler.
 const SYSCALL_INSTRUCTION_BYTES: u64 = 2;
 
 impl Kernel {
@@ -102,7 +103,8 @@ impl Kernel {
         let own = if action.flags & SA_NODEFER != 0 { SignalSet::default() } else { SignalSet::of(&[signal]) };
         task.blocked.set(task.blocked.get().with(action.mask).with(own).without(SignalSet::UNSTOPPABLE));
         if action.flags & SA_RESETHAND != 0 {
-            task.process.actions().borrow_mut().set(signal, Action::default());
+            // Its flags stay, as sigaction can tell.
+            task.process.actions().borrow_mut().set(signal, Action { handler: SIG_DFL, ..*action });
         }
         Ok(())
     }
@@ -118,9 +120,9 @@ impl Kernel {
         !self.tasks.group(group).iter().any(held)
     }
 
-    /// `rt_sigreturn(2)`.
-    pub fn return_from_handler(&mut self, task: &Rc<Task>) -> Outcome<()> {
-        let popped = frame::pop(&mut task.cpu.borrow_mut(), &task.mm()?);
+    /// `sigreturn(2)`, `rt_sigreturn(2)`.
+    pub fn return_from_handler(&mut self, task: &Rc<Task>, kind: FrameKind) -> Outcome<()> {
+        let popped = frame::pop(kind, &mut task.cpu.borrow_mut(), &task.mm()?);
         match popped {
             Ok(blocked) => task.blocked.set(blocked),
             Err(Stop::Errno(_)) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),
@@ -143,11 +145,11 @@ fn next_signal(task: &Rc<Task>) -> Option<SigInfo> {
 fn finish_interrupted(task: &Rc<Task>, call: &crate::task::Call, action: &Action) {
     let mut cpu = task.cpu.borrow_mut();
     if call.done > 0 {
-        cpu.set_gpr(reg::RAX, call.done);
+        set_result(&mut cpu, call.done);
     } else if call.restart == Restart::IfAsked && action.flags & SA_RESTART != 0 {
         cpu.set_gpr(reg::RAX, call.number);
         cpu.rip = cpu.rip.wrapping_sub(SYSCALL_INSTRUCTION_BYTES);
     } else {
-        cpu.set_gpr(reg::RAX, Errno::EINTR.to_result());
+        set_result(&mut cpu, Errno::EINTR.to_result());
     }
 }

@@ -10,10 +10,12 @@
 
 use std::rc::Rc;
 
-use abi::{Reader, Writer};
-use cpu::{CpuState, reg, rflags};
+use abi::signal::SA_SIGINFO;
+use abi::{Errno, Layout, Reader, Writer};
+use cpu::segment::{Segment, USER_CODE_32, USER_CODE_64};
+use cpu::{CpuState, Mode, reg, rflags};
 
-use super::{Action, AltStack, SigInfo, SignalSet};
+use super::{Action, AltStack, SigInfo, SignalSet, frame32};
 use crate::mm::Mm;
 use crate::stop::Outcome;
 
@@ -23,10 +25,6 @@ const FRAME_BYTES: u64 = 8 + UCONTEXT_BYTES + 128;
 const UCONTEXT_BYTES: u64 = 304;
 /// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
 const UC_FLAGS: u64 = 6;
-/// Selectors of 64-bit user code and data.
-const USER_CS: u16 = 0x33;
-const USER_SS: u16 = 0x2b;
-
 /// The general registers in the order of `struct sigcontext`.
 const ORDER: [usize; 16] = [
     reg::R8,
@@ -47,6 +45,28 @@ const ORDER: [usize; 16] = [
     reg::RSP,
 ];
 
+/// The kinds of frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameKind {
+    /// x86-64's only one.
+    WithInfo64,
+    /// i386's for a handler with `SA_SIGINFO`.
+    WithInfo32,
+    /// i386's for any other.
+    Plain32,
+}
+
+impl FrameKind {
+    /// That of a handler.
+    pub fn of(action: &Action) -> Self {
+        match action.layout.is_32() {
+            false => Self::WithInfo64,
+            true if action.flags & SA_SIGINFO != 0 => Self::WithInfo32,
+            true => Self::Plain32,
+        }
+    }
+}
+
 /// What a handler is to find.
 pub struct Frame<'a> {
     /// What the process asked for.
@@ -64,10 +84,37 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Pushes the frame and makes `cpu` enter the handler.
     pub fn push(&self, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<()> {
-        let stack = match self.on_alt_stack {
+        match FrameKind::of(self.action) {
+            FrameKind::WithInfo64 => self.push_64(cpu, mm)?,
+            kind => frame32::push(self, kind, cpu, mm)?,
+        }
+        cpu.rip = self.action.handler;
+        // A pending exception would end the handler at its first floating-point instruction.
+        cpu.reset_floating_point();
+        let flags = cpu.rflags() & !(rflags::DF | rflags::TF);
+        cpu.set_rflags(flags);
+        Ok(())
+    }
+
+    /// Where the frame goes below; `reserved` bytes under the stack pointer are the interrupted function's.
+    pub(super) fn stack(&self, cpu: &CpuState, reserved: u64) -> u64 {
+        match self.on_alt_stack {
             true => self.alt_stack.start.wrapping_add(self.alt_stack.len),
-            false => cpu.gpr(reg::RSP).wrapping_sub(RED_ZONE_BYTES),
-        };
+            false => cpu.gpr(reg::RSP).wrapping_sub(reserved),
+        }
+    }
+
+    /// Address, exception number and error code of a fault.
+    pub(super) fn fault(&self) -> (u64, u8, u16) {
+        match self.info.detail {
+            super::info::Detail::Fault { addr, trap, error } => (addr, trap, error),
+            super::info::Detail::Exception { trap, error } => (0, trap, error),
+            _ => (0, 0, 0),
+        }
+    }
+
+    fn push_64(&self, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<()> {
+        let stack = self.stack(cpu, RED_ZONE_BYTES);
         let fpstate = stack.wrapping_sub(FPSTATE_BYTES) & !63;
         let frame = (fpstate.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
         let mut image = [0; FPSTATE_BYTES as usize];
@@ -81,26 +128,19 @@ impl Frame<'_> {
         cpu.set_gpr(reg::RDX, frame + 8);
         cpu.set_gpr(reg::RAX, 0);
         cpu.set_gpr(reg::RSP, frame);
-        cpu.rip = self.action.handler;
-        // A pending exception would end the handler at its first floating-point instruction.
-        cpu.reset_floating_point();
-        let flags = cpu.rflags() & !(rflags::DF | rflags::TF);
-        cpu.set_rflags(flags);
+        cpu.mode = Mode::Long;
         Ok(())
     }
 
     fn encode(&self, cpu: &CpuState, fpstate: u64) -> Vec<u8> {
-        let (fault_addr, trap, error) = match self.info.detail {
-            super::info::Detail::Fault { addr, trap, error } => (addr, trap, error),
-            _ => (0, 0, 0),
-        };
+        let (fault_addr, trap, error) = self.fault();
         let head = Writer::new().u64(self.action.restorer).u64(UC_FLAGS).u64(0);
         let head = head.u64(self.alt_stack.start).u64(stack_flags(self.alt_stack, cpu)).u64(self.alt_stack.len);
         let registers = ORDER.iter().fold(head, |writer, index| writer.u64(cpu.gpr(*index)));
         let registers = registers.u64(cpu.rip).u64(cpu.rflags() | rflags::IF | rflags::FIXED);
-        let segments = registers.u16(USER_CS).u16(0).u16(0).u16(USER_SS);
+        let segments = registers.u16(cpu.selector(Segment::Cs)).u16(0).u16(0).u16(cpu.selector(Segment::Ss));
         let rest = segments.u64(error.into()).u64(trap.into()).u64(self.blocked.0).u64(fault_addr).u64(fpstate);
-        rest.pad_to(8 + 296).u64(self.blocked.0).raw(&self.info.encode()).finish()
+        rest.pad_to(8 + 296).u64(self.blocked.0).raw(&self.info.encode(Layout::X86_64)).finish()
     }
 }
 
@@ -115,13 +155,34 @@ pub fn stack_flags(stack: AltStack, cpu: &CpuState) -> u64 {
 }
 
 /// Undoes [`Frame::push`] (`rt_sigreturn`): restores the registers, returns the signals to block.
-pub fn pop(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
+pub fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
+    let blocked = match kind {
+        FrameKind::WithInfo64 => pop_64(cpu, mm)?,
+        kind => frame32::pop(kind, cpu, mm)?,
+    };
+    Ok(blocked.without(SignalSet::UNSTOPPABLE))
+}
+
+/// The mode that a code segment selector stands for.
+///
+/// # Errors
+/// `EFAULT` if it is none of the two.
+pub(super) fn mode_of(selector: u16) -> Outcome<Mode> {
+    match selector | 3 {
+        USER_CODE_64 => Ok(Mode::Long),
+        USER_CODE_32 => Ok(Mode::Compat),
+        _ => Err(Errno::EFAULT.into()),
+    }
+}
+
+fn pop_64(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
     let mut bytes = [0; UCONTEXT_BYTES as usize];
     // The restorer's `ret` has taken the return address away.
     mm.read_user(cpu.gpr(reg::RSP), &mut bytes)?;
     let mut reader = Reader::new(&bytes[40..]);
     let registers: Vec<u64> = ORDER.iter().map(|_| reader.u64()).collect();
     let (rip, flags) = (reader.u64(), reader.u64());
+    let mode = mode_of(reader.u16())?;
     let fpstate = Reader::new(&bytes[40 + 184..]).u64();
     let blocked = Reader::new(&bytes[296..]).u64();
     if fpstate != 0 {
@@ -133,6 +194,7 @@ pub fn pop(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
         cpu.set_gpr(*index, value);
     }
     cpu.rip = rip;
+    cpu.mode = mode;
     cpu.set_rflags(flags);
-    Ok(SignalSet(blocked).without(SignalSet::UNSTOPPABLE))
+    Ok(SignalSet(blocked))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use abi::Writer;
 use abi::signal::*;
+use abi::{Layout, Writer};
 
 use super::SignalSet;
 use crate::task::Pid;
@@ -34,6 +34,13 @@ pub enum Detail {
         /// As whom.
         uid: u32,
     },
+    /// Sent by the kernel because of a processor exception that `siginfo_t` says nothing about.
+    Exception {
+        /// Its number.
+        trap: u8,
+        /// Its error code.
+        error: u16,
+    },
     /// A child changed state.
     Child {
         /// Which.
@@ -50,7 +57,7 @@ pub enum Detail {
         /// Number of the processor's exception.
         trap: u8,
         /// Its error code.
-        error: u8,
+        error: u16,
     },
     /// A timer ran out.
     Timer {
@@ -61,8 +68,13 @@ pub enum Detail {
         /// `sigev_value`.
         value: u64,
     },
-    /// Given by `rt_sigqueueinfo`: everything after `si_code`.
-    Raw(Box<[u8]>),
+    /// Given by `rt_sigqueueinfo`.
+    Raw {
+        /// Everything after `si_code`, and the padding there.
+        bytes: Box<[u8]>,
+        /// Whose.
+        layout: Layout,
+    },
 }
 
 impl SigInfo {
@@ -83,23 +95,30 @@ impl SigInfo {
 
     /// The same, with what `struct sigcontext` says of the exception: its number and error code (Intel SDM vol. 3, 6.15).
     #[must_use]
-    pub fn with_trap(mut self, number: u8, code: u8) -> Self {
-        if let Detail::Fault { trap, error, .. } = &mut self.detail {
-            (*trap, *error) = (number, code);
+    pub fn with_trap(mut self, number: u8, code: u16) -> Self {
+        match &mut self.detail {
+            Detail::Fault { trap, error, .. } => (*trap, *error) = (number, code),
+            detail => *detail = Detail::Exception { trap: number, error: code },
         }
         self
     }
 
     /// `siginfo_t`, 128 bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let head = Writer::new().u32(self.signal).i32(0).i32(self.code).pad_to(16);
+    pub fn encode(&self, layout: Layout) -> Vec<u8> {
+        let head = layout.writer().u32(self.signal).i32(0).i32(self.code).align();
         let all = match &self.detail {
-            Detail::None => head,
+            Detail::None | Detail::Exception { .. } => head,
             Detail::Sender { pid, uid } => head.i32(*pid).u32(*uid),
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).u32(*status),
-            Detail::Fault { addr, .. } => head.u64(*addr),
-            Detail::Timer { id, overrun, value } => head.i32(*id).i32(*overrun).u64(*value),
-            Detail::Raw(bytes) => head.raw(&bytes[..bytes.len().min(112)]),
+            Detail::Fault { addr, .. } => head.word(*addr),
+            Detail::Timer { id, overrun, value } => head.i32(*id).i32(*overrun).word(*value),
+            Detail::Raw { bytes, layout: theirs } if *theirs == layout => head.raw(bytes),
+            // Between programs of different kinds, what `sigqueue` sends is understood.
+            Detail::Raw { bytes, layout: theirs } => {
+                let mut reader = theirs.reader(bytes);
+                let (pid, uid) = (reader.i32(), reader.u32());
+                head.i32(pid).u32(uid).word(reader.word() & 0xffff_ffff)
+            }
         };
         all.pad_to(128).finish()
     }
@@ -187,8 +206,10 @@ mod tests {
 
     #[test]
     fn siginfo_has_the_layout_of_the_c_library() {
-        let bytes = SigInfo::fault(SIGSEGV, SEGV_MAPERR, 0x1234).encode();
-        assert_eq!(bytes.len(), 128);
-        assert_eq!((bytes[0], bytes[8], bytes[16], bytes[17]), (11, 1, 0x34, 0x12));
+        for (layout, at) in [(Layout::X86_64, 16), (Layout::I386, 12)] {
+            let bytes = SigInfo::fault(SIGSEGV, SEGV_MAPERR, 0x1234).encode(layout);
+            assert_eq!(bytes.len(), 128);
+            assert_eq!((bytes[0], bytes[8], bytes[at], bytes[at + 1]), (11, 1, 0x34, 0x12));
+        }
     }
 }

@@ -6,17 +6,19 @@
 //! | [`action`] | what a process does with them |
 //! | [`send`] | sending: who may, whom it reaches, stopping and continuing |
 //! | [`deliver`] | acting on pending signals when a task returns to its program |
-//! | [`frame`] | the stack frame of a handler |
+//! | [`frame`], [`frame32`] | the stack frame of a handler, on x86-64 and on i386 |
 
 pub mod action;
 pub mod deliver;
 pub mod frame;
+pub mod frame32;
 pub mod info;
 pub mod send;
 
 use abi::signal::*;
 
 pub use action::{Action, Actions, AltStack, DefaultAction};
+pub use frame::FrameKind;
 pub use info::{SigInfo, SignalQueue};
 
 /// A set of signals: bit `n - 1` is signal `n`, as in the guest's `sigset_t`.

@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::file::*;
 
 use super::path::{locate, resolve};
+use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -54,10 +55,6 @@ pub(super) fn fchownat(
 
 // ---- times ----
 
-fn timestamp(ns: u64) -> Timestamp {
-    Timestamp { seconds: (ns / SECOND_NS) as i64, nanoseconds: (ns % SECOND_NS) as u32 }
-}
-
 pub(super) fn utimensat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64, flags: u32) -> Outcome<u64> {
     let location = match path {
         0 => t.usable_file(dirfd)?.location.clone(),
@@ -65,31 +62,33 @@ pub(super) fn utimensat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, tim
     };
     let [accessed, modified] = match times {
         0 => [SetTime::Now; 2],
-        addr => [set_time(t, addr)?, set_time(t, addr.wrapping_add(16))?],
+        addr => [set_time(t, addr)?, set_time(t, addr.wrapping_add(t.layout().timespec_bytes()))?],
     };
     location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
 }
 
 fn set_time(t: &Rc<Task>, addr: u64) -> Outcome<SetTime> {
-    let mm = t.mm()?;
-    let (seconds, nanos) = (mm.read_u64(addr)? as i64, mm.read_u64(addr.wrapping_add(8))?);
+    let layout = t.layout();
+    let bytes = t.struct_arg(addr, layout.timespec_bytes())?;
+    let (seconds, nanos) = layout.reader(&bytes).timespec();
     match u32::try_from(nanos) {
         Ok(UTIME_NOW) => Ok(SetTime::Now),
         Ok(UTIME_OMIT) => Ok(SetTime::Keep),
-        Ok(nanoseconds) if nanos < SECOND_NS => Ok(SetTime::To(Timestamp { seconds, nanoseconds })),
+        Ok(nanoseconds) if u64::from(nanoseconds) < SECOND_NS => Ok(SetTime::To(Timestamp { seconds, nanoseconds })),
         _ => Err(Errno::EINVAL.into()),
     }
 }
 
 pub(super) fn utime(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Outcome<u64> {
     let location = locate(k, t, &t.path_arg(path)?, true)?;
-    let mm = t.mm()?;
-    let second = |addr: u64| -> Outcome<SetTime> {
-        Ok(SetTime::To(Timestamp { seconds: mm.read_u64(addr)? as i64, nanoseconds: 0 }))
-    };
+    let second = |seconds: i64| SetTime::To(Timestamp { seconds, nanoseconds: 0 });
     let (accessed, modified) = match times {
         0 => (SetTime::Now, SetTime::Now),
-        addr => (second(addr)?, second(addr.wrapping_add(8))?),
+        addr => {
+            // Two times as `long`s: what a struct timeval is made of.
+            let (accessed, modified) = t.raw_timeval_arg(addr)?;
+            (second(accessed), second(modified))
+        }
     };
     location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
 }
@@ -100,18 +99,14 @@ pub(super) fn utimes(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Out
 
 pub(super) fn futimesat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64) -> Outcome<u64> {
     let location = resolve(k, t, dirfd, path, 0)?;
-    let mm = t.mm()?;
     let time = |addr: u64| -> Outcome<SetTime> {
-        let (seconds, micros) = (mm.read_u64(addr)?, mm.read_u64(addr.wrapping_add(8))?);
-        if micros >= 1_000_000 {
-            return Err(Errno::EINVAL.into());
-        }
-        let ns = micros * 1000;
-        Ok(SetTime::To(Timestamp { seconds: seconds as i64, ..timestamp(ns) }))
+        let (seconds, micros) = t.raw_timeval_arg(addr)?;
+        let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000).ok_or(Errno::EINVAL)?;
+        Ok(SetTime::To(Timestamp { seconds, nanoseconds: micros * 1000 }))
     };
     let (accessed, modified) = match times {
         0 => (SetTime::Now, SetTime::Now),
-        addr => (time(addr)?, time(addr.wrapping_add(16))?),
+        addr => (time(addr)?, time(addr.wrapping_add(t.layout().timeval_bytes()))?),
     };
     location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
 }
@@ -129,7 +124,8 @@ pub(super) fn truncate(k: &mut Kernel, t: &Rc<Task>, path: u64, size: i64) -> Ou
 pub(super) fn ftruncate(k: &mut Kernel, t: &Rc<Task>, fd: i32, size: i64) -> Outcome<u64> {
     let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
     let file = t.usable_file(fd)?;
-    if !file.is_writable() {
+    let too_long = size > SMALL_FILE_BYTES_MAX && !file.has(O_LARGEFILE);
+    if !file.is_writable() || too_long {
         return Err(Errno::EINVAL.into());
     }
     if let Some(object) = k.shared.get(&file.location) {

@@ -6,7 +6,7 @@ use abi::Errno;
 use abi::file::{O_NONBLOCK, O_RDWR};
 use abi::poll::*;
 
-use super::time::{clock_now, encode_schedule, schedule_arg};
+use super::time::{clock_now, give_schedule, schedule_arg};
 use crate::files::eventfd::EventFd;
 use crate::files::signalfd::SignalFd;
 use crate::files::timerfd::{TimerFd, TimerFile};
@@ -55,7 +55,7 @@ pub(super) fn timerfd_settime(k: &mut Kernel, t: &Rc<Task>, fd: i32, flags: u32,
     with_timer(t, fd, |timer| {
         let schedule = schedule_arg(k, t, timer.clock, flags & TFD_TIMER_ABSTIME != 0, new)?;
         if old != 0 {
-            t.mm()?.write_user(old, &encode_schedule(k, timer.schedule.get()))?;
+            give_schedule(k, t, old, timer.schedule.get())?;
         }
         timer.set(schedule);
         k.schedule_file_timer(timer);
@@ -65,7 +65,7 @@ pub(super) fn timerfd_settime(k: &mut Kernel, t: &Rc<Task>, fd: i32, flags: u32,
 
 pub(super) fn timerfd_gettime(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64) -> Outcome<u64> {
     with_timer(t, fd, |timer| {
-        t.mm()?.write_user(addr, &encode_schedule(k, timer.schedule.get()))?;
+        give_schedule(k, t, addr, timer.schedule.get())?;
         Ok(0)
     })
 }

@@ -8,6 +8,7 @@ use abi::process::RLIMIT_NOFILE;
 use abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
 
 use crate::files::OpenFile;
+use crate::files::lock::LockArg;
 use crate::files::pipe::PipeEnd;
 use crate::files::regular::Regular;
 use crate::kernel::Kernel;
@@ -137,11 +138,11 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
             file.owner.set(arg as i32);
             Ok(0)
         }
-        F_GETLK | F_OFD_GETLK => k.get_record_lock(t, &file, arg, command == F_OFD_GETLK).map(|()| 0),
-        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
-            let by_description = matches!(command, F_OFD_SETLK | F_OFD_SETLKW);
-            let wait = matches!(command, F_SETLKW | F_OFD_SETLKW);
-            k.set_record_lock(t, &file, arg, by_description, wait).map(|()| 0)
+        F_GETLK64 | F_SETLK64 | F_SETLKW64 if !t.layout().is_32() => Err(Errno::EINVAL.into()),
+        F_GETLK | F_GETLK64 | F_OFD_GETLK => k.get_record_lock(t, &file, &LockArg::new(t, command, arg)).map(|()| 0),
+        F_SETLK | F_SETLKW | F_SETLK64 | F_SETLKW64 | F_OFD_SETLK | F_OFD_SETLKW => {
+            let wait = matches!(command, F_SETLKW | F_SETLKW64 | F_OFD_SETLKW);
+            k.set_record_lock(t, &file, &LockArg::new(t, command, arg), wait).map(|()| 0)
         }
         F_GETPIPE_SZ => Ok(pipe_of(&file)?.pipe.capacity() as u64),
         F_SETPIPE_SZ => Ok(pipe_of(&file)?.pipe.set_capacity(arg as u32 as usize)? as u64),
@@ -228,6 +229,6 @@ pub(super) fn memfd_create(k: &mut Kernel, t: &Rc<Task>, name: u64, flags: u32) 
         return Err(Errno::EINVAL.into());
     }
     t.mm()?.read_string(name, NAME_BYTES_MAX, Errno::EINVAL)?;
-    let file = k.open(t, At::cwd(b"/dev/shm"), O_TMPFILE | O_RDWR, 0o777)?;
+    let file = k.open(t, At::cwd(b"/dev/shm"), O_TMPFILE | O_RDWR | O_LARGEFILE, 0o777)?;
     k.add_file(t, file, flags & MFD_CLOEXEC != 0).map(|fd| fd as u64)
 }

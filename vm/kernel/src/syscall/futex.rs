@@ -2,15 +2,17 @@
 
 use std::rc::Rc;
 
-use abi::Errno;
 use abi::process::*;
+use abi::{Errno, Layout};
 
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
 use crate::task::Task;
 
 /// Bytes of `struct robust_list_head`.
-const ROBUST_LIST_BYTES: usize = 24;
+fn robust_list_bytes(layout: Layout) -> u64 {
+    3 * layout.word_bytes
+}
 
 pub(super) fn futex(
     k: &mut Kernel,
@@ -116,17 +118,17 @@ pub(super) fn set_tid_address(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outco
     Ok(t.tid() as u64)
 }
 
-pub(super) fn set_robust_list(_k: &mut Kernel, t: &Rc<Task>, head: u64, size: usize) -> Outcome<u64> {
-    if size != ROBUST_LIST_BYTES {
+pub(super) fn set_robust_list(_k: &mut Kernel, t: &Rc<Task>, head: u64, size: u64) -> Outcome<u64> {
+    if size != robust_list_bytes(t.layout()) {
         return Err(Errno::EINVAL.into());
     }
-    t.robust_list.set(head);
+    t.robust_list(t.layout()).set(head);
     Ok(0)
 }
 
 pub(super) fn get_robust_list(k: &mut Kernel, t: &Rc<Task>, tid: i32, head: u64, size: u64) -> Outcome<u64> {
     let task = if tid == 0 { t.clone() } else { k.task(tid).ok_or(Errno::ESRCH)? };
-    let mm = t.mm()?;
-    mm.write_u64(size, ROBUST_LIST_BYTES as u64)?;
-    mm.write_u64(head, task.robust_list.get()).map(|()| 0)
+    let layout = t.layout();
+    t.write_word(size, robust_list_bytes(layout))?;
+    t.write_word(head, task.robust_list(layout).get()).map(|()| 0)
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use abi::Errno;
+use abi::{Errno, Reader, Writer};
 
 use crate::credentials::Credentials;
 use crate::kernel::Kernel;
@@ -232,6 +232,11 @@ pub(super) fn setfsgid(_k: &mut Kernel, t: &Rc<Task>, gid: u32) -> Outcome<u64> 
 }
 
 pub(super) fn getgroups(_k: &mut Kernel, t: &Rc<Task>, size: i32, list: u64) -> Outcome<u64> {
+    give_groups(t, size, list, Writer::u32)
+}
+
+/// Writes the groups, each in the caller's form.
+pub(super) fn give_groups(t: &Rc<Task>, size: i32, list: u64, put: impl Fn(Writer, u32) -> Writer) -> Outcome<u64> {
     let groups = t.credentials().groups.clone();
     let size = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     if size == 0 {
@@ -240,22 +245,30 @@ pub(super) fn getgroups(_k: &mut Kernel, t: &Rc<Task>, size: i32, list: u64) -> 
     if size < groups.len() {
         return Err(Errno::EINVAL.into());
     }
-    let bytes: Vec<u8> = groups.iter().flat_map(|gid| gid.to_le_bytes()).collect();
+    let bytes = groups.iter().fold(Writer::new(), |writer, group| put(writer, *group)).finish();
     t.mm()?.write_user(list, &bytes)?;
     Ok(groups.len() as u64)
 }
 
-pub(super) fn setgroups(_k: &mut Kernel, t: &Rc<Task>, size: usize, list: u64) -> Outcome<u64> {
+pub(super) fn setgroups(_k: &mut Kernel, t: &Rc<Task>, count: i32, list: u64) -> Outcome<u64> {
+    take_groups(t, count, list, 4, |reader| reader.u32())
+}
+
+/// Reads groups of so many bytes each, and takes them on.
+pub(super) fn take_groups(
+    t: &Rc<Task>,
+    count: i32,
+    list: u64,
+    bytes_each: usize,
+    get: impl Fn(&mut Reader<'_>) -> u32,
+) -> Outcome<u64> {
     if !t.credentials().is_privileged() {
         return Err(Errno::EPERM.into());
     }
-    if size > GROUPS_MAX {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut bytes = vec![0; size * 4];
-    t.mm()?.read_user(list, &mut bytes)?;
-    let mut reader = abi::Reader::new(&bytes);
-    let groups = (0..size).map(|_| reader.u32()).collect();
+    let count = usize::try_from(count).ok().filter(|count| *count <= GROUPS_MAX).ok_or(Errno::EINVAL)?;
+    let bytes = t.struct_arg(list, (count * bytes_each) as u64)?;
+    let mut reader = Reader::new(&bytes);
+    let groups = (0..count).map(|_| get(&mut reader)).collect();
     change(t, |c| {
         c.groups = groups;
         Ok(())

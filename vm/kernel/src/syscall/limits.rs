@@ -3,44 +3,61 @@
 use std::rc::Rc;
 
 use abi::process::*;
-use abi::{Errno, Writer};
+use abi::{Errno, Layout};
 
-use crate::kernel::{Kernel, SECOND_NS};
+use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::limits::Limit;
 use crate::task::{Process, Task};
 
-pub(super) fn getrlimit(k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
-    prlimit64(k, t, 0, resource, 0, addr)
+/// A `struct rlimit`; in 32 bits, all ones stand for what does not fit.
+fn limit_arg(t: &Rc<Task>, addr: u64, layout: Layout) -> Outcome<Limit> {
+    let bytes = t.struct_arg(addr, 2 * layout.word_bytes)?;
+    let mut reader = layout.reader(&bytes);
+    let long = |limit: u64| if layout.is_32() && limit == u64::from(u32::MAX) { RLIM_INFINITY } else { limit };
+    Ok(Limit { soft: long(reader.word()), hard: long(reader.word()) })
 }
 
-pub(super) fn setrlimit(k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
-    prlimit64(k, t, 0, resource, addr, 0)
+fn give_limit(t: &Rc<Task>, addr: u64, limit: Limit, layout: Layout) -> Outcome<()> {
+    let word_max = if layout.is_32() { u32::MAX.into() } else { u64::MAX };
+    let bytes = layout.writer().word(limit.soft.min(word_max)).word(limit.hard.min(word_max)).finish();
+    t.mm()?.write_user(addr, &bytes)
+}
+
+pub(super) fn limit_of(process: &Process, resource: usize) -> Outcome<Limit> {
+    if resource < RLIMIT_COUNT { Ok(process.limits.borrow().0[resource]) } else { Err(Errno::EINVAL.into()) }
+}
+
+pub(super) fn getrlimit(_k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
+    give_limit(t, addr, limit_of(&t.process, resource)?, t.layout()).map(|()| 0)
+}
+
+pub(super) fn setrlimit(_k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
+    let now = limit_of(&t.process, resource)?;
+    let wanted = limit_arg(t, addr, t.layout())?;
+    check_limit(t, resource, now, wanted)?;
+    t.process.limits.borrow_mut().0[resource] = wanted;
+    Ok(0)
+}
+
+fn check_limit(t: &Rc<Task>, resource: usize, now: Limit, wanted: Limit) -> Outcome<()> {
+    if wanted.soft > wanted.hard {
+        return Err(Errno::EINVAL.into());
+    }
+    let raises = wanted.hard > now.hard;
+    let too_many = resource == RLIMIT_NOFILE && wanted.hard > crate::task::limits::DESCRIPTORS_MAX;
+    if (raises && !t.credentials().is_privileged()) || too_many { Err(Errno::EPERM.into()) } else { Ok(()) }
 }
 
 pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize, new: u64, old: u64) -> Outcome<u64> {
     let process = if pid == 0 { t.process.clone() } else { k.tasks.process(pid).ok_or(Errno::ESRCH)? };
-    if resource >= RLIMIT_COUNT {
-        return Err(Errno::EINVAL.into());
-    }
-    let mm = t.mm()?;
-    let now = process.limits.borrow().0[resource];
-    let wanted = match new {
-        0 => None,
-        addr => Some(Limit { soft: mm.read_u64(addr)?, hard: mm.read_u64(addr.wrapping_add(8))? }),
-    };
+    let now = limit_of(&process, resource)?;
+    let wanted = if new == 0 { None } else { Some(limit_arg(t, new, Layout::X86_64)?) };
     if let Some(wanted) = wanted {
-        if wanted.soft > wanted.hard {
-            return Err(Errno::EINVAL.into());
-        }
-        let raises = wanted.hard > now.hard;
-        let too_many = resource == RLIMIT_NOFILE && wanted.hard > crate::task::limits::DESCRIPTORS_MAX;
-        if (raises && !t.credentials().is_privileged()) || too_many {
-            return Err(Errno::EPERM.into());
-        }
+        check_limit(t, resource, now, wanted)?;
     }
     if old != 0 {
-        mm.write_user(old, &Writer::new().u64(now.soft).u64(now.hard).finish())?;
+        give_limit(t, old, now, Layout::X86_64)?;
     }
     if let Some(wanted) = wanted {
         process.limits.borrow_mut().0[resource] = wanted;
@@ -48,21 +65,26 @@ pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize,
     Ok(0)
 }
 
-/// `struct rusage`, 144 bytes.
-pub(super) fn encode_usage(cpu_time_ns: u64, peak_pages: u32) -> Vec<u8> {
-    let micros = |ns: u64| Writer::new().u64(ns / SECOND_NS).u64(ns % SECOND_NS / 1000);
-    micros(cpu_time_ns).u64(0).u64(0).u64(u64::from(peak_pages) * 4).pad_to(144).finish()
+/// Bytes of a `struct rusage`: two times and 14 figures.
+pub(super) fn usage_bytes(layout: Layout) -> usize {
+    18 * layout.word_bytes as usize
+}
+
+/// `struct rusage`.
+pub(super) fn encode_usage(layout: Layout, cpu_time_ns: u64, peak_pages: u32) -> Vec<u8> {
+    let times = layout.writer().timeval(cpu_time_ns).timeval(0);
+    times.word(u64::from(peak_pages) * 4).pad_to(usage_bytes(layout)).finish()
 }
 
 pub(super) fn getrusage(k: &mut Kernel, t: &Rc<Task>, who: i32, addr: u64) -> Outcome<u64> {
     const RUSAGE_SELF: i32 = 0;
     const RUSAGE_CHILDREN: i32 = -1;
-    let process = &t.process;
+    let (process, layout) = (&t.process, t.layout());
     let pages = t.mm()?.space.borrow().present_pages().max(process.peak_pages.get());
     let usage = match who {
-        RUSAGE_SELF => encode_usage(k.process_cpu_time_ns(process), pages),
-        RUSAGE_CHILDREN => encode_usage(process.children_cpu_time_ns.get(), 0),
-        who if who == RUSAGE_THREAD as i32 => encode_usage(t.cpu_time_ns.get(), pages),
+        RUSAGE_SELF => encode_usage(layout, k.process_cpu_time_ns(process), pages),
+        RUSAGE_CHILDREN => encode_usage(layout, process.children_cpu_time_ns.get(), 0),
+        who if who == RUSAGE_THREAD as i32 => encode_usage(layout, t.cpu_time_ns.get(), pages),
         _ => return Err(Errno::EINVAL.into()),
     };
     t.mm()?.write_user(addr, &usage).map(|()| 0)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
 use abi::memory::*;
-use abi::process::{RLIMIT_AS, RLIMIT_DATA};
+use abi::process::{READ_IMPLIES_EXEC, RLIMIT_AS, RLIMIT_DATA};
 use memory::{GUEST_TOP, PAGE_SIZE, PageState};
 
 use crate::files::device::Device;
@@ -17,6 +17,12 @@ use crate::task::Task;
 use crate::vfs::FileKind;
 
 const PROT_MASK: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+/// The rights asked for, and what they bring with them for old programs.
+fn prot_arg(t: &Rc<Task>, prot: u32) -> u32 {
+    let implies = prot & PROT_READ != 0 && t.process.personality.get() & READ_IMPLIES_EXEC != 0;
+    prot & PROT_MASK | if implies { PROT_EXEC } else { 0 }
+}
 
 pub(super) fn mmap(
     k: &mut Kernel,
@@ -48,7 +54,7 @@ pub(super) fn mmap(
         addr => Placement::Hint(addr),
     };
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
-    Ok(t.mm()?.map(placement, len, prot & PROT_MASK, vma_flags, backing, limit_bytes)?)
+    Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
 }
 
 fn file_backing(
@@ -102,7 +108,7 @@ pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot:
     if prot & !(PROT_MASK | PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    t.mm()?.protect(addr, len, prot & PROT_MASK)?;
+    t.mm()?.protect(addr, len, prot_arg(t, prot))?;
     Ok(0)
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use abi::socket::*;
-use abi::{Errno, Reader, Writer};
+use abi::{Errno, Layout, Reader};
 
 use super::rw::{gather, scatter, unless_nonblocking};
 use super::socket::{find, give_name, name_arg, with_socket};
@@ -20,7 +20,20 @@ const FILES_MAX: usize = 253;
 const PIECE_BYTES: usize = 256 * 1024;
 /// Bytes of control messages looked at (`net.core.optmem_max`).
 const CONTROL_BYTES_MAX: usize = 20_480;
-const CONTROL_HEADER_BYTES: usize = 16;
+
+/// Bytes of a `struct cmsghdr`: a length and two numbers.
+fn control_header_bytes(layout: Layout) -> usize {
+    layout.word_bytes as usize + 8
+}
+
+/// Where parts of a `struct msghdr` are, counted in words; its length, and that of a `struct mmsghdr`.
+mod part {
+    pub const NAME_LEN: u64 = 1;
+    pub const CONTROL_LEN: u64 = 5;
+    pub const FLAGS: u64 = 6;
+    pub const END: u64 = 7;
+    pub const NEXT: u64 = 8;
+}
 
 /// `struct msghdr`.
 struct Header {
@@ -32,11 +45,13 @@ struct Header {
 }
 
 fn header_arg(t: &Rc<Task>, addr: u64) -> Outcome<Header> {
-    let mut bytes = [0; 56];
-    t.mm()?.read_user(addr, &mut bytes)?;
-    let mut reader = Reader::new(&bytes);
-    let (name, name_len, _, iov, count) = (reader.u64(), reader.u32(), reader.u32(), reader.u64(), reader.u64());
-    let (control, control_len) = (reader.u64(), reader.u64() as usize);
+    let layout = t.layout();
+    let bytes = t.struct_arg(addr, part::END * layout.word_bytes)?;
+    let mut reader = layout.reader(&bytes);
+    let (name, name_len) = (reader.word(), reader.u32());
+    reader.align();
+    let (iov, count) = (reader.word(), reader.word());
+    let (control, control_len) = (reader.word(), reader.word() as usize);
     let count = usize::try_from(count).ok().filter(|count| *count <= abi::file::IOV_MAX).ok_or(Errno::EMSGSIZE)?;
     Ok(Header { name, name_len, vector: t.vector_arg(iov, count)?, control, control_len })
 }
@@ -62,20 +77,20 @@ pub(super) fn sendmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: u64, flags:
 
 /// Files named in control messages.
 fn files_to_send(t: &Rc<Task>, header: &Header) -> Outcome<Vec<Rc<OpenFile>>> {
-    let mut files = Vec::new();
-    if header.control == 0 || header.control_len < CONTROL_HEADER_BYTES {
+    let (layout, mut files) = (t.layout(), Vec::new());
+    let header_bytes = control_header_bytes(layout);
+    if header.control == 0 || header.control_len < header_bytes {
         return Ok(files);
     }
     if header.control_len > CONTROL_BYTES_MAX {
         return Err(Errno::ENOBUFS.into());
     }
-    let mut bytes = vec![0; header.control_len];
-    t.mm()?.read_user(header.control, &mut bytes)?;
+    let bytes = t.struct_arg(header.control, header.control_len as u64)?;
     let mut rest = &bytes[..];
-    while rest.len() >= CONTROL_HEADER_BYTES {
-        let mut reader = Reader::new(rest);
-        let (len, level, kind) = (reader.u64() as usize, reader.u32(), reader.u32());
-        let body = rest.get(CONTROL_HEADER_BYTES..len).ok_or(Errno::EINVAL)?;
+    while rest.len() >= header_bytes {
+        let mut reader = layout.reader(rest);
+        let (len, level, kind) = (reader.word() as usize, reader.u32(), reader.u32());
+        let body = rest.get(header_bytes..len).ok_or(Errno::EINVAL)?;
         match (level, kind) {
             (SOL_SOCKET, SCM_RIGHTS) => {
                 let mut fds = Reader::new(body);
@@ -87,7 +102,7 @@ fn files_to_send(t: &Rc<Task>, header: &Header) -> Outcome<Vec<Rc<OpenFile>>> {
             (SOL_SOCKET, SCM_CREDENTIALS) => {}
             _ => return Err(Errno::EINVAL.into()),
         }
-        rest = rest.get(len.next_multiple_of(8)..).unwrap_or_default();
+        rest = rest.get(len.next_multiple_of(layout.word_bytes as usize)..).unwrap_or_default();
     }
     if files.len() > FILES_MAX { Err(Errno::EINVAL.into()) } else { Ok(files) }
 }
@@ -190,18 +205,18 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
 
 pub(super) fn recvmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, flags: u32) -> Outcome<u64> {
     let header = header_arg(t, addr)?;
-    t.mm()?.prepare_write(addr, 56)?;
+    let at = |words: u64| addr.wrapping_add(words * t.layout().word_bytes);
+    t.mm()?.prepare_write(addr, (part::END * t.layout().word_bytes) as usize)?;
     let received = receive(k, t, fd, &header.vector, flags)?;
     let len = received_len(&received, flags);
     let mut out_flags = if received.full_len > received.bytes.len() && is_message(t, fd)? { MSG_TRUNC } else { 0 };
     if header.name != 0 {
         // The length's place in the header serves as the place to write it to.
-        give_name(t, received.from.as_ref(), header.name, addr + 8)?;
+        give_name(t, received.from.as_ref(), header.name, at(part::NAME_LEN))?;
     }
     let control_len = give_files(k, t, &header, received.files, flags, &mut out_flags)?;
-    let mm = t.mm()?;
-    mm.write_u64(addr + 40, control_len as u64)?;
-    mm.write_u32(addr + 48, out_flags)?;
+    t.write_word(at(part::CONTROL_LEN), control_len as u64)?;
+    t.mm()?.write_u32(at(part::FLAGS), out_flags)?;
     Ok(len)
 }
 
@@ -221,7 +236,8 @@ fn give_files(
     if files.is_empty() {
         return Ok(0);
     }
-    let room = header.control_len.saturating_sub(CONTROL_HEADER_BYTES) / 4;
+    let (layout, header_bytes) = (t.layout(), control_header_bytes(t.layout()));
+    let room = header.control_len.saturating_sub(header_bytes) / 4;
     let close_on_exec = flags & MSG_CMSG_CLOEXEC != 0;
     let mut fds = Vec::new();
     for file in files {
@@ -238,11 +254,11 @@ fn give_files(
     if fds.is_empty() {
         return Ok(0);
     }
-    let len = CONTROL_HEADER_BYTES + fds.len() * 4;
-    let head = Writer::new().u64(len as u64).u32(SOL_SOCKET).u32(SCM_RIGHTS);
+    let len = header_bytes + fds.len() * 4;
+    let head = layout.writer().word(len as u64).u32(SOL_SOCKET).u32(SCM_RIGHTS);
     let bytes = fds.iter().fold(head, |writer, fd| writer.i32(*fd)).finish();
     t.mm()?.write_user(header.control, &bytes)?;
-    Ok(len.next_multiple_of(8).min(header.control_len))
+    Ok(len.next_multiple_of(layout.word_bytes as usize).min(header.control_len))
 }
 
 /// Several messages by one call: as many as go without waiting after the first.
@@ -255,13 +271,13 @@ pub(super) fn recvmmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: u64, count
 }
 
 fn many(t: &Rc<Task>, vector: u64, count: u32, mut one: impl FnMut(u64, bool) -> Outcome<u64>) -> Outcome<u64> {
-    const ELEMENT_BYTES: u64 = 64;
+    let word_bytes = t.layout().word_bytes;
     let mut done = 0;
     for index in 0..u64::from(count.min(1024)) {
-        let addr = vector.wrapping_add(index * ELEMENT_BYTES);
+        let addr = vector.wrapping_add(index * part::NEXT * word_bytes);
         match one(addr, index == 0) {
             Ok(len) => {
-                t.mm()?.write_u32(addr + 56, len as u32)?;
+                t.mm()?.write_u32(addr.wrapping_add(part::END * word_bytes), len as u32)?;
                 done = index + 1;
             }
             Err(_) if done > 0 => break,

@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use abi::poll::*;
 use abi::process::RLIMIT_NOFILE;
-use abi::{Errno, Reader, Writer};
+use abi::{Errno, Reader};
 
 use super::signal::{block_for_call, optional_set};
-use super::time::encode_timespec;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::{Outcome, Wait};
 use crate::task::{Restart, Task};
@@ -77,7 +76,7 @@ fn give_time_left(k: &Kernel, t: &Rc<Task>, addr: u64, finished: bool) -> Outcom
     match deadline_ns {
         Some(deadline_ns) if finished && addr != 0 => {
             let left_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-            t.mm()?.write_user(addr, &encode_timespec(left_ns))
+            t.mm()?.write_user(addr, &t.layout().writer().timespec(left_ns).finish())
         }
         _ => Ok(()),
     }
@@ -117,20 +116,17 @@ pub(super) fn select(
     let timeout_ns = match timeout {
         0 => None,
         addr => {
-            let mm = t.mm()?;
-            let (seconds, micros) = (mm.read_u64(addr)?, mm.read_u64(addr.wrapping_add(8))?);
-            if (seconds as i64) < 0 || (micros as i64) < 0 {
-                return Err(Errno::EINVAL.into());
-            }
-            Some(seconds.saturating_mul(SECOND_NS).saturating_add(micros.saturating_mul(1000)))
+            // Microseconds may be more than a second here.
+            let (seconds, micros) = t.raw_timeval_arg(addr)?;
+            let [seconds, micros] = [seconds, micros].map(u64::try_from).map(|part| part.map_err(|_| Errno::EINVAL));
+            Some(seconds?.saturating_mul(SECOND_NS).saturating_add(micros?.saturating_mul(1000)))
         }
     };
     let outcome = select_files(k, t, count, [read, write, except], timeout_ns);
     let deadline_ns = t.with_call(|call| call.deadline_ns);
     if let (Ok(_), Some(deadline_ns), true) = (&outcome, deadline_ns, timeout != 0) {
         let left_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-        let left = Writer::new().u64(left_ns / SECOND_NS).u64(left_ns % SECOND_NS / 1000).finish();
-        t.mm()?.write_user(timeout, &left)?;
+        t.mm()?.write_user(timeout, &t.layout().writer().timeval(left_ns).finish())?;
     }
     outcome
 }
@@ -149,8 +145,8 @@ pub(super) fn pselect6(
     let mask = match mask {
         0 => None,
         addr => {
-            let mm = t.mm()?;
-            optional_set(t, mm.read_u64(addr)?, mm.read_u64(addr.wrapping_add(8))? as usize)?
+            let len_addr = addr.wrapping_add(t.layout().word_bytes);
+            optional_set(t, t.read_word(addr)?, t.read_word(len_addr)? as usize)?
         }
     };
     block_for_call(t, mask);
@@ -161,7 +157,8 @@ pub(super) fn pselect6(
 
 fn select_files(k: &mut Kernel, t: &Rc<Task>, count: i32, sets: [u64; 3], timeout_ns: Option<u64>) -> Outcome<u64> {
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?.min(t.fd_table()?.borrow().capacity());
-    let bytes = count.div_ceil(64) * 8;
+    let word_bytes = t.layout().word_bytes as usize;
+    let bytes = count.div_ceil(8 * word_bytes) * word_bytes;
     let mm = t.mm()?;
     let mut wanted = [vec![0; bytes], vec![0; bytes], vec![0; bytes]];
     for (set, addr) in wanted.iter_mut().zip(sets) {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::process::arch_prctl::*;
 use abi::process::*;
+use cpu::segment::Segment;
 
 use crate::exec::NAME_BYTES_MAX;
 use crate::kernel::Kernel;
@@ -53,8 +54,15 @@ pub(super) fn arch_prctl(_k: &mut Kernel, t: &Rc<Task>, code: u32, addr: u64) ->
     const USER_END: u64 = 1 << 47;
     match code {
         ARCH_SET_FS | ARCH_SET_GS if addr >= USER_END => return Err(Errno::EPERM.into()),
-        ARCH_SET_FS => t.cpu.borrow_mut().set_fs_base(addr),
-        ARCH_SET_GS => t.cpu.borrow_mut().set_gs_base(addr),
+        // The null selector, which has no base of its own.
+        ARCH_SET_FS => {
+            t.cpu.borrow_mut().load_selector_or_null(Segment::Fs, 0);
+            t.cpu.borrow_mut().set_fs_base(addr);
+        }
+        ARCH_SET_GS => {
+            t.cpu.borrow_mut().load_selector_or_null(Segment::Gs, 0);
+            t.cpu.borrow_mut().set_gs_base(addr);
+        }
         ARCH_GET_FS => {
             let base = t.cpu.borrow().fs_base();
             t.mm()?.write_u64(addr, base)?;

@@ -6,12 +6,14 @@ use std::rc::Rc;
 use abi::file::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 use abi::process::*;
 use abi::signal::SIGCHLD;
-use abi::{Errno, Reader, Writer};
+use abi::{Errno, Reader};
 
 use crate::exec::Arguments;
 use crate::kernel::Kernel;
+use crate::signal::SigInfo;
+use crate::signal::info::Detail;
 use crate::stop::{Outcome, Wait};
-use crate::syscall::limits::encode_usage;
+use crate::syscall::limits::{encode_usage, usage_bytes};
 use crate::task::clone::CloneArgs;
 use crate::task::reap::Which;
 use crate::task::{ExitStatus, Restart, Task};
@@ -156,14 +158,14 @@ pub(super) fn wait4(k: &mut Kernel, t: &Rc<Task>, pid: i32, status: u64, options
         mm.prepare_write(status, 4)?;
     }
     if usage != 0 {
-        mm.prepare_write(usage, 144)?;
+        mm.prepare_write(usage, usage_bytes(t.layout()))?;
     }
     let Some(report) = k.wait_for_child(t, which, options | WEXITED)? else { return Ok(0) };
     if status != 0 {
         mm.write_u32(status, report.status)?;
     }
     if usage != 0 {
-        mm.write_user(usage, &encode_usage(report.cpu_time_ns, 0))?;
+        mm.write_user(usage, &encode_usage(t.layout(), report.cpu_time_ns, 0))?;
     }
     Ok(report.pid as u64)
 }
@@ -197,15 +199,15 @@ pub(super) fn waitid(
     if info != 0 {
         let bytes = match &report {
             Some(r) => {
-                let head = Writer::new().u32(SIGCHLD).i32(0).i32(r.code).pad_to(16);
-                head.i32(r.pid).u32(r.uid).u32(r.value).pad_to(128).finish()
+                let detail = Detail::Child { pid: r.pid, uid: r.uid, status: r.value };
+                SigInfo { signal: SIGCHLD, code: r.code, detail }.encode(t.layout())
             }
             None => vec![0; 128],
         };
         mm.write_user(info, &bytes)?;
     }
     if let (Some(report), true) = (&report, usage != 0) {
-        mm.write_user(usage, &encode_usage(report.cpu_time_ns, 0))?;
+        mm.write_user(usage, &encode_usage(t.layout(), report.cpu_time_ns, 0))?;
     }
     Ok(0)
 }

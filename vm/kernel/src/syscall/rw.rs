@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::file::{O_APPEND, RW_COUNT_MAX, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use abi::file::{O_APPEND, O_LARGEFILE, RW_COUNT_MAX, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
 
 use crate::files::OpenFile;
+use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Stop, Wait};
@@ -295,18 +296,18 @@ fn write_position(file: &Rc<OpenFile>, place: Place, done: usize) -> Outcome<u64
     }
 }
 
-/// Cuts a write at `RLIMIT_FSIZE`.
+/// Cuts a write at `RLIMIT_FSIZE`, and where a program's offsets end that has not asked for `O_LARGEFILE`.
 fn within_limit(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, position: u64, len: usize) -> Outcome<usize> {
-    let limit = t.process.limits.borrow().soft(RLIMIT_FSIZE);
-    if limit == u64::MAX || file.location.kind() != FileKind::Regular || len == 0 {
+    if file.location.kind() != FileKind::Regular || len == 0 {
         return Ok(len);
     }
-    let room = limit.saturating_sub(position).min(len as u64) as usize;
-    if room == 0 {
+    let limit = t.process.limits.borrow().soft(RLIMIT_FSIZE);
+    if position >= limit {
         k.signal_task(t, SigInfo::kernel(SIGXFSZ));
-        return Err(Errno::EFBIG.into());
     }
-    Ok(room)
+    let end = if file.has(O_LARGEFILE) { limit } else { limit.min(SMALL_FILE_BYTES_MAX) };
+    let room = end.saturating_sub(position).min(len as u64) as usize;
+    if room == 0 { Err(Errno::EFBIG.into()) } else { Ok(room) }
 }
 
 pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence: u32) -> Outcome<u64> {

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::signal::*;
-use abi::{Errno, Reader, Writer};
 use cpu::reg;
 
 use crate::kernel::Kernel;
 use crate::signal::info::Detail;
 use crate::signal::send::Target;
-use crate::signal::{Action, AltStack, SigInfo, SignalSet, frame, valid_signal};
+use crate::signal::{Action, AltStack, FrameKind, SigInfo, SignalSet, frame, valid_signal};
 use crate::stop::{Outcome, Wait};
 use crate::task::{Restart, Task};
 
@@ -33,36 +33,44 @@ pub(super) fn rt_sigaction(
     size: usize,
 ) -> Outcome<u64> {
     check_set_size(size)?;
-    if !valid_signal(signal) || (new != 0 && SignalSet::UNSTOPPABLE.has(signal)) {
-        return Err(Errno::EINVAL.into());
-    }
-    let mm = t.mm()?;
-    let actions = t.process.actions();
-    let before = actions.borrow().get(signal);
+    let layout = t.layout();
     let wanted = match new {
         0 => None,
         addr => {
-            let mut bytes = [0; 32];
-            mm.read_user(addr, &mut bytes)?;
-            let mut reader = Reader::new(&bytes);
-            let (handler, flags, restorer) = (reader.u64(), reader.u64(), reader.u64());
-            let mask = SignalSet(reader.u64()).without(SignalSet::UNSTOPPABLE);
-            Some(Action { handler, flags, restorer, mask })
+            let bytes = t.struct_arg(addr, 3 * layout.word_bytes + 8)?;
+            let mut reader = layout.reader(&bytes);
+            let (handler, flags, restorer) = (reader.word(), reader.word(), reader.word());
+            Some(Action { handler, flags, restorer, mask: SignalSet(reader.u64()), layout })
         }
     };
     if old != 0 {
-        let bytes = Writer::new().u64(before.handler).u64(before.flags).u64(before.restorer).u64(before.mask.0);
-        mm.write_user(old, &bytes.finish())?;
+        t.mm()?.prepare_write(old, 3 * layout.word_bytes as usize + 8)?;
     }
+    let before = change_action(t, signal, wanted)?;
+    if old != 0 {
+        let writer = layout.writer().word(before.handler).word(before.flags).word(before.restorer);
+        t.mm()?.write_user(old, &writer.u64(before.mask.0).finish())?;
+    }
+    Ok(0)
+}
+
+/// Sets what a signal does, if that is wanted, and returns what it did.
+pub(super) fn change_action(t: &Rc<Task>, signal: u32, wanted: Option<Action>) -> Outcome<Action> {
+    if !valid_signal(signal) || (wanted.is_some() && SignalSet::UNSTOPPABLE.has(signal)) {
+        return Err(Errno::EINVAL.into());
+    }
+    let actions = t.process.actions();
+    let before = actions.borrow().get(signal);
     if let Some(action) = wanted {
-        actions.borrow_mut().set(signal, action);
+        let mask = action.mask.without(SignalSet::UNSTOPPABLE);
+        actions.borrow_mut().set(signal, Action { mask, ..action });
         if actions.borrow().ignores(signal) {
             let set = SignalSet::of(&[signal]);
             t.process.pending.borrow_mut().discard(set);
             t.pending.borrow_mut().discard(set);
         }
     }
-    Ok(0)
+    Ok(before)
 }
 
 pub(super) fn rt_sigprocmask(_k: &mut Kernel, t: &Rc<Task>, how: u32, set: u64, old: u64, size: usize) -> Outcome<u64> {
@@ -72,29 +80,41 @@ pub(super) fn rt_sigprocmask(_k: &mut Kernel, t: &Rc<Task>, how: u32, set: u64, 
         0 => before,
         addr => {
             let set = read_set(t, addr)?;
-            match how {
-                SIG_BLOCK => before.with(set),
-                SIG_UNBLOCK => before.without(set),
-                SIG_SETMASK => set,
-                _ => return Err(Errno::EINVAL.into()),
-            }
+            masked(before, how, set)?
         }
     };
     if old != 0 {
         t.mm()?.write_u64(old, before.0)?;
     }
-    t.blocked.set(after.without(SignalSet::UNSTOPPABLE));
+    t.blocked.set(after);
     Ok(0)
+}
+
+/// What is blocked after `sigprocmask`.
+pub(super) fn masked(before: SignalSet, how: u32, set: SignalSet) -> Outcome<SignalSet> {
+    let after = match how {
+        SIG_BLOCK => before.with(set),
+        SIG_UNBLOCK => before.without(set),
+        SIG_SETMASK => set,
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    Ok(after.without(SignalSet::UNSTOPPABLE))
+}
+
+/// The signals that wait because they are blocked.
+pub(super) fn pending(t: &Rc<Task>) -> SignalSet {
+    let pending = t.pending.borrow().set().with(t.process.pending.borrow().set());
+    SignalSet(pending.0 & t.blocked.get().0)
 }
 
 pub(super) fn rt_sigpending(_k: &mut Kernel, t: &Rc<Task>, set: u64, size: usize) -> Outcome<u64> {
     check_set_size(size)?;
-    let pending = t.pending.borrow().set().with(t.process.pending.borrow().set());
-    t.mm()?.write_u64(set, pending.0 & t.blocked.get().0).map(|()| 0)
+    t.mm()?.write_u64(set, pending(t).0).map(|()| 0)
 }
 
 pub(super) fn rt_sigreturn(k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
-    k.return_from_handler(t)?;
+    let kind = if t.layout().is_32() { FrameKind::WithInfo32 } else { FrameKind::WithInfo64 };
+    k.return_from_handler(t, kind)?;
     // The registers are those of the interrupted program now.
     t.call.take();
     Ok(0)
@@ -121,6 +141,11 @@ pub(super) fn optional_set(t: &Rc<Task>, addr: u64, size: usize) -> Outcome<Opti
 pub(super) fn rt_sigsuspend(_k: &mut Kernel, t: &Rc<Task>, set: u64, size: usize) -> Outcome<u64> {
     check_set_size(size)?;
     let set = read_set(t, set)?;
+    suspend(t, set)
+}
+
+/// Sleeps with these signals blocked until a handler has run.
+pub(super) fn suspend(t: &Rc<Task>, set: SignalSet) -> Outcome<u64> {
     block_for_call(t, Some(set));
     t.with_call(|call| call.restart = Restart::Never);
     Err(Wait::Listed.into())
@@ -143,7 +168,7 @@ pub(super) fn rt_sigtimedwait(
     let own = t.pending.borrow_mut().take(wanted);
     if let Some(taken) = own.or_else(|| t.process.pending.borrow_mut().take(wanted)) {
         if info != 0 {
-            t.mm()?.write_user(info, &taken.encode())?;
+            t.mm()?.write_user(info, &taken.encode(t.layout()))?;
         }
         return Ok(u64::from(taken.signal));
     }
@@ -160,19 +185,22 @@ pub(super) fn rt_sigtimedwait(
 }
 
 pub(super) fn sigaltstack(_k: &mut Kernel, t: &Rc<Task>, new: u64, old: u64) -> Outcome<u64> {
-    let mm = t.mm()?;
+    let layout = t.layout();
     let now = t.alt_stack.get();
     let in_use = now.contains(t.cpu.borrow().gpr(reg::RSP));
     let wanted = match new {
         0 => None,
         addr => {
-            let (start, flags, len) = (mm.read_u64(addr)?, mm.read_u32(addr + 8)?, mm.read_u64(addr + 16)?);
-            Some((start, flags, len))
+            let bytes = t.struct_arg(addr, 3 * layout.word_bytes)?;
+            let mut reader = layout.reader(&bytes);
+            let (start, flags) = (reader.word(), reader.u32());
+            reader.align();
+            Some((start, flags, reader.word()))
         }
     };
     let flags = frame::stack_flags(now, &t.cpu.borrow());
     if old != 0 {
-        mm.write_user(old, &Writer::new().u64(now.start).u64(flags).u64(now.len).finish())?;
+        t.mm()?.write_user(old, &layout.writer().word(now.start).word(flags).word(now.len).finish())?;
     }
     if let Some((start, flags, len)) = wanted {
         const SS_AUTODISARM: u32 = 1 << 31;
@@ -233,13 +261,15 @@ fn send_to_thread(
 
 /// A `siginfo_t` from the program. Only a process may pretend to itself that the kernel sent it.
 fn info_arg(t: &Rc<Task>, addr: u64, signal: u32, to_self: bool) -> Outcome<SigInfo> {
-    let mut bytes = [0; 128];
-    t.mm()?.read_user(addr, &mut bytes)?;
-    let code = Reader::new(&bytes[8..]).i32();
+    let layout = t.layout();
+    let bytes = t.struct_arg(addr, 128)?;
+    let mut reader = layout.reader(&bytes);
+    let (_signal, _errno, code) = (reader.u32(), reader.i32(), reader.i32());
+    reader.align();
     if !to_self && (code >= 0 || code == SI_TKILL) {
         return Err(Errno::EPERM.into());
     }
-    Ok(SigInfo { signal, code, detail: Detail::Raw(bytes[16..].into()) })
+    Ok(SigInfo { signal, code, detail: Detail::Raw { bytes: reader.rest().into(), layout } })
 }
 
 pub(super) fn rt_sigqueueinfo(k: &mut Kernel, t: &Rc<Task>, pid: i32, signal: u32, info: u64) -> Outcome<u64> {

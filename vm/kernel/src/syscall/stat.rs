@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use abi::file::*;
-use abi::{Errno, Writer};
+use abi::{Errno, Layout, Writer};
 
 use super::path::{locate, resolve};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{DirEntry, FileKind, Location, Timestamp};
+use crate::vfs::{DirEntry, FileKind, FileSystemStatus, Location, Timestamp};
 
 /// Bytes of directory entries made in one call, whatever the program's buffer: bounds our own.
 const ENTRIES_BYTES_MAX: usize = 64 * 1024;
@@ -48,7 +48,12 @@ fn stat_of(location: &Location) -> Outcome<Stat> {
 }
 
 fn give_stat(t: &Rc<Task>, location: &Location, buf: u64) -> Outcome<u64> {
-    t.mm()?.write_user(buf, &stat_of(location)?.encode()).map(|()| 0)
+    t.mm()?.write_user(buf, &stat_of(location)?.encode(t.layout())).map(|()| 0)
+}
+
+/// i386's first `struct stat`.
+pub(super) fn give_stat_i386(t: &Rc<Task>, location: &Location, buf: u64) -> Outcome<u64> {
+    t.mm()?.write_user(buf, &stat_of(location)?.encode_i386()?).map(|()| 0)
 }
 
 pub(super) fn stat(k: &mut Kernel, t: &Rc<Task>, path: u64, buf: u64) -> Outcome<u64> {
@@ -97,26 +102,59 @@ pub(super) fn fstatfs(_k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64) -> Outco
     give_statfs(t, &t.file(fd)?.location, buf)
 }
 
+/// Bytes of i386's `struct statfs64`.
+pub(super) const STATFS64_BYTES: usize = 84;
+
 fn give_statfs(t: &Rc<Task>, location: &Location, buf: u64) -> Outcome<u64> {
-    const ST_VALID: u64 = 0x20;
     let s = location.status()?;
+    let layout = t.layout();
+    let largest = s.blocks.max(s.blocks_free).max(s.blocks_available).max(s.files).max(s.files_free);
+    if layout.is_32() && largest > u32::MAX.into() {
+        return Err(Errno::EOVERFLOW.into());
+    }
+    let bytes = encode_statfs(&s, location, layout, Writer::word).pad_to(15 * layout.word_bytes as usize);
+    t.mm()?.write_user(buf, &bytes.finish()).map(|()| 0)
+}
+
+/// i386's variant: what is counted has 64 bits.
+pub(super) fn give_statfs64(t: &Rc<Task>, location: &Location, buf: u64) -> Outcome<u64> {
+    let bytes = encode_statfs(&location.status()?, location, t.layout(), Writer::u64).pad_to(STATFS64_BYTES);
+    t.mm()?.write_user(buf, &bytes.finish()).map(|()| 0)
+}
+
+fn encode_statfs(
+    s: &FileSystemStatus,
+    location: &Location,
+    layout: Layout,
+    count: impl Fn(Writer, u64) -> Writer,
+) -> Writer {
+    const ST_VALID: u64 = 0x20;
     let flags = location.mount().flags();
     let bits = [(flags.read_only, 1), (flags.no_suid, 2), (flags.no_dev, 4), (flags.no_exec, 8)];
     let flags = bits.iter().filter(|(on, _)| *on).fold(ST_VALID, |all, (_, bit)| all | bit);
-    let head = Writer::new().u64(s.magic).u64(s.block_size).u64(s.blocks).u64(s.blocks_free);
-    let head = head.u64(s.blocks_available).u64(s.files).u64(s.files_free).u64(location.device());
-    let bytes = head.u64(s.name_len_max).u64(s.block_size).u64(flags).pad_to(120).finish();
-    t.mm()?.write_user(buf, &bytes).map(|()| 0)
+    let counts = [s.blocks, s.blocks_free, s.blocks_available, s.files, s.files_free];
+    let head = counts.into_iter().fold(layout.writer().word(s.magic).word(s.block_size), count);
+    head.u64(location.device()).word(s.name_len_max).word(s.block_size).word(flags)
 }
 
 pub(super) fn getdents64(_k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, size: usize) -> Outcome<u64> {
+    give_entries(t, fd, buf, size, encode_entry)
+}
+
+/// Entries as they were before there were 64-bit offsets on 32-bit machines.
+pub(super) fn getdents(_k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, size: usize) -> Outcome<u64> {
+    let layout = t.layout();
+    give_entries(t, fd, buf, size, |entry| encode_old_entry(entry, layout))
+}
+
+fn give_entries(t: &Rc<Task>, fd: i32, buf: u64, size: usize, encode: impl Fn(&DirEntry) -> Vec<u8>) -> Outcome<u64> {
     let file = t.usable_file(fd)?;
     let room = size.min(ENTRIES_BYTES_MAX);
     let mut bytes = Vec::new();
     let mut next = file.position.get();
     let mut refused = false;
     file.object.clone().read_dir(&file, next, &mut |entry| {
-        let record = encode_entry(&entry);
+        let record = encode(&entry);
         refused = bytes.len() + record.len() > room;
         if !refused {
             bytes.extend(record);
@@ -139,4 +177,12 @@ fn encode_entry(entry: &DirEntry) -> Vec<u8> {
     let kind = (kind_mode(entry.kind) >> 12) as u8;
     let head = Writer::new().u64(entry.ino.0).u64(entry.next_cookie).u16(len as u16).u8(kind);
     head.raw(&entry.name).pad_to(len).finish()
+}
+
+/// `struct linux_dirent`: the kind is the last byte.
+fn encode_old_entry(entry: &DirEntry, layout: Layout) -> Vec<u8> {
+    let word_bytes = layout.word_bytes as usize;
+    let len = (2 * word_bytes + 2 + entry.name.len() + 2).next_multiple_of(word_bytes);
+    let head = layout.writer().word(entry.ino.0).word(entry.next_cookie).u16(len as u16);
+    head.raw(&entry.name).pad_to(len - 1).u8((kind_mode(entry.kind) >> 12) as u8).finish()
 }

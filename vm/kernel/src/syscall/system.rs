@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::process::*;
-use abi::{Errno, Writer};
 
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::{Outcome, Wait};
@@ -18,13 +18,20 @@ const NAME_BYTES_MAX: usize = 64;
 const RANDOM_PIECE_BYTES: usize = 64 * 1024;
 
 pub(super) fn uname(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
-    let machine: &[u8] = b"x86_64";
+    give_names(k, t, addr, 6, NAME_BYTES_MAX + 1)
+}
+
+/// Writes the first `count` names, each cut to so many bytes with its terminator.
+pub(super) fn give_names(k: &Kernel, t: &Rc<Task>, addr: u64, count: usize, bytes_each: usize) -> Outcome<u64> {
+    // What `setarch i686` is for.
+    let is_linux32 = t.process.personality.get() & PER_MASK == PER_LINUX32;
+    let machine: &[u8] = if is_linux32 { b"i686" } else { b"x86_64" };
     let (host, domain) = (k.host_name.borrow().clone(), k.domain_name.borrow().clone());
     let fields: [&[u8]; 6] = [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), machine, &domain];
     let mut bytes = Vec::new();
-    for (index, field) in fields.iter().enumerate() {
-        bytes.extend_from_slice(field);
-        bytes.resize((index + 1) * (NAME_BYTES_MAX + 1), 0);
+    for (index, field) in fields[..count].iter().enumerate() {
+        bytes.extend_from_slice(&field[..field.len().min(bytes_each - 1)]);
+        bytes.resize((index + 1) * bytes_each, 0);
     }
     t.mm()?.write_user(addr, &bytes).map(|()| 0)
 }
@@ -51,10 +58,14 @@ pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -
 
 pub(super) fn sysinfo(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let (total, used) = (k.memory_limit_bytes, k.used_memory_bytes().min(k.memory_limit_bytes));
-    let head = Writer::new().u64(k.uptime_ns() / SECOND_NS).u64(0).u64(0).u64(0);
-    let head = head.u64(total).u64(total - used).u64(0).u64(0).u64(0).u64(0);
+    let layout = t.layout();
+    // Where bytes don't fit a `long`, pages do.
+    let unit = if layout.is_32() && total > u32::MAX.into() { memory::PAGE_SIZE } else { 1 };
+    let head = layout.writer().word(k.uptime_ns() / SECOND_NS).word(0).word(0).word(0);
+    let head = head.word(total / unit).word((total - used) / unit).word(0).word(0).word(0).word(0);
     let processes = k.tasks.tasks().len() as u16;
-    let bytes = head.u16(processes).u16(0).u32(0).u64(0).u64(0).u32(1).pad_to(112).finish();
+    let bytes = head.u16(processes).u16(0).align().word(0).word(0).u32(unit as u32);
+    let bytes = bytes.pad_to(if layout.is_32() { 64 } else { 112 }).finish();
     t.mm()?.write_user(addr, &bytes).map(|()| 0)
 }
 
@@ -118,11 +129,12 @@ fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
 
 pub(super) fn sched_getaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
     task_of(k, t, tid)?;
-    if size < 8 || !size.is_multiple_of(8) {
+    if size == 0 || !size.is_multiple_of(t.layout().word_bytes as usize) {
         return Err(Errno::EINVAL.into());
     }
-    t.mm()?.write_u64(mask, 1)?;
-    Ok(8)
+    let len = size.min(8);
+    t.mm()?.write_user(mask, &1u64.to_le_bytes()[..len])?;
+    Ok(len as u64)
 }
 
 pub(super) fn sched_setaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
@@ -188,5 +200,5 @@ pub(super) fn sched_get_priority_min(_k: &mut Kernel, _t: &Rc<Task>, policy: u32
 pub(super) fn sched_rr_get_interval(k: &mut Kernel, t: &Rc<Task>, tid: i32, addr: u64) -> Outcome<u64> {
     const INTERVAL_NS: u64 = 4_000_000;
     task_of(k, t, tid)?;
-    t.mm()?.write_user(addr, &super::time::encode_timespec(INTERVAL_NS)).map(|()| 0)
+    super::time::give_timespec(t, addr, INTERVAL_NS).map(|()| 0)
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID};
 use abi::time::*;
-use abi::{Errno, Reader, Writer};
 
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::{Outcome, Wait};
@@ -13,17 +13,13 @@ use crate::timer::{PosixTimer, Schedule, TimerEvent};
 
 /// Timers a process may have.
 const TIMERS_MAX: usize = 1024;
-const MICRO_NS: u64 = 1000;
 /// Resolution that clocks claim.
 const RESOLUTION_NS: u64 = 1;
 const COARSE_RESOLUTION_NS: u64 = 4_000_000;
 
-pub(super) fn encode_timespec(ns: u64) -> Vec<u8> {
-    Writer::new().u64(ns / SECOND_NS).u64(ns % SECOND_NS).finish()
-}
-
-fn encode_timeval(ns: u64) -> Vec<u8> {
-    Writer::new().u64(ns / SECOND_NS).u64(ns % SECOND_NS / MICRO_NS).finish()
+/// Writes a `struct timespec`.
+pub(super) fn give_timespec(t: &Rc<Task>, addr: u64, ns: u64) -> Outcome<()> {
+    t.mm()?.write_user(addr, &t.layout().writer().timespec(ns).finish())
 }
 
 /// What a clock says now.
@@ -57,7 +53,7 @@ fn cpu_clock(k: &Kernel, t: &Rc<Task>, clock: u32) -> Outcome<u64> {
 
 pub(super) fn clock_gettime(k: &mut Kernel, t: &Rc<Task>, clock: u32, addr: u64) -> Outcome<u64> {
     let now = clock_now(k, t, clock)?;
-    t.mm()?.write_user(addr, &encode_timespec(now)).map(|()| 0)
+    give_timespec(t, addr, now).map(|()| 0)
 }
 
 pub(super) fn clock_getres(k: &mut Kernel, t: &Rc<Task>, clock: u32, addr: u64) -> Outcome<u64> {
@@ -65,7 +61,7 @@ pub(super) fn clock_getres(k: &mut Kernel, t: &Rc<Task>, clock: u32, addr: u64) 
     let coarse = matches!(clock, CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE);
     if addr != 0 {
         let resolution = if coarse { COARSE_RESOLUTION_NS } else { RESOLUTION_NS };
-        t.mm()?.write_user(addr, &encode_timespec(resolution))?;
+        give_timespec(t, addr, resolution)?;
     }
     Ok(0)
 }
@@ -78,7 +74,7 @@ pub(super) fn clock_settime(k: &mut Kernel, t: &Rc<Task>, clock: u32, addr: u64)
     set_realtime(k, t, wanted)
 }
 
-fn set_realtime(k: &mut Kernel, t: &Rc<Task>, wanted_ns: u64) -> Outcome<u64> {
+pub(super) fn set_realtime(k: &mut Kernel, t: &Rc<Task>, wanted_ns: u64) -> Outcome<u64> {
     if !t.credentials().is_privileged() {
         return Err(Errno::EPERM.into());
     }
@@ -89,7 +85,7 @@ fn set_realtime(k: &mut Kernel, t: &Rc<Task>, wanted_ns: u64) -> Outcome<u64> {
 pub(super) fn gettimeofday(k: &mut Kernel, t: &Rc<Task>, addr: u64, zone: u64) -> Outcome<u64> {
     let mm = t.mm()?;
     if addr != 0 {
-        mm.write_user(addr, &encode_timeval(k.realtime_ns()))?;
+        mm.write_user(addr, &t.layout().writer().timeval(k.realtime_ns()).finish())?;
     }
     if zone != 0 {
         mm.write_u64(zone, 0)?;
@@ -101,7 +97,7 @@ pub(super) fn settimeofday(k: &mut Kernel, t: &Rc<Task>, addr: u64, _zone: u64) 
     match addr {
         0 => Ok(0),
         addr => {
-            let wanted = timeval_arg(t, addr)?;
+            let wanted = t.timeval_arg(addr)?;
             set_realtime(k, t, wanted)
         }
     }
@@ -110,7 +106,7 @@ pub(super) fn settimeofday(k: &mut Kernel, t: &Rc<Task>, addr: u64, _zone: u64) 
 pub(super) fn time(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let seconds = k.realtime_ns() / SECOND_NS;
     if addr != 0 {
-        t.mm()?.write_u64(addr, seconds)?;
+        t.write_word(addr, seconds)?;
     }
     Ok(seconds)
 }
@@ -120,7 +116,8 @@ pub(super) fn times(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     if addr != 0 {
         let own = ticks(k.process_cpu_time_ns(&t.process));
         let children = ticks(t.process.children_cpu_time_ns.get());
-        t.mm()?.write_user(addr, &Writer::new().u64(own).u64(0).u64(children).u64(0).finish())?;
+        let bytes = t.layout().writer().word(own).word(0).word(children).word(0).finish();
+        t.mm()?.write_user(addr, &bytes)?;
     }
     Ok(ticks(k.uptime_ns()))
 }
@@ -156,22 +153,13 @@ pub(super) fn clock_nanosleep(
         // Should a signal handler end this, the rest is here; nobody looks otherwise.
         let deadline_ns = t.with_call(|call| call.deadline_ns).unwrap_or(0);
         let rest_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-        t.mm()?.write_user(left, &encode_timespec(rest_ns))?;
+        give_timespec(t, left, rest_ns)?;
     }
     t.with_call(|call| call.restart = Restart::Never);
     Err(Wait::Listed.into())
 }
 
 // ---- interval timers ----
-
-fn timeval_arg(t: &Rc<Task>, addr: u64) -> Outcome<u64> {
-    let mm = t.mm()?;
-    let (seconds, micros) = (mm.read_u64(addr)?, mm.read_u64(addr.wrapping_add(8))?);
-    if micros >= 1_000_000 || (seconds as i64) < 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    Ok(seconds.saturating_mul(SECOND_NS).saturating_add(micros * MICRO_NS))
-}
 
 pub(super) fn alarm(k: &mut Kernel, t: &Rc<Task>, seconds: u32) -> Outcome<u64> {
     let now_ns = k.host.monotonic_ns();
@@ -200,15 +188,15 @@ fn interval_timer(k: &Kernel, t: &Rc<Task>, which: u32) -> Outcome<(Schedule, u6
 
 pub(super) fn getitimer(k: &mut Kernel, t: &Rc<Task>, which: u32, addr: u64) -> Outcome<u64> {
     let (schedule, now_ns) = interval_timer(k, t, which)?;
-    let bytes = [encode_timeval(schedule.interval_ns), encode_timeval(schedule.remaining_ns(now_ns))].concat();
-    t.mm()?.write_user(addr, &bytes).map(|()| 0)
+    let bytes = t.layout().writer().timeval(schedule.interval_ns).timeval(schedule.remaining_ns(now_ns));
+    t.mm()?.write_user(addr, &bytes.finish()).map(|()| 0)
 }
 
 pub(super) fn setitimer(k: &mut Kernel, t: &Rc<Task>, which: u32, new: u64, old: u64) -> Outcome<u64> {
     let (_, now_ns) = interval_timer(k, t, which)?;
     let (interval_ns, value_ns) = match new {
         0 => (0, 0),
-        addr => (timeval_arg(t, addr)?, timeval_arg(t, addr.wrapping_add(16))?),
+        addr => (t.timeval_arg(addr)?, t.timeval_arg(addr.wrapping_add(t.layout().timeval_bytes()))?),
     };
     if old != 0 {
         getitimer(k, t, which, old)?;
@@ -241,10 +229,9 @@ pub(super) fn timer_create(k: &mut Kernel, t: &Rc<Task>, clock: u32, event: u64,
         overrun: 0,
     };
     if event != 0 {
-        let mut bytes = [0; 64];
-        mm.read_user(event, &mut bytes)?;
-        let mut reader = Reader::new(&bytes);
-        let (value, signal, notify, tid) = (reader.u64(), reader.u32(), reader.u32(), reader.i32());
+        let bytes = t.struct_arg(event, 64)?;
+        let mut reader = t.layout().reader(&bytes);
+        let (value, signal, notify, tid) = (reader.word(), reader.u32(), reader.u32(), reader.i32());
         timer.value = value;
         timer.signal = signal;
         match notify {
@@ -264,7 +251,8 @@ pub(super) fn timer_create(k: &mut Kernel, t: &Rc<Task>, clock: u32, event: u64,
 
 /// `struct itimerspec` as a schedule on the monotonic clock.
 pub(super) fn schedule_arg(k: &Kernel, t: &Rc<Task>, clock: u32, absolute: bool, addr: u64) -> Outcome<Schedule> {
-    let (interval_ns, value_ns) = (t.timespec_arg(addr)?, t.timespec_arg(addr.wrapping_add(16))?);
+    let value_addr = addr.wrapping_add(t.layout().timespec_bytes());
+    let (interval_ns, value_ns) = (t.timespec_arg(addr)?, t.timespec_arg(value_addr)?);
     if value_ns == 0 {
         return Ok(Schedule::default());
     }
@@ -275,17 +263,18 @@ pub(super) fn schedule_arg(k: &Kernel, t: &Rc<Task>, clock: u32, absolute: bool,
     Ok(Schedule { next_ns: k.host.monotonic_ns().saturating_add(wait_ns).max(1), interval_ns })
 }
 
-/// `struct itimerspec` of a schedule.
-pub(super) fn encode_schedule(k: &Kernel, schedule: Schedule) -> Vec<u8> {
+/// Writes the `struct itimerspec` of a schedule.
+pub(super) fn give_schedule(k: &Kernel, t: &Rc<Task>, addr: u64, schedule: Schedule) -> Outcome<()> {
     let left_ns = schedule.remaining_ns(k.host.monotonic_ns());
-    [encode_timespec(schedule.interval_ns), encode_timespec(left_ns)].concat()
+    let bytes = t.layout().writer().timespec(schedule.interval_ns).timespec(left_ns).finish();
+    t.mm()?.write_user(addr, &bytes)
 }
 
 pub(super) fn timer_settime(k: &mut Kernel, t: &Rc<Task>, id: i32, flags: u32, new: u64, old: u64) -> Outcome<u64> {
     let timer = t.process.posix_timers.borrow().get(&id).copied().ok_or(Errno::EINVAL)?;
     let schedule = schedule_arg(k, t, timer.clock, flags & TIMER_ABSTIME != 0, new)?;
     if old != 0 {
-        t.mm()?.write_user(old, &encode_schedule(k, timer.schedule))?;
+        give_schedule(k, t, old, timer.schedule)?;
     }
     t.process.posix_timers.borrow_mut().insert(id, PosixTimer { schedule, overrun: 0, ..timer });
     if schedule.next_ns != 0 {
@@ -296,7 +285,7 @@ pub(super) fn timer_settime(k: &mut Kernel, t: &Rc<Task>, id: i32, flags: u32, n
 
 pub(super) fn timer_gettime(k: &mut Kernel, t: &Rc<Task>, id: i32, addr: u64) -> Outcome<u64> {
     let timer = t.process.posix_timers.borrow().get(&id).copied().ok_or(Errno::EINVAL)?;
-    t.mm()?.write_user(addr, &encode_schedule(k, timer.schedule)).map(|()| 0)
+    give_schedule(k, t, addr, timer.schedule).map(|()| 0)
 }
 
 pub(super) fn timer_getoverrun(_k: &mut Kernel, t: &Rc<Task>, id: i32) -> Outcome<u64> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use abi::Errno;
+use abi::{Errno, Layout};
 
 use super::rw::{Place, readable, unless_nonblocking, writable};
 use crate::files::OpenFile;
@@ -20,13 +20,23 @@ const SPLICE_F_NONBLOCK: u32 = 2;
 struct Side {
     file: Rc<OpenFile>,
     offset_addr: u64,
+    /// What is at that address: how long an offset is.
+    layout: Layout,
 }
 
 impl Side {
+    /// With an offset of 64 bits, or none.
+    fn new(file: Rc<OpenFile>, offset_addr: u64) -> Self {
+        Self { file, offset_addr, layout: Layout::X86_64 }
+    }
+
     fn place(&self, t: &Rc<Task>) -> Outcome<Place> {
         match self.offset_addr {
             0 => Ok(Place::Position),
-            addr => super::rw::place_at(&self.file, t.mm()?.read_u64(addr)? as i64),
+            addr => {
+                let bytes = t.struct_arg(addr, self.layout.word_bytes)?;
+                super::rw::place_at(&self.file, self.layout.reader(&bytes).long())
+            }
         }
     }
 
@@ -36,19 +46,29 @@ impl Side {
         match self.offset_addr {
             0 if self.file.object.is_seekable() => self.file.position.set(next),
             0 => {}
-            addr => t.mm()?.write_u64(addr, next)?,
+            addr => t.mm()?.write_user(addr, &self.layout.writer().word(next).finish())?,
         }
         Ok(())
     }
 }
 
 pub(super) fn sendfile(k: &mut Kernel, t: &Rc<Task>, out: i32, input: i32, offset: u64, len: usize) -> Outcome<u64> {
-    let from = Side { file: readable(t, input)?, offset_addr: offset };
-    let to = Side { file: writable(t, out)?, offset_addr: 0 };
+    let from = Side { layout: t.layout(), ..Side::new(readable(t, input)?, offset) };
+    sendfile_from(k, t, out, &from, len)
+}
+
+/// The same with a 64-bit offset.
+pub(super) fn sendfile64(k: &mut Kernel, t: &Rc<Task>, out: i32, input: i32, offset: u64, len: usize) -> Outcome<u64> {
+    let from = Side::new(readable(t, input)?, offset);
+    sendfile_from(k, t, out, &from, len)
+}
+
+fn sendfile_from(k: &mut Kernel, t: &Rc<Task>, out: i32, from: &Side, len: usize) -> Outcome<u64> {
+    let to = Side::new(writable(t, out)?, 0);
     if !from.file.object.is_seekable() {
         return Err(Errno::EINVAL.into());
     }
-    transfer(k, t, &from, &to, len)
+    transfer(k, t, from, &to, len)
 }
 
 pub(super) fn copy_file_range(
@@ -61,8 +81,8 @@ pub(super) fn copy_file_range(
     len: usize,
     flags: u32,
 ) -> Outcome<u64> {
-    let from = Side { file: readable(t, input)?, offset_addr: offset_in };
-    let to = Side { file: writable(t, out)?, offset_addr: offset_out };
+    let from = Side::new(readable(t, input)?, offset_in);
+    let to = Side::new(writable(t, out)?, offset_out);
     let kinds = [from.file.location.kind(), to.file.location.kind()];
     if kinds.contains(&FileKind::Directory) {
         return Err(Errno::EISDIR.into());
@@ -86,8 +106,8 @@ pub(super) fn splice(
     len: usize,
     flags: u32,
 ) -> Outcome<u64> {
-    let from = Side { file: readable(t, input)?, offset_addr: offset_in };
-    let to = Side { file: writable(t, out)?, offset_addr: offset_out };
+    let from = Side::new(readable(t, input)?, offset_in);
+    let to = Side::new(writable(t, out)?, offset_out);
     let is_pipe = |side: &Side| side.file.object_as::<PipeEnd>().is_some();
     if !is_pipe(&from) && !is_pipe(&to) {
         return Err(Errno::EINVAL.into());

@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::{Actions, AltStack};
 use crate::stop::Outcome;
+use crate::syscall::thread_area::UserDesc;
 use crate::wait::WaitQueue;
 
 /// What `clone` is asked for.
@@ -59,6 +60,8 @@ impl Kernel {
         let limit = parent.process.limits.borrow().soft(RLIMIT_NPROC);
         let tid = self.tasks.free_number().filter(|_| processes < limit).ok_or(Errno::EAGAIN)?;
         let parent_mm = parent.mm()?;
+        let by_descriptor = has(CLONE_SETTLS) && parent.layout().is_32();
+        let thread_area = if by_descriptor { Some(UserDesc::read(parent, args.tls)?) } else { None };
         if has(CLONE_PARENT_SETTID) {
             parent_mm.write_u32(args.parent_tid, tid as u32)?;
         }
@@ -75,8 +78,10 @@ impl Kernel {
         if args.stack != 0 {
             cpu.set_gpr(reg::RSP, args.stack);
         }
-        if has(CLONE_SETTLS) {
-            cpu.set_fs_base(args.tls);
+        match thread_area {
+            Some(area) => area.install(&mut cpu)?,
+            None if has(CLONE_SETTLS) => cpu.set_fs_base(args.tls),
+            None => {}
         }
         let task = Rc::new(copy_task(parent, tid, process, cpu, mm, args));
         self.tasks.add(&task);
@@ -150,7 +155,7 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         alt_stack: Cell::new(if keeps_alt_stack { parent.alt_stack.get() } else { AltStack::default() }),
         name: parent.name.clone(),
         clear_child_tid: Cell::new(if has(CLONE_CHILD_CLEARTID) { args.child_tid } else { 0 }),
-        robust_list: Cell::new(0),
+        robust_lists: Default::default(),
         vfork_done: WaitQueue::default(),
         vfork_pending: Cell::new(has(CLONE_VFORK)),
         cpu_time_ns: Cell::new(0),

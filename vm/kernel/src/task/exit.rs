@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use abi::Layout;
 use abi::process::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use abi::signal::*;
 
@@ -86,10 +87,12 @@ impl Kernel {
     /// Tells others that this thread is gone, in the ways it asked for (`set_tid_address`, `set_robust_list`).
     pub(crate) fn release_futexes(&mut self, task: &Rc<Task>) {
         let Ok(mm) = task.mm() else { return };
-        let head = task.robust_list.replace(0);
-        if head != 0 {
-            // A bad list is the program's own problem.
-            let _ = self.walk_robust_list(task, &mm, head);
+        for layout in [Layout::X86_64, Layout::I386] {
+            let head = task.robust_list(layout).replace(0);
+            if head != 0 {
+                // A bad list is the program's own problem.
+                let _ = self.walk_robust_list(task, &mm, head, layout);
+            }
         }
         let word = task.clear_child_tid.replace(0);
         if word != 0 && mm.write_u32(word, 0).is_ok() {
@@ -97,15 +100,20 @@ impl Kernel {
         }
     }
 
-    fn walk_robust_list(&mut self, task: &Rc<Task>, mm: &Rc<Mm>, head: u64) -> Outcome<()> {
-        let offset = mm.read_u64(head.wrapping_add(8))?;
-        let pending = mm.read_u64(head.wrapping_add(16))?;
-        let mut entry = mm.read_u64(head)?;
+    fn walk_robust_list(&mut self, task: &Rc<Task>, mm: &Rc<Mm>, head: u64, layout: Layout) -> Outcome<()> {
+        let word = |addr: u64| if layout.is_32() { mm.read_u32(addr).map(u64::from) } else { mm.read_u64(addr) };
+        // Where a futex is from its list entry on: a signed distance.
+        let offset = match layout.is_32() {
+            true => word(head.wrapping_add(4))? as i32 as u64,
+            false => word(head.wrapping_add(8))?,
+        };
+        let pending = word(head.wrapping_add(2 * layout.word_bytes))?;
+        let mut entry = word(head)?;
         for _ in 0..ROBUST_LIST_MAX {
             if entry & !1 == head {
                 break;
             }
-            let next = mm.read_u64(entry & !1)?;
+            let next = word(entry & !1)?;
             if entry != pending {
                 self.release_robust(task, mm, (entry & !1).wrapping_add(offset))?;
             }

@@ -25,7 +25,7 @@ pub mod table;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use abi::Errno;
+use abi::{Errno, Layout};
 use cpu::CpuState;
 
 use crate::credentials::Credentials;
@@ -33,6 +33,7 @@ use crate::files::{FdTable, OpenFile};
 use crate::mm::Mm;
 use crate::signal::{AltStack, SignalQueue, SignalSet};
 use crate::stop::Outcome;
+use crate::syscall::Abi;
 use crate::vfs::{Context, Location};
 use crate::wait::{QueueId, WaitQueue};
 
@@ -74,6 +75,10 @@ pub enum Restart {
 /// A system call being made. It survives sleeping, so what a call must remember between attempts is here.
 #[derive(Clone, Default)]
 pub struct Call {
+    /// Which table it is in.
+    pub abi: Abi,
+    /// What its structs look like.
+    pub layout: Layout,
     /// Its number.
     pub number: u64,
     /// Its arguments.
@@ -143,8 +148,8 @@ pub struct Task {
     pub name: RefCell<Vec<u8>>,
     /// Word to clear, and futex to wake, when the thread ends.
     pub clear_child_tid: Cell<u64>,
-    /// Head of the list of futexes it holds.
-    pub robust_list: Cell<u64>,
+    /// Heads of the lists of futexes it holds: of 64-bit and of 32-bit pointers.
+    pub robust_lists: [Cell<u64>; 2],
     /// Woken when it ends or starts another program (`vfork`).
     pub vfork_done: WaitQueue,
     /// Whether a `vfork` parent waits for it.
@@ -197,9 +202,19 @@ impl Task {
         self.fs.borrow().borrow().clone()
     }
 
+    /// What the structs of the call it is in look like.
+    pub fn layout(&self) -> Layout {
+        self.call.borrow().as_ref().map_or_else(Layout::default, |call| call.layout)
+    }
+
     /// Changes what it remembers of the call it is in.
     pub fn with_call<T>(&self, change: impl FnOnce(&mut Call) -> T) -> T {
         change(self.call.borrow_mut().get_or_insert_default())
+    }
+
+    /// Head of its list of futexes with such pointers.
+    pub fn robust_list(&self, layout: Layout) -> &Cell<u64> {
+        &self.robust_lists[usize::from(layout.is_32())]
     }
 
     /// Its number.

@@ -143,6 +143,8 @@ impl Machine {
         let needed = std::process::Command::new("ldd").arg(from).output().unwrap();
         // The C library loads this one by itself when a thread is cancelled.
         let needed = String::from_utf8_lossy(&needed.stdout) + " /lib/x86_64-linux-gnu/libgcc_s.so.1";
+        let other = if needed.contains("ld-linux.so.2") { " /lib32/libgcc_s.so.1" } else { "" };
+        let needed = needed + other;
         for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
             self.make_parents(library);
             self.copy(library, library);

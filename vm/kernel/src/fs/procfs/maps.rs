@@ -11,7 +11,7 @@ use crate::vfs::Location;
 
 /// One line a mapping.
 pub fn maps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
-    mm.maps.borrow().iter().flat_map(|vma| line(vma, root)).collect()
+    mm.maps.borrow().iter().flat_map(|vma| line(mm, vma, root)).collect()
 }
 
 /// Each line of `maps` and the figures that programs add up.
@@ -19,7 +19,7 @@ pub fn smaps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
     let mut text = Vec::new();
     for vma in mm.maps.borrow().iter() {
         let (size, resident) = (vma.len() / 1024, resident_pages(mm, vma) * PAGE_SIZE / 1024);
-        text.extend(line(vma, root));
+        text.extend(line(mm, vma, root));
         let rows = [
             ("Size", size),
             ("KernelPageSize", 4),
@@ -48,7 +48,7 @@ fn resident_pages(mm: &Rc<Mm>, vma: &Vma) -> u64 {
     pages(vma.start..vma.end).filter(|page| space.state(*page).has(PageState::PRESENT)).count() as u64
 }
 
-fn line(vma: &Vma, root: &Location) -> Vec<u8> {
+fn line(mm: &Mm, vma: &Vma, root: &Location) -> Vec<u8> {
     let bit = |prot: u32, letter: char| if vma.prot & prot != 0 { letter } else { '-' };
     let (r, w, x) = (bit(PROT_READ, 'r'), bit(PROT_WRITE, 'w'), bit(PROT_EXEC, 'x'));
     let s = if vma.is_shared() { 's' } else { 'p' };
@@ -63,6 +63,7 @@ fn line(vma: &Vma, root: &Location) -> Vec<u8> {
     let name = match file {
         Some(file) => file.path(root),
         None if vma.flags.grows_down => b"[stack]".to_vec(),
+        None if vma.start == mm.vdso.get() => b"[vdso]".to_vec(),
         None if vma.flags.heap => b"[heap]".to_vec(),
         None => Vec::new(),
     };
