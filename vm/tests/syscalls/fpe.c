@@ -5,6 +5,14 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#ifdef __i386__
+#define STATUS(unit) ((unsigned)(unit)->sw & 0xffff)
+#define CONTROL(unit) ((unsigned)(unit)->cw & 0xffff)
+#else
+#define STATUS(unit) ((unsigned)(unit)->swd)
+#define CONTROL(unit) ((unsigned)(unit)->cwd)
+#endif
+
 static sigjmp_buf back;
 static float sink;
 
@@ -15,8 +23,8 @@ static void handler(int signal, siginfo_t *info, void *context) {
     __asm__ volatile("fnstcw %0\n\tstmxcsr %1" : "=m"(control), "=m"(mxcsr));
     long long trap = uc->uc_mcontext.gregs[REG_TRAPNO];
     printf("signal %d code %d trap %lld address %s status %04x control %04x; here %04x %04x\n", signal, info->si_code, trap,
-           (long)info->si_addr == uc->uc_mcontext.gregs[REG_RIP] ? "rip" : "other", uc->uc_mcontext.fpregs->swd,
-           uc->uc_mcontext.fpregs->cwd, control, mxcsr);
+           (long)info->si_addr == uc->uc_mcontext.gregs[REG_RIP] ? "rip" : "other", STATUS(uc->uc_mcontext.fpregs),
+           CONTROL(uc->uc_mcontext.fpregs), control, mxcsr);
     siglongjmp(back, 1);
 }
 
