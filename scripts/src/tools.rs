@@ -24,12 +24,25 @@ const CHROMIUM_NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrom
 
 /// A Chromium, installed if there is none.
 pub fn ensure_chromium() -> Result<PathBuf> {
-    let found = || CHROMIUM_NAMES.iter().find_map(|name| find(name));
+    ensure_browser(&CHROMIUM_NAMES, "chromium")
+}
+
+/// Names Firefox goes by; Debian's follows the extended support releases.
+const FIREFOX_NAMES: [&str; 2] = ["firefox-esr", "firefox"];
+
+/// A Firefox, installed if there is none.
+pub fn ensure_firefox() -> Result<PathBuf> {
+    ensure_browser(&FIREFOX_NAMES, "firefox-esr")
+}
+
+/// A browser that goes by one of some names, from a package if there is none.
+fn ensure_browser(names: &[&str], package: &str) -> Result<PathBuf> {
+    let found = || names.iter().find_map(|name| find(name));
     if let Some(path) = found() {
         return Ok(path);
     }
-    ensure_debian_package("chromium", "chromium")?;
-    found().context("chromium was installed but can't be found")
+    ensure_debian_package(package, package)?;
+    found().with_context(|| format!("{package} was installed but can't be found"))
 }
 
 /// Locked as a whole while we install: tests and terminals run several of us at a time, and apt waits for itself only in

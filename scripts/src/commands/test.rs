@@ -117,7 +117,7 @@ fn rust(paths: &Paths) -> Result<Tally> {
 }
 
 fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
-    let chromium = tools::ensure_chromium()?;
+    let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
     let node = server::build(paths)?;
     let server = Server::start(&node, server::free_port()?, true)?;
     let mut tests = Vec::new();
@@ -130,7 +130,7 @@ fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     }
     let command = command.env("EDGEBOX_TOOL", tool);
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
-    counted(&command.env("EDGEBOX_CHROMIUM", chromium))
+    counted(&command.env("EDGEBOX_CHROMIUM", chromium).env("EDGEBOX_FIREFOX", firefox))
 }
 
 fn collect_node_tests(directory: &Path, tests: &mut Vec<PathBuf>) -> Result<()> {
