@@ -13,6 +13,7 @@ use cpu::Mode;
 use cpu::ir::{Block, Op};
 use cpu::lift::{WINDOW_BYTES, lift_part};
 
+use super::reduce::keep_loops_whole;
 use super::{Edge, Guard, Node, NodeId, Region};
 
 /// Blocks in one region: the browser's optimising compiler takes 14 ms for 100 and gets slower than linear.
@@ -378,39 +379,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Drops blocks that nothing leads to since others have been cut.
-    fn drop_unreached(&mut self) {
-        let mut reached = vec![false; self.nodes.len()];
-        let mut stack = self.entries.clone();
-        while let Some(node) = stack.pop() {
-            if !std::mem::replace(&mut reached[node], true) {
-                stack.extend(self.nodes[node].successors());
-            }
-        }
-        let mut kept = 0..;
-        let renumbered: Vec<Option<NodeId>> =
-            reached.iter().map(|reached| if *reached { kept.next() } else { None }).collect();
-        let new = |node: NodeId| renumbered[node].expect("what leads from a block that is reached is reached");
-        let mut reached = reached.into_iter();
-        self.nodes.retain(|_| reached.next() == Some(true));
-        for node in &mut self.nodes {
-            for edge in &mut node.edges {
-                if let Edge::To(to) = edge {
-                    *to = new(*to);
-                }
-            }
-            node.guards.iter_mut().for_each(|guard| guard.to = new(guard.to));
-        }
-        self.entries.iter_mut().for_each(|entry| *entry = new(*entry));
-    }
-
     fn finish(mut self, mode: Mode) -> Option<Region> {
         self.cut_overlaps();
-        self.drop_unreached();
-        let used: BTreeSet<u64> = self.nodes.iter().map(|node| node.block.rip).collect();
-        let bytes = |rip: u64| Some((rip, self.code.blocks.get(&rip)?.as_ref()?.1.clone()));
-        let pieces = used.into_iter().filter_map(bytes).collect();
-        (!self.nodes.is_empty()).then_some(Region { mode, nodes: self.nodes, entries: self.entries, pieces })
+        let Self { code, nodes, entries, .. } = self;
+        let mut region = Region { mode, nodes, entries, pieces: Vec::new() };
+        region.drop_unreached();
+        keep_loops_whole(&mut region, code.source);
+        let used: BTreeSet<u64> = region.nodes.iter().map(|node| node.block.rip).collect();
+        let bytes = |rip: u64| Some((rip, code.blocks.get(&rip)?.as_ref()?.1.clone()));
+        region.pieces = used.into_iter().filter_map(bytes).collect();
+        (!region.nodes.is_empty()).then_some(region)
     }
 }
 

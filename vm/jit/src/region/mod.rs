@@ -3,12 +3,14 @@
 //! | module | subject |
 //! |---|---|
 //! | [`discover`] | which blocks belong together |
+//! | `reduce` | which branches leave for the sake of loops |
 //! | [`shape`] | dominators, loops, and what can't be structured |
 //! | [`values`] | which addresses differ by constants |
 //! | [`flags`] | which blocks need the flags, and what kind they are where a block begins |
 
 pub mod discover;
 pub mod flags;
+mod reduce;
 pub mod shape;
 pub mod values;
 
@@ -69,4 +71,32 @@ pub struct Region {
     pub entries: Vec<NodeId>,
     /// The code it was lifted from: address and bytes of each piece.
     pub pieces: Vec<(u64, Box<[u8]>)>,
+}
+
+impl Region {
+    /// Drops blocks that nothing leads to any more.
+    fn drop_unreached(&mut self) {
+        let mut reached = vec![false; self.nodes.len()];
+        let mut stack = self.entries.clone();
+        while let Some(node) = stack.pop() {
+            if !std::mem::replace(&mut reached[node], true) {
+                stack.extend(self.nodes[node].successors());
+            }
+        }
+        let mut kept = 0..;
+        let renumbered: Vec<Option<NodeId>> =
+            reached.iter().map(|reached| if *reached { kept.next() } else { None }).collect();
+        let new = |node: NodeId| renumbered[node].expect("what leads from a block that is reached is reached");
+        let mut reached = reached.into_iter();
+        self.nodes.retain(|_| reached.next() == Some(true));
+        for node in &mut self.nodes {
+            for edge in &mut node.edges {
+                if let Edge::To(to) = edge {
+                    *to = new(*to);
+                }
+            }
+            node.guards.iter_mut().for_each(|guard| guard.to = new(guard.to));
+        }
+        self.entries.iter_mut().for_each(|entry| *entry = new(*entry));
+    }
 }
