@@ -25,6 +25,9 @@ const WARM_RUNS: u32 = 4;
 /// How many times the runs of a warm block make a frequent one.
 const FREQUENT_WARM: u32 = 64;
 
+/// Below how many times the runs of a warm block one is rare.
+const RARE_WARM: u32 = 16;
+
 /// Runs of a hot block that begins no region, but is in one, after which it begins one.
 const AGAIN_RUNS: u32 = 500;
 
@@ -121,6 +124,10 @@ impl<M> Source for Seen<'_, M> {
 
     fn is_frequent(&self, rip: u64) -> bool {
         self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs.saturating_mul(FREQUENT_WARM)
+    }
+
+    fn is_rare(&self, rip: u64) -> bool {
+        self.interpreter.runs(rip, self.mode).unwrap_or(0) < self.warm_runs.saturating_mul(RARE_WARM)
     }
 
     fn is_compiled(&self, rip: u64) -> bool {

@@ -56,6 +56,10 @@ impl Source for Bytes {
         rip.is_multiple_of(2)
     }
 
+    fn is_rare(&self, rip: u64) -> bool {
+        rip.is_multiple_of(3)
+    }
+
     fn is_compiled(&self, rip: u64) -> bool {
         rip % 5 == 1
     }

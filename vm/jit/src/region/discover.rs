@@ -55,6 +55,8 @@ pub trait Source {
     fn is_warm(&self, rip: u64) -> bool;
     /// Whether code at an address has run nearly as often as what is hot.
     fn is_frequent(&self, rip: u64) -> bool;
+    /// Whether code at an address has run so seldom that leaving there costs nothing that matters.
+    fn is_rare(&self, rip: u64) -> bool;
     /// Whether a region can be entered at an address.
     fn is_compiled(&self, rip: u64) -> bool;
     /// Where an indirect jump at an address has led.

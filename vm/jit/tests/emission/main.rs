@@ -55,6 +55,10 @@ impl Source for Snippet {
         self.is_warm(rip)
     }
 
+    fn is_rare(&self, _rip: u64) -> bool {
+        false
+    }
+
     fn is_compiled(&self, _rip: u64) -> bool {
         false
     }
