@@ -297,6 +297,10 @@ impl<H: CodeHost> Jit<H> {
                 cpu.enter_syscall(rip);
                 Back::Exit(Exit::Syscall)
             }
+            ExitPoint::Interrupt { rip, vector } => {
+                cpu.rip = rip + 2;
+                Back::Exit(Exit::Interrupt(vector))
+            }
             ExitPoint::Trap { rip } => {
                 cpu.rip = rip;
                 match trap {

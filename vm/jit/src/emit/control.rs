@@ -357,7 +357,12 @@ impl Emitter<'_> {
                 self.pay();
                 self.leave(ExitPoint::Syscall { rip });
             }
-            Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. } => {
+            Op::Interrupt { vector } => {
+                let rip = self.rip;
+                self.pay();
+                self.leave(ExitPoint::Interrupt { rip, vector });
+            }
+            Op::Sysenter | Op::Raise { .. } => {
                 let rip = self.rip;
                 self.leave(ExitPoint::Side { rip });
             }

@@ -129,6 +129,13 @@ pub enum ExitPoint {
         /// Its address.
         rip: u64,
     },
+    /// `int` at this address.
+    Interrupt {
+        /// Its address.
+        rip: u64,
+        /// Its operand.
+        vector: u8,
+    },
 }
 
 /// What emission depends on besides the region.

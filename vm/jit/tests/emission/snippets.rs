@@ -59,6 +59,8 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("compare and branch", "39d87c02ffc1"),
     ("test and branch", "4885c07402ffc1"),
     ("compare with memory and branch", "833b037702ffc1"),
+    ("two fields of a structure, a branch between", "8b0385c074038b4b08"),
+    ("two words of a stack frame, a branch between", "8b44240885c074048b4c2410"),
     ("set by a condition", "4839d80f9fc1"),
     ("move by a condition", "39d80f42ca"),
     ("parity of a comparison", "660f2ec17a02ffc1"),
