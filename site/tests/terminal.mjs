@@ -1,11 +1,9 @@
 // The page in a real browser, used as a person does: by keyboard, looking at the screen.
 import { chromium } from "playwright-core";
 
+import { FLAGS } from "../../scripts/browser.mjs";
+
 const CHROMIUM = process.env.EDGEBOX_CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
 
 /** The prompt of the default image. */
 export const PROMPT = "user@edgebox:";

@@ -14,8 +14,8 @@ pub const REGIONS_MAX: usize = 20480;
 /// Index of a region.
 pub type RegionId = u32;
 
-/// A region to be added.
-pub struct Added {
+/// A region's code, whatever it is compiled to.
+pub struct Code {
     /// 64-bit or 32-bit code.
     pub mode: Mode,
     /// Addresses of its entries, by label.
@@ -26,12 +26,8 @@ pub struct Added {
 
 /// A compiled region.
 pub struct Compiled {
-    /// 64-bit or 32-bit code.
-    pub mode: Mode,
-    /// Addresses of its entries, by label.
-    pub entries: Vec<u64>,
-    /// The code it was lifted from.
-    pub pieces: Vec<(u64, Box<[u8]>)>,
+    /// Its code.
+    pub code: Code,
     /// Index of the module it is in, and its number there.
     module: usize,
     number: usize,
@@ -47,7 +43,7 @@ struct Module<M> {
     functions: HashMap<u32, Vec<u32>>,
 }
 
-impl Compiled {
+impl Code {
     /// Whether a space has the code that this was lifted from.
     fn matches(&self, space: &AddressSpace) -> bool {
         self.pieces.iter().all(|(rip, bytes)| {
@@ -122,29 +118,29 @@ impl<M> Cache<M> {
     /// The entry at an address that is valid in a space.
     pub fn entry(&self, rip: u64, mode: Mode, space: SpaceId) -> Option<Entry> {
         let entry = *self.spaces.get(&space)?.by_rip.get(&rip)?;
-        (self.region(entry.region).mode == mode).then_some(entry)
+        (self.region(entry.region).code.mode == mode).then_some(entry)
     }
 
     /// A region compiled for another space that begins at an address and has the same code here.
     pub fn find_same(&self, rip: u64, mode: Mode, space: &AddressSpace) -> Option<RegionId> {
         let candidates = self.by_head.get(&(rip, mode))?;
-        candidates.iter().copied().find(|id| self.region(*id).matches(space))
+        candidates.iter().copied().find(|id| self.region(*id).code.matches(space))
     }
 
     /// Adds a module's regions, valid nowhere yet.
-    pub fn add(&mut self, module: M, regions: Vec<Added>) {
+    pub fn add(&mut self, module: M, regions: Vec<Code>) {
         let index = self.modules.len();
         self.modules.push(Module { module, count: regions.len(), functions: HashMap::default() });
-        for (number, Added { mode, entries, pieces }) in regions.into_iter().enumerate() {
+        for (number, code) in regions.into_iter().enumerate() {
             let id = self.next_id();
-            self.by_head.entry((entries[0], mode)).or_default().push(id);
-            self.regions.push(Compiled { mode, entries, pieces, module: index, number });
+            self.by_head.entry((code.entries[0], code.mode)).or_default().push(id);
+            self.regions.push(Compiled { code, module: index, number });
         }
     }
 
     /// Makes a region valid in a space that has its code.
     pub fn validate(&mut self, id: RegionId, space: &mut AddressSpace) {
-        let region = &self.regions[id as usize];
+        let region = &self.regions[id as usize].code;
         let valid = self.spaces.entry(space.id()).or_default();
         for (label, rip) in region.entries.iter().enumerate() {
             let entry = Entry { region: id, label: label as u32 };
@@ -166,7 +162,7 @@ impl<M> Cache<M> {
         let Some(valid) = self.spaces.get_mut(&space) else { return Vec::new() };
         let ended = valid.by_page.remove(&page).unwrap_or_default();
         for region in &ended {
-            for rip in &self.regions[*region as usize].entries {
+            for rip in &self.regions[*region as usize].code.entries {
                 if valid.by_rip.get(rip).is_some_and(|entry| entry.region == *region) {
                     valid.by_rip.remove(rip);
                 }

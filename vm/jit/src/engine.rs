@@ -8,7 +8,7 @@ use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
 use memory::{AddressSpace, GuestAddr, SpaceId};
 
 use crate::area::Jump;
-use crate::cache::{Added, Cache, Entry, RegionId};
+use crate::cache::{Cache, Code, Entry, RegionId};
 use crate::emit::{self, Body, ExitPoint, Settings};
 use crate::host::CodeHost;
 use crate::ops::OpTable;
@@ -232,7 +232,7 @@ impl<H: CodeHost> Jit<H> {
         }
         for page in self.interpreter.take_dropped_pages() {
             for region in self.cache.drop_page(page, space.id()) {
-                for rip in &self.cache.region(region).entries {
+                for rip in &self.cache.region(region).code.entries {
                     self.host.area().forget_jump(*rip, region);
                 }
             }
@@ -381,8 +381,8 @@ impl<H: CodeHost> Jit<H> {
 
     fn validate(&mut self, region: RegionId, space: &mut AddressSpace) {
         self.cache.validate(region, space);
-        let mode = self.cache.region(region).mode;
-        for rip in self.cache.region(region).entries.clone() {
+        let mode = self.cache.region(region).code.mode;
+        for rip in self.cache.region(region).code.entries.clone() {
             self.interpreter.always_hot(rip, mode);
         }
     }
@@ -418,8 +418,8 @@ impl<H: CodeHost> Jit<H> {
     }
 
     /// The functions of all regions that wait.
-    fn emit_all(&mut self, waiting: &[Waiting], space: &AddressSpace) -> (Vec<Body>, Vec<Added>) {
-        let (mut bodies, mut regions) = (Vec::new(), Vec::<Added>::new());
+    fn emit_all(&mut self, waiting: &[Waiting], space: &AddressSpace) -> (Vec<Body>, Vec<Code>) {
+        let (mut bodies, mut regions) = (Vec::new(), Vec::<Code>::new());
         for (index, Waiting { start, mode, .. }) in waiting.iter().copied().enumerate() {
             let is_repeated = waiting[..index].iter().any(|other| (other.start, other.mode) == (start, mode));
             // What comes after an earlier one in the code became hot with it.
@@ -429,7 +429,7 @@ impl<H: CodeHost> Jit<H> {
             }
             match self.emit(start, mode, bodies.len() as u32, waiting, space) {
                 Some((body, pieces)) => {
-                    regions.push(Added { mode, entries: body.entries.clone(), pieces });
+                    regions.push(Code { mode, entries: body.entries.clone(), pieces });
                     bodies.push(body);
                 }
                 None => self.interpreter.never_hot(start, mode),

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`region`] | what is compiled together, and its shape |
 //! | [`emit`] | regions to WebAssembly |
+//! | `touched` | what operations read and write |
 //! | [`ops`] | operations that generated code has Rust carry out |
 //! | [`running`] | what generated code calls |
 //! | [`area`] | what generated code and the engine share in memory |
@@ -30,6 +31,7 @@ pub mod native;
 pub mod ops;
 pub mod region;
 pub mod running;
+mod touched;
 
 pub use engine::Jit;
 pub use host::CodeHost;

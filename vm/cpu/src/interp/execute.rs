@@ -102,10 +102,13 @@ impl Interpreter {
                 set(cpu, $o.dst, $value);
             }};
         }
-        // Leaves with rip at the instruction at hand.
+        // Leaves with rip at the instruction at hand, or so many bytes past its start.
         macro_rules! leave {
-            ($exit:expr) => {{
-                cpu.rip = self.rip_of(block, pc - 1);
+            ($exit:expr) => {
+                leave!($exit, 0)
+            };
+            ($exit:expr, $past:expr) => {{
+                cpu.rip = self.rip_of(block, pc - 1) + $past;
                 *fuel = left;
                 return Next::Exit($exit);
             }};
@@ -356,9 +359,7 @@ impl Interpreter {
                         Ok(()) => {}
                         Err(Trap::Fault(fault)) => leave!(Exit::Fault(fault)),
                         Err(Trap::Exception(exception)) => {
-                            cpu.rip = self.rip_of(block, pc - 1) + exception.bytes_past();
-                            *fuel = left;
-                            return Next::Exit(Exit::Exception(exception));
+                            leave!(Exit::Exception(exception), exception.bytes_past())
                         }
                         Err(Trap::Again) => leave!(Exit::Interrupted),
                     }
@@ -402,21 +403,9 @@ impl Interpreter {
                     *fuel = left;
                     return Next::Exit(Exit::Syscall);
                 }
-                Op::Sysenter => {
-                    cpu.rip = self.rip_of(block, pc - 1);
-                    *fuel = left;
-                    return Next::Exit(Exit::Sysenter);
-                }
-                Op::Interrupt { vector } => {
-                    cpu.rip = self.rip_of(block, pc - 1) + 2;
-                    *fuel = left;
-                    return Next::Exit(Exit::Interrupt(vector));
-                }
-                Op::Raise { exception } => {
-                    cpu.rip = self.rip_of(block, pc - 1) + exception.bytes_past();
-                    *fuel = left;
-                    return Next::Exit(Exit::Exception(exception));
-                }
+                Op::Sysenter => leave!(Exit::Sysenter),
+                Op::Interrupt { vector } => leave!(Exit::Interrupt(vector), 2),
+                Op::Raise { exception } => leave!(Exit::Exception(exception), exception.bytes_past()),
             }
         }
     }

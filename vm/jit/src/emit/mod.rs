@@ -54,6 +54,7 @@ use crate::region::flags::{self as region_flags, Kind};
 use crate::region::shape::Shape;
 use crate::region::values;
 use crate::region::{NodeId, Region};
+use crate::touched::touched;
 use control::Frame;
 use locals::Locals;
 
@@ -184,9 +185,6 @@ macro_rules! one {
     };
 }
 use one;
-
-pub(crate) use call::touched;
-pub(crate) use x87::accesses_memory as x87_accesses_memory;
 
 /// What is known at a place in the code. A block that only one other leads to starts with what that one knows.
 #[derive(Clone, Copy)]
@@ -349,7 +347,7 @@ impl Emitter<'_> {
     fn find_writes(&mut self) {
         let region = self.region;
         for op in region.nodes.iter().flat_map(|node| &node.block.ops) {
-            let touched = call::touched(op);
+            let touched = touched(op);
             self.written |= touched.writes;
             self.vectors_written |= touched.vector_writes;
             for index in (0..slot::NEW_FLAGS.0).filter(|index| (touched.writes | touched.reads) >> index & 1 != 0) {

@@ -88,11 +88,6 @@ enum Source {
     Memory(Value),
 }
 
-/// Whether an instruction has a memory operand and is not left to [`Emitter::perform`].
-pub(crate) fn accesses_memory(spec: Spec) -> bool {
-    !spec.is_environment() && spec.operand != Operand::Bcd && spec.memory_bytes() != 0
-}
-
 impl Emitter<'_> {
     /// Emits an instruction of the unit.
     pub(super) fn x87(&mut self, index: usize, op: &Op, operand: Slot, imm: u32) {

@@ -8,12 +8,17 @@ use super::{Edge, NodeId, Region};
 
 /// Lets ways from cold code back into hot code lead out of a region, if that mends loops.
 pub fn keep_loops_whole(region: &mut Region, source: &dyn Source) {
+    // Without any, there is no need to know the shape.
+    let ways = ways_back(region, source);
+    if ways.is_empty() {
+        return;
+    }
     let broken = Shape::of(region).rerouted.len();
     if broken == 0 {
         return;
     }
     let mut cut = region.clone();
-    for (from, to) in ways_back(region, source) {
+    for (from, to) in ways {
         let rip = region.nodes[to].block.rip;
         let node = &mut cut.nodes[from];
         node.edges.iter_mut().filter(|edge| **edge == Edge::To(to)).for_each(|edge| *edge = Edge::Out(rip));

@@ -15,12 +15,12 @@ use cpu::Mode;
 use cpu::ir::{Addr, Op, Slot, slot};
 use cpu::reg::RSP;
 use cpu::state::SLOT_COUNT;
-use cpu::x87::spec::Spec;
+use cpu::x87::spec::{Operand, Spec};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use super::shape::Shape;
 use super::{NodeId, Region};
-use crate::emit::{touched, x87_accesses_memory};
+use crate::touched::touched;
 
 /// Slots that outlive a block.
 const GUEST: usize = slot::NEW_FLAGS.0 as usize;
@@ -116,13 +116,18 @@ fn access_of(op: &Op) -> Option<(Addr, i64, bool)> {
         VStore128(m) | VStore128Aligned(m) => (m.addr, 16, true),
         Helper { helper: cpu::helper::Helper::X87, a, imm, .. } => {
             let spec = Spec::decode(imm);
-            if !x87_accesses_memory(spec) {
+            if !is_x87_access(spec) {
                 return None;
             }
             (Addr::at(Slot(a)), spec.memory_bytes().into(), spec.writes_memory())
         }
         _ => return None,
     })
+}
+
+/// Whether an instruction of the x87 unit has a memory operand that emitted code accesses itself.
+fn is_x87_access(spec: Spec) -> bool {
+    !spec.is_environment() && spec.operand != Operand::Bcd && spec.memory_bytes() != 0
 }
 
 /// What an operation does to slots: `dst` becomes `src` plus a constant, if it is that simple.

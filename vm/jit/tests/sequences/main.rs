@@ -17,6 +17,7 @@
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // Shared memory with a traced child.
 
+// The test of single instructions uses the rest of these.
 #[allow(dead_code)]
 #[path = "../processor/generate.rs"]
 mod generate;
