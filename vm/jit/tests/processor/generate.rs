@@ -269,6 +269,32 @@ pub fn left_out(code: Code, mode: Mode) -> Option<&'static str> {
         Lds | Les => Some("descriptor tables"),
         Pushf | Pushfd | Pushfq | Popf | Popfd | Popfq => Some("single-stepping shows in the trap flag"),
         _ if mode == Mode::Long && near_16(code) => Some("16-bit near branches"),
+        _ => off_intel(code).filter(|_| !is_intel()),
+    }
+}
+
+/// Whether this is one of Intel's processors, as CPUID says of ours.
+fn is_intel() -> bool {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).as_flattened() == cpu::features::VENDOR.as_bytes()
+}
+
+/// What AMD's processors do otherwise (Architecture Programmer's Manual, volumes 3 and 4).
+fn off_intel(code: Code) -> Option<&'static str> {
+    use Code::*;
+    match code {
+        Call_m1664 | Jmp_m1664 => Some("AMD: no far pointers with 64-bit offsets"),
+        Reservednop_rm16_r16_0F0D | Reservednop_rm32_r32_0F0D | Reservednop_rm64_r64_0F0D => {
+            Some("AMD: a prefetch, of memory only")
+        }
+        Shld_rm16_r16_imm8 | Shld_rm16_r16_CL | Shrd_rm16_r16_imm8 | Shrd_rm16_r16_CL => {
+            Some("AMD: other results where Intel's manual says undefined")
+        }
+        Sha1nexte_xmm_xmmm128 | Sha1msg1_xmm_xmmm128 | Sha1msg2_xmm_xmmm128 | Sha1rnds4_xmm_xmmm128_imm8
+        | Sha256msg1_xmm_xmmm128 | Sha256msg2_xmm_xmmm128 | Sha256rnds2_xmm_xmmm128 => {
+            Some("AMD: operands need no alignment")
+        }
+        Dpps_xmm_xmmm128_imm8 | Dppd_xmm_xmmm128_imm8 => Some("AMD: NaN of another operand"),
         _ => None,
     }
 }
