@@ -290,10 +290,13 @@ fn off_intel(code: Code) -> Option<&'static str> {
         Shld_rm16_r16_imm8 | Shld_rm16_r16_CL | Shrd_rm16_r16_imm8 | Shrd_rm16_r16_CL => {
             Some("AMD: other results where Intel's manual says undefined")
         }
-        Sha1nexte_xmm_xmmm128 | Sha1msg1_xmm_xmmm128 | Sha1msg2_xmm_xmmm128 | Sha1rnds4_xmm_xmmm128_imm8
-        | Sha256msg1_xmm_xmmm128 | Sha256msg2_xmm_xmmm128 | Sha256rnds2_xmm_xmmm128 => {
-            Some("AMD: operands need no alignment")
-        }
+        Sha1nexte_xmm_xmmm128
+        | Sha1msg1_xmm_xmmm128
+        | Sha1msg2_xmm_xmmm128
+        | Sha1rnds4_xmm_xmmm128_imm8
+        | Sha256msg1_xmm_xmmm128
+        | Sha256msg2_xmm_xmmm128
+        | Sha256rnds2_xmm_xmmm128 => Some("AMD: operands need no alignment"),
         Dpps_xmm_xmmm128_imm8 | Dppd_xmm_xmmm128_imm8 => Some("AMD: NaN of another operand"),
         _ => None,
     }
