@@ -5,9 +5,6 @@ import { FLAGS } from "../../scripts/browser.mjs";
 
 const CHROMIUM = process.env.EDGEBOX_CHROMIUM ?? "/usr/bin/chromium";
 
-/** The prompt of the default image. */
-export const PROMPT = "user@edgebox:";
-
 /** How long anything may take: the machines that run tests are slow and busy. */
 const PATIENCE_MS = 60_000;
 
@@ -62,7 +59,7 @@ export class TerminalPage {
 
   /** Waits for a prompt at the end of the screen. */
   async waitForPrompt(from = 0) {
-    return this.waitFor(/user@edgebox:[^\n]*\$$/, from);
+    return this.waitFor(/\w+@edgebox:[^\n]*[$#]$/, from);
   }
 
   async length() {
@@ -91,7 +88,7 @@ export class TerminalPage {
     const from = await this.length();
     await this.page.keyboard.insertText(command);
     await this.press("Enter");
-    const text = await this.waitFor(/\n[^\n]*user@edgebox:[^\n]*\$$/, from);
+    const text = await this.waitFor(/\n[^\n]*\w+@edgebox:[^\n]*[$#]$/, from);
     return text.split("\n").slice(1, -1).join("\n");
   }
 }

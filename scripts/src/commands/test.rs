@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::Result;
 
 use crate::command::Cmd;
+use crate::commands::image::{self, ImageArgs};
 use crate::paths::Paths;
 use crate::server::{self, Server};
 use crate::tools;
@@ -118,6 +119,8 @@ fn rust(paths: &Paths) -> Result<Tally> {
 
 fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
+    // Before the rest: it goes into wrangler's storage with it.
+    image::run(paths, &ImageArgs::of_project(paths, "i386"))?;
     let node = server::build(paths)?;
     let server = Server::start(&node, server::free_port()?, true)?;
     let mut tests = Vec::new();

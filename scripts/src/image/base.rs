@@ -91,22 +91,22 @@ fn bootstrap(builder: Builder, name: &str, scratch: &Path) -> Result<()> {
         tools::ensure_debian_package("arch-test", "arch-test")?;
     }
     let tar = scratch.join(format!("{}.tar", recipe.suite));
-    let architectures = format!("--architectures={}", platform.debian_architecture());
-    let mut command = Cmd::new("mmdebstrap").args(["--quiet", "--variant=minbase", &architectures]);
-    if recipe.is_slim {
-        command = command.args(SLIM_OPTIONS);
-    }
-    if Path::new(MERGED_USR_HOOK).is_dir() {
-        command = command.arg(&format!("--hook-dir={MERGED_USR_HOOK}"));
-    }
     {
         let _spinner = progress::spinner(&format!("bootstrapping {name} (a minute or two)"));
-        command.arg(&recipe.suite).path(&tar).output().context("mmdebstrap")?;
+        let make = |options| recipe.command(platform, options).path(&tar).output();
+        if let Err(error) = make(&[]) {
+            eprintln!("{error:#}\nonce more, without the archive of security updates");
+            make(&[WITHOUT_SECURITY_UPDATES]).context("mmdebstrap")?;
+        }
     }
     let imported = builder.import(&tar, name, "bash");
     std::fs::remove_file(&tar)?;
     imported
 }
+
+/// Takes the archive of security updates, whose index a mirror may have half copied, out of apt's sources.
+const WITHOUT_SECURITY_UPDATES: &str =
+    "--setup-hook=find \"$1/etc/apt\" -name '*.list' -exec sed --in-place /security/d {} +";
 
 /// Makes /bin a link to /usr/bin from the start, as Docker's images have it. Without it a package does that, and that
 /// package needs 50 MB of Perl.
@@ -150,6 +150,21 @@ impl Recipe {
             _ => return None,
         };
         Some(Recipe { suite: suite.into(), is_slim })
+    }
+
+    /// What makes it, but for where to; `options` come first.
+    fn command(&self, platform: Platform, options: &[&str]) -> Cmd {
+        let architectures = format!("--architectures={}", platform.debian_architecture());
+        let mut command = Cmd::new("mmdebstrap").args(["--quiet", "--variant=minbase", &architectures]);
+        command = command.args(options.iter().copied());
+        if self.is_slim {
+            command = command.args(SLIM_OPTIONS);
+        }
+        // It reads apt's sources: whatever is to change them comes first.
+        if Path::new(MERGED_USR_HOOK).is_dir() {
+            command = command.arg(&format!("--hook-dir={MERGED_USR_HOOK}"));
+        }
+        command.arg(&self.suite)
     }
 }
 

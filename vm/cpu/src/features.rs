@@ -5,6 +5,8 @@
 //!
 //! Source: Intel SDM vol. 2, CPUID; names are those of Linux (arch/x86/include/asm/cpufeatures.h).
 
+use crate::saved;
+
 /// Which register of which leaf, in Linux's order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -14,6 +16,7 @@ pub enum Word {
     Leaf1Ecx,
     Extended1Ecx,
     Leaf7Ebx,
+    LeafDEax,
 }
 
 /// Everything claimed: where, which bit, and Linux's name. Ordered as `/proc/cpuinfo` lists them.
@@ -40,6 +43,7 @@ pub const FEATURES: &[(Word, u32, &str)] = &[
     (Word::Leaf1Ecx, 22, "movbe"),
     (Word::Leaf1Ecx, 23, "popcnt"),
     (Word::Leaf1Ecx, 25, "aes"),
+    (Word::Leaf1Ecx, 26, "xsave"),
     (Word::Leaf1Ecx, 31, "hypervisor"),
     (Word::Extended1Ecx, 0, "lahf_lm"),
     (Word::Extended1Ecx, 5, "abm"),
@@ -53,6 +57,9 @@ pub const FEATURES: &[(Word, u32, &str)] = &[
     (Word::Leaf7Ebx, 23, "clflushopt"),
     (Word::Leaf7Ebx, 24, "clwb"),
     (Word::Leaf7Ebx, 29, "sha_ni"),
+    (Word::LeafDEax, 0, "xsaveopt"),
+    (Word::LeafDEax, 1, "xsavec"),
+    (Word::LeafDEax, 2, "xgetbv1"),
 ];
 
 /// `AT_HWCAP2`: programs may set segment bases themselves.
@@ -69,7 +76,9 @@ pub const MODEL: u32 = 0x9c;
 /// Its first version.
 pub const STEPPING: u32 = 0;
 /// Highest basic leaf.
-pub const LEAF_MAX: u32 = 7;
+pub const LEAF_MAX: u32 = 13;
+/// The kernel has enabled XSAVE: a feature without a name of Linux's.
+const OSXSAVE: u32 = 1 << 27;
 /// Width of physical and virtual addresses.
 pub const ADDRESS_BITS: (u32, u32) = (32, 48);
 /// Bytes in a line of the cache.
@@ -113,12 +122,14 @@ pub fn leaf(eax: u32, ecx: u32) -> [u32; 4] {
         1 => {
             let signature = FAMILY << 8 | (MODEL & 15) << 4 | (MODEL >> 4) << 16 | STEPPING;
             // Lines flushed are counted in 8 bytes; one logical processor.
-            [signature, (LINE_BYTES / 8) << 8 | 1 << 16, word(Word::Leaf1Ecx), word(Word::Leaf1Edx)]
+            [signature, (LINE_BYTES / 8) << 8 | 1 << 16, word(Word::Leaf1Ecx) | OSXSAVE, word(Word::Leaf1Edx)]
         }
         // Ask leaf 4.
         2 => [0x00ff_0001, 0, 0, 0],
         4 => cache(ecx),
         7 if ecx == 0 => [0, word(Word::Leaf7Ebx), 0, 0],
+        13 if ecx == 0 => [saved::ENABLED as u32, saved::XSAVE_BYTES as u32, saved::XSAVE_BYTES as u32, 0],
+        13 if ecx == 1 => [word(Word::LeafDEax), saved::XSAVE_BYTES as u32, 0, 0],
         0x4000_0000 => {
             let signature = "edgebox wasm";
             [0x4000_0000, text(signature, 0), text(signature, 4), text(signature, 8)]

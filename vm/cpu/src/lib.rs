@@ -27,6 +27,7 @@ pub mod helper;
 pub mod interp;
 pub mod ir;
 pub mod lift;
+pub mod saved;
 pub mod segment;
 pub mod state;
 pub mod vector;

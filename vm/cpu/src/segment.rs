@@ -91,6 +91,11 @@ impl CpuState {
         }
     }
 
+    /// Goes on as code of a segment: a selector that far control flow has checked.
+    pub(crate) fn enter_code_segment(&mut self, selector: u16) {
+        self.mode = if selector | RPL == USER_CODE_32 { Mode::Compat } else { Mode::Long };
+    }
+
     /// Loads a segment register as `mov` does.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! `CpuState`: everything the processor remembers of one task between two instructions.
 
 use crate::flags::{self, FlagKind};
-use crate::fpu::{F80, Fpu};
+use crate::fpu::Fpu;
 use crate::ir::slot;
 use crate::segment::Segments;
 
@@ -191,46 +191,5 @@ impl CpuState {
         self.fpu = Fpu::default();
         self.mxcsr = MXCSR_DEFAULT;
         self.vectors[..16].fill(0);
-    }
-
-    /// Writes the 512-byte FXSAVE image: x87, MXCSR, XMM (Intel SDM vol. 1, 10.5.1).
-    pub fn fxsave(&self, image: &mut [u8; 512]) {
-        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &self.fpu.control.to_le_bytes());
-        put(2, &self.fpu.status_word().to_le_bytes());
-        put(4, &[self.fpu.valid, 0]);
-        put(24, &self.mxcsr.to_le_bytes());
-        put(28, &crate::helper::system::MXCSR_MASK.to_le_bytes());
-        for i in 0..8 {
-            let register = self.fpu.registers[self.fpu.physical(i)];
-            let at = 32 + 16 * usize::from(i);
-            put(at, &register.mantissa.to_le_bytes());
-            put(at + 8, &register.sign_exponent.to_le_bytes());
-            put(at + 10, &[0; 6]);
-        }
-        for (i, xmm) in self.vectors[..16].iter().enumerate() {
-            put(160 + 16 * i, &xmm.to_le_bytes());
-        }
-    }
-
-    /// Reads an FXSAVE image back.
-    pub fn fxrstor(&mut self, image: &[u8; 512]) {
-        fn take<const N: usize>(image: &[u8; 512], at: usize) -> [u8; N] {
-            std::array::from_fn(|i| image[at + i])
-        }
-        self.fpu.set_control(u16::from_le_bytes(take(image, 0)));
-        self.fpu.set_status_word(u16::from_le_bytes(take(image, 2)));
-        self.fpu.valid = image[4];
-        self.mxcsr = u32::from_le_bytes(take(image, 24)) & crate::helper::system::MXCSR_MASK;
-        for i in 0..8 {
-            let at = 32 + 16 * usize::from(i);
-            self.fpu.registers[self.fpu.physical(i)] = F80 {
-                mantissa: u64::from_le_bytes(take(image, at)),
-                sign_exponent: u16::from_le_bytes(take(image, at + 8)),
-            };
-        }
-        for (i, xmm) in self.vectors[..16].iter_mut().enumerate() {
-            *xmm = u128::from_le_bytes(take(image, 160 + 16 * i));
-        }
     }
 }

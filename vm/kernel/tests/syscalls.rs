@@ -127,9 +127,9 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix;
+    &FORMS => epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix, xsave;
     ONLY_32 => i386_calls, i386_signals;
-    ONLY_64 => int80;
+    ONLY_64 => far, int80;
 }
 
 /// Programs of either kind execute the other.

@@ -1,4 +1,5 @@
 // Signal frames of i386, segment registers, the vDSO, and the ways into the kernel.
+#include <cpuid.h>
 #include "report.h"
 #include "int80.h"
 #include <elf.h>
@@ -129,14 +130,13 @@ static void exceptions(void) {
     int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
     for (int i = 0; i < 5; i++) new_action(signals[i], fault, SA_SIGINFO | SA_NODEFER);
     RUN("read of nothing", "\xa1\x08\x00\x00\x00");
-    RUN("write of nothing", "\xa3\xff\xff\xff\xff");
+    RUN("write of nothing", "\xa3\xf0\xff\xff\xff");
     RUN("int 0x81", "\xcd\x81");
     RUN("int 3", "\xcd\x03");
     RUN("int 4", "\xcd\x04");
     RUN("int3", "\xcc");
     RUN("hlt", "\xf4");
     RUN("ud2", "\x0f\x0b");
-    RUN("syscall", "\xb8\x14\x00\x00\x00\x0f\x05");
     RUN("div", "\x31\xc9\x31\xd2\xf7\xf1");
     RUN("jump to nothing", "\x31\xc0\xff\xe0");
     // mov $0x63 + n, %eax; mov %eax, %fs
@@ -259,8 +259,16 @@ static void vdso(void) {
     printf("%d\n", pid == getpid());
 }
 
+// AMD's processors have `sysenter` in 32-bit kernels only.
+static int has_sysenter(void) {
+    unsigned a, b, c, d;
+    __cpuid(0, a, b, c, d);
+    return b == signature_INTEL_ebx;
+}
+
 // `sysenter` as the vDSO would make it; the sixth argument is where the stack pointer is.
 __attribute__((noinline)) static long by_sysenter(long number, long a, long b, long c, long d, long e, long f) {
+    if (!has_sysenter()) return int80(number, a, b, c, d, e, f);
     long result;
     __asm__ volatile("pushl %[f]\n push %%ebp\n mov 4(%%esp), %%ebp\n call 1f\n jmp 2f\n"
                      "1: push %%ecx\n push %%edx\n push %%ebp\n mov %%esp, %%ebp\n sysenter\n"

@@ -8,7 +8,6 @@ use super::{Context, Trap};
 use crate::exit::Exception;
 use crate::flags::{FlagKind, FlagOp, Width, status};
 use crate::segment::{USER_CODE_32, USER_CODE_64, USER_DATA};
-use crate::state::Mode;
 use crate::state::reg::RAX;
 use crate::state::rflags::{AF, CF, OF, ZF};
 
@@ -135,13 +134,11 @@ pub(super) fn describe(cx: &mut Context<'_>, dst: u8, selector: u8, imm: u32) {
     cx.set_new_flags(flags);
 }
 
-/// Far jumps, calls and returns (`is_return`), which can only go to the segment they come from: code does not change its
-/// mode.
+/// Far jumps, calls and returns (`is_return`), which can go to 64-bit and to 32-bit code.
 pub(super) fn far_transfer(cx: &Context<'_>, selector: u8, is_return: bool) -> Result<(), Trap> {
     let selector = cx.get(selector) as u16;
-    let own = if cx.cpu.mode == Mode::Long { USER_CODE_64 } else { USER_CODE_32 };
     // A return may not raise its privilege.
-    let allowed = if is_return { selector == own } else { selector | 3 == own };
+    let allowed = [USER_CODE_64, USER_CODE_32].contains(&if is_return { selector } else { selector | 3 });
     if allowed { Ok(()) } else { Err(Exception::GeneralProtection.into()) }
 }
 

@@ -7,7 +7,7 @@
 //! | [`bits`] | checksums, scattered and gathered bits |
 //! | [`legacy`] | decimal adjustment, bounds, descriptors |
 //! | [`string`] | MOVS, STOS, LODS, SCAS, CMPS and their repetition |
-//! | [`system`] | CPUID, time stamp, flags, FXSAVE |
+//! | [`system`] | CPUID, time stamp, flags, FXSAVE, XSAVE |
 //! | [`vector`] | vector operations that touch flags or memory |
 
 pub mod arith;
@@ -62,6 +62,12 @@ pub enum Helper {
     FxSave,
     /// address slot.
     FxRestore,
+    /// address slot; 1 for a compacted area. Components in EDX:EAX.
+    XSave,
+    /// address slot. Components in EDX:EAX.
+    XRestore,
+    /// Number in ECX; extended control register to EDX:EAX.
+    ReadControl,
     /// dst.
     ReadMxcsr,
     /// src; #GP for reserved bits.
@@ -241,6 +247,8 @@ impl Helper {
             ReadFlags => value([slot::DIRECTION, Z, Z], [a, Z, Z]),
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
+            XSave | XRestore => effect([a, rax, rdx], [Z; 3]),
+            ReadControl => effect([rcx, Z, Z], [rax, rdx, Z]),
             Canonical | FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
             Decimal => effect([rax, Z, Z], [rax, new_flags, Z]),
             Bound => effect([a, b, c], [Z; 3]),
@@ -293,6 +301,9 @@ impl Helper {
             }
             FxSave => system::fxsave(cx, a)?,
             FxRestore => system::fxrestore(cx, a)?,
+            XSave => system::xsave(cx, a, imm != 0)?,
+            XRestore => system::xrestore(cx, a)?,
+            ReadControl => system::read_control(cx)?,
             ReadMxcsr => {
                 let mxcsr = cx.cpu.mxcsr;
                 cx.set(a, mxcsr.into());

@@ -1,10 +1,11 @@
-//! CPUID, time stamp, saved state.
+//! CPUID, time stamp, saving and restoring state.
 
 use memory::GuestAddr;
 
 use super::{Context, Trap};
 use crate::exit::Exception;
 use crate::features;
+use crate::saved::{self, FXSAVE_BYTES, Header, MXCSR_MASK, XSAVE_BYTES};
 use crate::state::reg::{RAX, RBX, RCX, RDX};
 
 pub(super) fn cpuid(cx: &mut Context<'_>) {
@@ -30,34 +31,91 @@ pub(super) fn check_canonical(addr: u64) -> Result<(), Trap> {
     if extended.cast_unsigned() == addr { Ok(()) } else { Err(Exception::GeneralProtection.into()) }
 }
 
-/// FXSAVE and FXRSTOR want an address that is a multiple of 16.
-fn aligned(addr: u64) -> Result<GuestAddr, Trap> {
-    if addr.is_multiple_of(16) { Ok(GuestAddr(addr)) } else { Err(Exception::GeneralProtection.into()) }
+/// What is saved wants an address that is a multiple of this many bytes.
+fn aligned(addr: u64, bytes: u64) -> Result<GuestAddr, Trap> {
+    if addr.is_multiple_of(bytes) { Ok(GuestAddr(addr)) } else { Err(Exception::GeneralProtection.into()) }
 }
 
 pub(super) fn fxsave(cx: &mut Context<'_>, addr: u8) -> Result<(), Trap> {
-    let addr = aligned(cx.get(addr))?;
-    let mut image = [0; 512];
+    let addr = aligned(cx.get(addr), 16)?;
+    let mut image = [0; FXSAVE_BYTES];
     cx.cpu.fxsave(&mut image);
-    // The last 96 bytes are the program's own.
-    cx.space.check_writable(addr, 416)?;
-    Ok(cx.space.write(addr, &image[..416])?)
+    // What comes after the last vector is the program's own.
+    let [_, vectors] = saved::parts(saved::SSE, cx.cpu.vector_count());
+    cx.space.check_writable(addr, vectors.end as u64)?;
+    Ok(cx.space.write(addr, &image[..vectors.end])?)
 }
 
 pub(super) fn fxrestore(cx: &mut Context<'_>, addr: u8) -> Result<(), Trap> {
-    let addr = aligned(cx.get(addr))?;
-    let mut image = [0; 512];
+    let addr = aligned(cx.get(addr), 16)?;
+    let mut image = [0; FXSAVE_BYTES];
     cx.space.read(addr, &mut image)?;
-    let mxcsr = u32::from_le_bytes([image[24], image[25], image[26], image[27]]);
-    if mxcsr & !MXCSR_MASK != 0 {
-        return Err(Exception::GeneralProtection.into());
-    }
-    cx.cpu.fxrstor(&image);
+    check_mxcsr(&image)?;
+    let vectors = cx.cpu.vector_count();
+    cx.cpu.fxrstor(&image, vectors);
     Ok(())
 }
 
-/// Bits of MXCSR that may be set (DAZ included).
-pub const MXCSR_MASK: u32 = 0xffff;
+/// The components that EDX:EAX asks for.
+fn wanted(cx: &Context<'_>) -> u64 {
+    (cx.cpu.gpr(RDX) << 32 | cx.cpu.gpr(RAX) & 0xffff_ffff) & saved::ENABLED
+}
+
+/// XSAVE, XSAVEOPT and XSAVEC.
+pub(super) fn xsave(cx: &mut Context<'_>, addr: u8, compact: bool) -> Result<(), Trap> {
+    let addr = aligned(cx.get(addr), 64)?;
+    let wanted = wanted(cx);
+    let header_at = addr + FXSAVE_BYTES as u64;
+    let mut present = [0; 8];
+    cx.space.read(header_at, &mut present)?;
+    cx.space.check_writable(addr, XSAVE_BYTES as u64)?;
+    let mut image = [0; FXSAVE_BYTES];
+    cx.cpu.fxsave(&mut image);
+    for component in [saved::X87, saved::SSE].into_iter().filter(|component| wanted & component != 0) {
+        for part in saved::parts(component, cx.cpu.vector_count()) {
+            cx.space.write(addr + part.start as u64, &image[part])?;
+        }
+    }
+    if compact {
+        let header = Header { present: wanted, compaction: saved::COMPACTED | wanted };
+        return Ok(cx.space.write(header_at, &header.bytes())?);
+    }
+    let present = u64::from_le_bytes(present) | wanted;
+    Ok(cx.space.write(header_at, &present.to_le_bytes())?)
+}
+
+pub(super) fn xrestore(cx: &mut Context<'_>, addr: u8) -> Result<(), Trap> {
+    let addr = aligned(cx.get(addr), 64)?;
+    let mut area = [0; XSAVE_BYTES];
+    cx.space.read(addr, &mut area)?;
+    let (image, header) = area.split_first_chunk().expect("an image and a header");
+    let header = header.first_chunk().expect("all of it");
+    let header = Header::read(header).map_err(|_| Exception::GeneralProtection)?;
+    let wanted = wanted(cx);
+    let reads_mxcsr = wanted & saved::SSE & if header.compaction & saved::COMPACTED == 0 { !0 } else { header.present };
+    if reads_mxcsr != 0 {
+        check_mxcsr(image)?;
+    }
+    let vectors = cx.cpu.vector_count();
+    cx.cpu.restore_components(image, wanted, header, vectors);
+    Ok(())
+}
+
+/// XGETBV: what is enabled, or in use, which is the same here.
+pub(super) fn read_control(cx: &mut Context<'_>) -> Result<(), Trap> {
+    if cx.cpu.gpr(RCX) & 0xffff_ffff > 1 {
+        return Err(Exception::GeneralProtection.into());
+    }
+    cx.cpu.set_gpr(RAX, saved::ENABLED);
+    cx.cpu.set_gpr(RDX, 0);
+    Ok(())
+}
+
+/// An image's MXCSR must have no reserved bits.
+fn check_mxcsr(image: &[u8; FXSAVE_BYTES]) -> Result<(), Trap> {
+    let mxcsr = u32::from_le_bytes([image[24], image[25], image[26], image[27]]);
+    if mxcsr & !MXCSR_MASK != 0 { Err(Exception::GeneralProtection.into()) } else { Ok(()) }
+}
 
 pub(super) fn write_mxcsr(cx: &mut Context<'_>, src: u8) -> Result<(), Trap> {
     let value = cx.get(src) as u32;

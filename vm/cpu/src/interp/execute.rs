@@ -369,6 +369,13 @@ impl Interpreter {
                 }
 
                 Op::Jump { exit } => follow!(exit),
+                Op::JumpFar { src, selector } => {
+                    // What is remembered of this address may be of the other mode.
+                    cpu.rip = get(cpu, src);
+                    cpu.enter_code_segment(get(cpu, selector) as u16);
+                    *fuel = left;
+                    return Next::Block { link: None };
+                }
                 Op::JumpIndirect { src } => {
                     let rip = get(cpu, src);
                     let Some(next) = self.cache.recent(rip) else {

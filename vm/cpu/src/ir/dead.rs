@@ -74,7 +74,9 @@ fn find(ops: &[Op], flags_live_out: bool) -> Found {
         match op {
             Op::SetFlags { .. } => (flags_live, flags_wanted) = (false, false),
             Op::GetFlags { .. } | Op::Condition { .. } | Op::BranchFlags { .. } => flags_live = true,
-            Op::Syscall | Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. } => flags_live = true,
+            Op::JumpFar { .. } | Op::Syscall | Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. } => {
+                flags_live = true;
+            }
             Op::Helper { helper, .. } if helper.reads_flags() => flags_live = true,
             _ => {}
         }

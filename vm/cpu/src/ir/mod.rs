@@ -337,6 +337,11 @@ pub enum Op {
     JumpIndirect {
         src: Slot,
     },
+    /// To the code segment that `selector` stands for, which has been checked: code may be of the other mode there.
+    JumpFar {
+        src: Slot,
+        selector: Slot,
+    },
     BranchEq32(Fork),
     BranchLtU32(Fork),
     BranchLeU32(Fork),

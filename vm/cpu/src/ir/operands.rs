@@ -64,6 +64,7 @@ impl Op {
                 effect([a, b, Z], Z)
             }
             JumpIndirect { src } => effect([src, Z, Z], Z),
+            JumpFar { src, selector } => effect([src, selector, Z], Z),
             Jump { .. } | BranchFlags { .. } | Syscall | Sysenter | Interrupt { .. } | Raise { .. } => {
                 effect([Z; 3], Z)
             }

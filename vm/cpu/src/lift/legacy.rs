@@ -197,7 +197,7 @@ impl Lifter<'_> {
     }
 
     /// Offset and selector of a far jump or call, and their width on the stack. The selector has been checked.
-    fn far_target(&mut self) -> Result<(Slot, Width), Unknown> {
+    fn far_target(&mut self) -> Result<(Slot, Slot, Width), Unknown> {
         let (offset, selector, width) = match self.inst.op0_kind() {
             OpKind::FarBranch32 => {
                 let offset = self.constant(self.inst.far_branch32().into());
@@ -215,7 +215,7 @@ impl Lifter<'_> {
             }
         };
         self.check_code_selector(selector);
-        Ok((offset, width))
+        Ok((offset, selector, width))
     }
 
     fn check_code_selector(&mut self, selector: Slot) {
@@ -223,13 +223,13 @@ impl Lifter<'_> {
     }
 
     fn far_jump(&mut self) -> Lifted {
-        let (src, _) = self.far_target()?;
-        self.end(Op::JumpIndirect { src });
+        let (src, selector, _) = self.far_target()?;
+        self.end(Op::JumpFar { src, selector });
         Ok(())
     }
 
     fn far_call(&mut self) -> Lifted {
-        let (src, width) = self.far_target()?;
+        let (src, to, width) = self.far_target()?;
         let bytes = i32::from(width.bytes());
         let selector = if self.mode == Mode::Long { USER_CODE_64 } else { USER_CODE_32 }.into();
         for (place, value) in [(1, selector), (2, self.inst.next_ip())] {
@@ -238,7 +238,7 @@ impl Lifter<'_> {
             self.store(width, addr, value);
         }
         self.move_stack(-2 * bytes);
-        self.end(Op::JumpIndirect { src });
+        self.end(Op::JumpFar { src, selector: to });
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl Lifter<'_> {
         let selector = self.load(Width::W16, addr);
         self.emit(Op::Helper { helper: Helper::FarTransfer, a: selector.0, b: 0, c: 0, imm: 1 });
         self.move_stack(2 * bytes + extra);
-        self.end(Op::JumpIndirect { src });
+        self.end(Op::JumpFar { src, selector });
         Ok(())
     }
 }

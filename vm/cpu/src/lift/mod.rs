@@ -184,7 +184,14 @@ impl<'a> Lifter<'a> {
     fn flags_dead_after(&self) -> Option<usize> {
         let indirect = matches!(
             self.ops.last(),
-            None | Some(Op::JumpIndirect { .. } | Op::Syscall | Op::Sysenter | Op::Interrupt { .. } | Op::Raise { .. })
+            None | Some(
+                Op::JumpIndirect { .. }
+                    | Op::JumpFar { .. }
+                    | Op::Syscall
+                    | Op::Sysenter
+                    | Op::Interrupt { .. }
+                    | Op::Raise { .. }
+            )
         );
         if indirect {
             return None;
@@ -352,7 +359,7 @@ impl<'a> Lifter<'a> {
     fn is_privileged(&self) -> bool {
         use CpuidFeature::*;
         let old = |feature: &CpuidFeature| {
-            matches!(feature, INTEL8086 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | SYSCALL)
+            matches!(feature, INTEL8086 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | SYSCALL | XSAVE)
         };
         self.inst.is_privileged() && self.code().cpuid_features().iter().all(old)
     }

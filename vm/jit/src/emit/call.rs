@@ -11,18 +11,20 @@ use crate::touched::touched;
 /// Whether an operation may store to guest memory.
 fn may_store(op: &Op) -> bool {
     use Helper::*;
-    matches!(op, Op::Helper { helper: String | CompareExchangeWide | FxSave | MaskedStore | X87, .. })
+    matches!(op, Op::Helper { helper: String | CompareExchangeWide | FxSave | XSave | MaskedStore | X87, .. })
 }
 
 /// Whether an operation works on the x87 unit.
 fn touches_fpu(op: &Op) -> bool {
     use Helper::*;
-    matches!(op, Op::VFromMmx { .. } | Op::VToMmx { .. } | Op::Helper { helper: X87 | FxSave | FxRestore, .. })
+    let is_saved = matches!(op, Op::Helper { helper: FxSave | FxRestore | XSave | XRestore, .. });
+    is_saved || matches!(op, Op::VFromMmx { .. } | Op::VToMmx { .. } | Op::Helper { helper: X87, .. })
 }
 
 /// Whether an operation may set another rounding mode: what comes after it is not the same code then.
 fn may_change_mode(op: &Op) -> bool {
-    matches!(op, Op::Helper { helper: Helper::WriteMxcsr | Helper::FxRestore, .. })
+    use Helper::*;
+    matches!(op, Op::Helper { helper: WriteMxcsr | FxRestore | XRestore, .. })
 }
 
 /// Whether an operation may trap.

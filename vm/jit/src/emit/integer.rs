@@ -358,6 +358,11 @@ impl Emitter<'_> {
             (Helper::DivideU | Helper::DivideS, Width::W32) => self.divide32(Slot(a), helper == Helper::DivideS),
             (Helper::DivideU, Width::W64) => self.divide64(op, Slot(a), false),
             (Helper::DivideS, Width::W64) => self.divide64(op, Slot(a), true),
+            // The other mode's code is no business of this region's.
+            (Helper::FarTransfer, _) => {
+                let rip = self.rip;
+                self.leave(super::ExitPoint::Side { rip });
+            }
             _ => self.perform(op),
         }
     }

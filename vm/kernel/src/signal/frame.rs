@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! higher   interrupted stack, and the 128 bytes below it that the ABI leaves to leaf functions
-//!          FXSAVE image, 512 bytes, 64-byte aligned
+//!          floating-point state (`fpstate`), 64-byte aligned
 //!          siginfo_t, 128 bytes
 //!          ucontext_t, 304 bytes
 //! lower    return address: the restorer, which calls rt_sigreturn
@@ -15,16 +15,16 @@ use abi::{Errno, Layout, Reader, Writer};
 use cpu::segment::{Segment, USER_CODE_32, USER_CODE_64};
 use cpu::{CpuState, Mode, reg, rflags};
 
-use super::{Action, AltStack, SigInfo, SignalSet, frame32};
+use super::{Action, AltStack, SigInfo, SignalSet, fpstate, frame32};
 use crate::mm::Mm;
 use crate::stop::Outcome;
 
 const RED_ZONE_BYTES: u64 = 128;
-const FPSTATE_BYTES: u64 = 512;
+const FPSTATE_BYTES: u64 = fpstate::BYTES as u64;
 const FRAME_BYTES: u64 = 8 + UCONTEXT_BYTES + 128;
 const UCONTEXT_BYTES: u64 = 304;
-/// `UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
-const UC_FLAGS: u64 = 6;
+/// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`.
+const UC_FLAGS: u64 = 7;
 /// The general registers in the order of `struct sigcontext`.
 const ORDER: [usize; 16] = [
     reg::R8,
@@ -115,13 +115,11 @@ impl Frame<'_> {
 
     fn push_64(&self, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<()> {
         let stack = self.stack(cpu, RED_ZONE_BYTES);
-        let fpstate = stack.wrapping_sub(FPSTATE_BYTES) & !63;
-        let frame = (fpstate.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
-        let mut image = [0; FPSTATE_BYTES as usize];
-        cpu.fxsave(&mut image);
-        let bytes = self.encode(cpu, fpstate);
-        mm.prepare_write(frame, (fpstate + FPSTATE_BYTES - frame) as usize)?;
-        mm.write_user(fpstate, &image)?;
+        let floating = stack.wrapping_sub(FPSTATE_BYTES) & !63;
+        let frame = (floating.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
+        let bytes = self.encode(cpu, floating);
+        mm.prepare_write(frame, (floating + FPSTATE_BYTES - frame) as usize)?;
+        mm.write_user(floating, &fpstate::encode(cpu, 0))?;
         mm.write_user(frame, &bytes)?;
         cpu.set_gpr(reg::RDI, u64::from(self.info.signal));
         cpu.set_gpr(reg::RSI, frame + 8 + UCONTEXT_BYTES);
@@ -132,14 +130,14 @@ impl Frame<'_> {
         Ok(())
     }
 
-    fn encode(&self, cpu: &CpuState, fpstate: u64) -> Vec<u8> {
+    fn encode(&self, cpu: &CpuState, floating: u64) -> Vec<u8> {
         let (fault_addr, trap, error) = self.fault();
         let head = Writer::new().u64(self.action.restorer).u64(UC_FLAGS).u64(0);
         let head = head.u64(self.alt_stack.start).u64(stack_flags(self.alt_stack, cpu)).u64(self.alt_stack.len);
         let registers = ORDER.iter().fold(head, |writer, index| writer.u64(cpu.gpr(*index)));
         let registers = registers.u64(cpu.rip).u64(cpu.rflags() | rflags::IF | rflags::FIXED);
         let segments = registers.u16(cpu.selector(Segment::Cs)).u16(0).u16(0).u16(cpu.selector(Segment::Ss));
-        let rest = segments.u64(error.into()).u64(trap.into()).u64(self.blocked.0).u64(fault_addr).u64(fpstate);
+        let rest = segments.u64(error.into()).u64(trap.into()).u64(self.blocked.0).u64(fault_addr).u64(floating);
         rest.pad_to(8 + 296).u64(self.blocked.0).raw(&self.info.encode(Layout::X86_64)).finish()
     }
 }
@@ -183,12 +181,10 @@ fn pop_64(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
     let registers: Vec<u64> = ORDER.iter().map(|_| reader.u64()).collect();
     let (rip, flags) = (reader.u64(), reader.u64());
     let mode = mode_of(reader.u16())?;
-    let fpstate = Reader::new(&bytes[40 + 184..]).u64();
+    let floating = Reader::new(&bytes[40 + 184..]).u64();
     let blocked = Reader::new(&bytes[296..]).u64();
-    if fpstate != 0 {
-        let mut image = [0; FPSTATE_BYTES as usize];
-        mm.read_user(fpstate, &mut image)?;
-        cpu.fxrstor(&image);
+    if floating != 0 {
+        fpstate::restore(cpu, mm, floating)?;
     }
     for (index, value) in ORDER.iter().zip(registers) {
         cpu.set_gpr(*index, value);

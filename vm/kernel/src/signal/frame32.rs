@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! higher   interrupted stack
-//!          FXSAVE image, 512 bytes, 64-byte aligned
+//!          floating-point state (`fpstate`), 64-byte aligned
 //!          x87 state as FSAVE has it, and two words: 112 bytes
 //!          instructions that return, for who has no restorer: debuggers look for them
 //!          with SA_SIGINFO: siginfo_t, ucontext_t; otherwise struct sigcontext, and room for an older x87 state
@@ -19,15 +19,16 @@ use cpu::fpu::F80;
 use cpu::segment::{Segment, USER_DATA};
 use cpu::{CpuState, Mode, reg};
 
-use super::SignalSet;
 use super::frame::{Frame, FrameKind};
 use super::frame::{mode_of, stack_flags};
+use super::{SignalSet, fpstate};
 use crate::exec::vdso;
 use crate::mm::Mm;
 use crate::stop::Outcome;
 
-const FXSAVE_BYTES: usize = 512;
 const X87_BYTES: usize = 112;
+/// In `uc_flags`: the floating-point state is an XSAVE area.
+const UC_FP_XSTATE: u32 = 1;
 const CONTEXT_BYTES: usize = 88;
 /// Of `_fpstate_32`, which is no longer there.
 const OLD_FPSTATE_BYTES: usize = 624;
@@ -75,22 +76,20 @@ const SEGMENTS: [Segment; 4] = [Segment::Gs, Segment::Fs, Segment::Es, Segment::
 
 /// Pushes the frame; the caller sets rip and flags.
 pub(super) fn push(frame: &Frame<'_>, kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<()> {
-    let fxsave = frame.stack(cpu, 0).wrapping_sub(FXSAVE_BYTES as u64) & 0xffff_ffc0;
-    let fpstate = fxsave.wrapping_sub(X87_BYTES as u64) & 0xffff_ffff;
+    let extended = frame.stack(cpu, 0).wrapping_sub(fpstate::BYTES as u64) & 0xffff_ffc0;
+    let floating = extended.wrapping_sub(X87_BYTES as u64) & 0xffff_ffff;
     // As after a call: the stack pointer plus 4 is a multiple of 16.
-    let start = (fpstate.wrapping_sub(kind.bytes() as u64 - 4) & 0xffff_fff0).wrapping_sub(4) & 0xffff_ffff;
+    let start = (floating.wrapping_sub(kind.bytes() as u64 - 4) & 0xffff_fff0).wrapping_sub(4) & 0xffff_ffff;
     // Nothing can lie across the end of memory.
-    let len = fxsave.checked_sub(start).ok_or(Errno::EFAULT)? as usize + FXSAVE_BYTES;
-    let mut image = [0; FXSAVE_BYTES];
-    cpu.fxsave(&mut image);
+    let len = extended.checked_sub(start).ok_or(Errno::EFAULT)? as usize + fpstate::BYTES;
     let bytes = match kind {
-        FrameKind::Plain32 => encode_plain(frame, cpu, mm, start, fpstate),
-        _ => encode_with_info(frame, cpu, mm, start, fpstate),
+        FrameKind::Plain32 => encode_plain(frame, cpu, mm, start, floating),
+        _ => encode_with_info(frame, cpu, mm, start, floating),
     };
     mm.prepare_write(start, len)?;
     mm.write_user(start, &bytes)?;
-    mm.write_user(fpstate, &encode_x87(cpu))?;
-    mm.write_user(fxsave, &image)?;
+    mm.write_user(floating, &encode_x87(cpu))?;
+    mm.write_user(extended, &fpstate::encode(cpu, X87_BYTES))?;
     // The arguments are in registers too, for handlers compiled with -mregparm=3.
     let (info, context) = match kind {
         FrameKind::Plain32 => (0, 0),
@@ -122,7 +121,7 @@ fn encode_with_info(frame: &Frame<'_>, cpu: &CpuState, mm: &Rc<Mm>, start: u64, 
     let back = return_address(frame, mm, vdso::image().rt_sigreturn, start + with_info::RETURN_CODE as u64);
     let at = |offset: usize| start as u32 + offset as u32;
     let head = Writer::new().u32(back).u32(frame.info.signal).u32(at(with_info::INFO)).u32(at(with_info::UCONTEXT));
-    let head = head.raw(&frame.info.encode(Layout::I386)).u32(0).u32(0);
+    let head = head.raw(&frame.info.encode(Layout::I386)).u32(UC_FP_XSTATE).u32(0);
     let stack = head.u32(frame.alt_stack.start as u32).u32(stack_flags(frame.alt_stack, cpu) as u32);
     let context = context(stack.u32(frame.alt_stack.len as u32), frame, cpu, fpstate);
     context.u64(frame.blocked.0).raw(&code).finish()
@@ -186,17 +185,16 @@ pub(super) fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<S
     let registers = ORDER.map(|_| reader.u32());
     let (_trap, _error, rip) = (reader.u32(), reader.u32(), reader.u32());
     let (code, flags, _stack) = (reader.u32() as u16, reader.u32(), reader.u32());
-    let (stack_segment, fpstate, low_mask) = (reader.u32() as u16, reader.u32(), reader.u32());
+    let (stack_segment, floating, low_mask) = (reader.u32() as u16, reader.u32(), reader.u32());
     let mode = mode_of(code)?;
     if stack_segment | 3 != USER_DATA {
         return Err(Errno::EFAULT.into());
     }
-    if fpstate != 0 {
-        let mut state = [0; X87_BYTES + FXSAVE_BYTES];
-        mm.read_user(fpstate.into(), &mut state)?;
-        let (x87, image) = state.split_first_chunk::<X87_BYTES>().ok_or(Errno::EFAULT)?;
-        cpu.fxrstor(image.try_into().map_err(|_| Errno::EFAULT)?);
-        decode_x87(cpu, x87);
+    if floating != 0 {
+        let mut x87 = [0; X87_BYTES];
+        mm.read_user(floating.into(), &mut x87)?;
+        fpstate::restore(cpu, mm, u64::from(floating) + X87_BYTES as u64)?;
+        decode_x87(cpu, &x87);
     }
     for (index, value) in ORDER.iter().zip(registers) {
         cpu.set_gpr(*index, value.into());

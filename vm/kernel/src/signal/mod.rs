@@ -7,9 +7,11 @@
 //! | [`send`] | sending: who may, whom it reaches, stopping and continuing |
 //! | [`deliver`] | acting on pending signals when a task returns to its program |
 //! | [`frame`], [`frame32`] | the stack frame of a handler, on x86-64 and on i386 |
+//! | `fpstate` | the floating-point state in it |
 
 pub mod action;
 pub mod deliver;
+mod fpstate;
 pub mod frame;
 pub mod frame32;
 pub mod info;

@@ -43,8 +43,13 @@ impl Lifter<'_> {
             M::Psrldq => self.shift_bytes(VectorOp::ShrBytes),
             M::Ldmxcsr => self.load_mxcsr(),
             M::Stmxcsr => self.store_mxcsr(),
-            M::Fxsave | M::Fxsave64 => self.state_image(Helper::FxSave),
-            M::Fxrstor | M::Fxrstor64 => self.state_image(Helper::FxRestore),
+            M::Fxsave | M::Fxsave64 => self.state_image(Helper::FxSave, 0),
+            M::Fxrstor | M::Fxrstor64 => self.state_image(Helper::FxRestore, 0),
+            // Everything is always in use and may have changed, so XSAVEOPT has nothing to leave out.
+            M::Xsave | M::Xsave64 | M::Xsaveopt | M::Xsaveopt64 => self.state_image(Helper::XSave, 0),
+            M::Xsavec | M::Xsavec64 => self.state_image(Helper::XSave, 1),
+            M::Xrstor | M::Xrstor64 => self.state_image(Helper::XRestore, 0),
+            M::Xgetbv => self.helper(Helper::ReadControl, 0),
             _ => return None,
         })
     }
@@ -154,10 +159,10 @@ impl Lifter<'_> {
         self.write(0, value)
     }
 
-    fn state_image(&mut self, helper: Helper) -> Lifted {
+    fn state_image(&mut self, helper: Helper, imm: u32) -> Lifted {
         let addr = self.address()?;
         let at = self.flat(addr);
-        self.emit(Op::Helper { helper, a: at.0, b: slot::ZERO.0, c: 0, imm: 0 });
+        self.emit(Op::Helper { helper, a: at.0, b: slot::ZERO.0, c: 0, imm });
         Ok(())
     }
 }
