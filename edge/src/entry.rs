@@ -1,39 +1,48 @@
 //! Where requests come in.
 
-use worker::{Context, Env, Request, Response, Result, event};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
-use crate::headers::{CACHE_NEVER, ISOLATION};
-use crate::refusal::Refusal;
-use crate::route::Route;
-use crate::storage::Storage;
-use crate::{chunk, manifest};
+use disk::Encoding;
+use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
+use worker::{Context, Date, Env, Request, Response, Result, event};
+
+use crate::cors::Policy;
+use crate::encoding::negotiate;
+use crate::image::opened::Memory;
+use crate::request;
+use crate::send::send;
+use crate::service::Service;
+use crate::storage;
+
+/// Variable with the origins whose scripts may read answers; see [`Policy::parse`].
+const CORS_VARIABLE: &str = "CORS_ORIGINS";
+
+thread_local! {
+    /// Outlives requests, as long as the isolate does.
+    static MEMORY: Rc<Memory> = Rc::default();
+}
 
 /// Answers every request that no static asset answers.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let if_none_match = request.headers().get("if-none-match")?;
-    let outcome = match Route::parse(request.method().as_ref(), &request.path()) {
-        Err(refusal) => Err(refusal),
-        Ok(Route::Chunk(digest)) => chunk::answer(&Storage::new(&env), &digest, if_none_match.as_deref()).await,
-        Ok(Route::Manifest(name)) => manifest::answer(&Storage::new(&env), name, if_none_match.as_deref()).await,
-    };
-    outcome.or_else(|refusal| refuse(&refusal))
+    let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
+    let service =
+        Service { storage: storage::of_environment(&env), memory: MEMORY.with(Rc::clone), cors: Policy::parse(&cors) };
+    let (method, path) = (request.method(), request.path());
+    let headers = |name: &str| request.headers().get(name).ok().flatten();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(Date::now().as_millis());
+    let request = request::Request { method: method.as_ref(), path: &path, headers: &headers, now };
+    send(service.answer(&request).await)
 }
 
-fn refuse(refusal: &Refusal) -> Result<Response> {
-    let mut response = Response::builder().with_status(refusal.status());
-    for (name, value) in ISOLATION.into_iter().chain([CACHE_NEVER, ("content-type", "text/plain; charset=utf-8")]) {
-        response = response.with_header(name, value)?;
-    }
-    if *refusal == Refusal::MethodNotAllowed {
-        response = response.with_header("allow", "GET, HEAD")?;
-    }
-    Ok(response.fixed(format!("{}\n", refusal.text()).into_bytes()))
-}
-
-impl From<worker::Error> for Refusal {
-    fn from(error: worker::Error) -> Self {
-        worker::console_error!("{error}");
-        Refusal::Storage("The disk's storage does not answer. Try again.".into())
+/// What a client that sends this `Accept-Encoding` gets, so that the cache in front of [`fetch`] keeps two variants of
+/// a chunk instead of one for every spelling.
+#[wasm_bindgen]
+#[must_use]
+pub fn normalised_encoding(accept_encoding: Option<String>) -> String {
+    match negotiate(accept_encoding.as_deref()) {
+        Encoding::Brotli => "br".into(),
+        Encoding::Identity => "identity".into(),
     }
 }

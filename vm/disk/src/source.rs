@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::Encoding;
+use crate::codec::{self, DecodeError, Encoding};
 use crate::digest::ChunkDigest;
 
 /// A chunk as it was delivered, not yet verified.
@@ -13,6 +13,38 @@ pub struct Delivery {
     /// The chunk.
     pub bytes: Vec<u8>,
 }
+
+impl Delivery {
+    /// The chunk, if it is the one called `digest` and has at most `limit_bytes` bytes.
+    ///
+    /// # Errors
+    /// What was delivered instead.
+    pub fn open(self, digest: &ChunkDigest, limit_bytes: usize) -> Result<Vec<u8>, Damage> {
+        let bytes = codec::decode(self.bytes, self.encoding, limit_bytes).map_err(Damage::Encoding)?;
+        let found = ChunkDigest::of(&bytes);
+        if found == *digest { Ok(bytes) } else { Err(Damage::Content(found)) }
+    }
+}
+
+/// Why a delivery is not the chunk that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// It can't be decoded.
+    Encoding(DecodeError),
+    /// It is something else, with this digest.
+    Content(ChunkDigest),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Encoding(error) => write!(f, "{error}"),
+            Damage::Content(found) => write!(f, "what came has the digest {found}"),
+        }
+    }
+}
+
+impl std::error::Error for Damage {}
 
 /// Why a chunk was not delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,0 +1,115 @@
+//! `Storage`: where chunks and manifests are kept.
+//!
+//! | module | a store in |
+//! |---|---|
+//! | `r2` | an R2 bucket: images of any size |
+//! | `assets` | the Worker's own static assets: nothing but a deployment, up to 20,000 files |
+//!
+//! Keys are the same in both, and what the tool writes into a directory (`disk::directory`), but for the directories it
+//! spreads chunks over.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use disk::ChunkDigest;
+use futures_util::future::LocalBoxFuture;
+
+use crate::refusal::Refusal;
+
+#[cfg(target_arch = "wasm32")]
+mod assets;
+#[cfg(test)]
+pub mod memory;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+mod r2;
+
+#[cfg(target_arch = "wasm32")]
+pub use platform::of_environment;
+
+/// The name of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Key<'a> {
+    /// A chunk or index page.
+    Chunk(&'a ChunkDigest),
+    /// An image's manifest.
+    Manifest(&'a str),
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Chunk(digest) => write!(f, "chunks/{digest}"),
+            Key::Manifest(name) => write!(f, "manifests/{name}.json"),
+        }
+    }
+}
+
+/// What is known of an object without its content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// Bytes of its content; not every storage tells.
+    pub size_bytes: Option<u64>,
+    /// When it was stored, in whole seconds; not every storage tells.
+    pub modified: Option<SystemTime>,
+}
+
+/// An object.
+pub struct Object {
+    /// What is known of it.
+    pub meta: Meta,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What an object consists of.
+pub enum Content {
+    /// Here already.
+    Bytes(Vec<u8>),
+    /// Still on its way.
+    #[cfg(target_arch = "wasm32")]
+    Stream(worker::web_sys::ReadableStream),
+}
+
+/// Why a storage has not answered, for those who run it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure(pub String);
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal::Storage(failure.0)
+    }
+}
+
+/// What a storage returns in a while; `None` if there is no such object.
+pub type Fetched<'a, T> = LocalBoxFuture<'a, Result<Option<T>, Failure>>;
+
+/// A place that keeps objects.
+pub trait Storage {
+    /// An object.
+    fn get<'a>(&'a self, key: Key<'a>) -> Fetched<'a, Object>;
+
+    /// What is known of an object.
+    fn head<'a>(&'a self, key: Key<'a>) -> Fetched<'a, Meta>;
+}
+
+impl Object {
+    /// Reads all of it, at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// 502 if there is more, 503 if the storage fails meanwhile.
+    pub async fn read(self, key: Key<'_>, limit_bytes: u64) -> Result<Vec<u8>, Refusal> {
+        let too_long = || Refusal::Damaged(format!("{key} is longer than such a thing can be."));
+        if self.meta.size_bytes.is_some_and(|size| size > limit_bytes) {
+            return Err(too_long());
+        }
+        #[allow(clippy::infallible_destructuring_match, reason = "on wasm32 there are two kinds")]
+        let bytes = match self.content {
+            Content::Bytes(bytes) => bytes,
+            #[cfg(target_arch = "wasm32")]
+            Content::Stream(stream) => platform::read(&stream).await?,
+        };
+        if bytes.len() as u64 > limit_bytes { Err(too_long()) } else { Ok(bytes) }
+    }
+}
