@@ -116,7 +116,21 @@ fn rust(paths: &Paths) -> Result<Tally> {
     counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
 }
 
+/// Other people's programs that the Worker is tested with, and Debian's packages with them: a server to be compared
+/// with, clients, and a judge of file systems.
+const WEB_TEST_PROGRAMS: [(&str, &str); 6] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("nbdkit", "nbdkit"),
+    ("nbdcopy", "libnbd-bin"),
+    ("qemu-img", "qemu-utils"),
+    ("e2fsck", "e2fsprogs"),
+];
+
 fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
+    for (program, package) in WEB_TEST_PROGRAMS {
+        tools::ensure_debian_package(program, package)?;
+    }
     let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
     let node = server::build(paths)?;
     let server = Server::start(&node, server::free_port()?, true)?;
@@ -130,6 +144,7 @@ fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     }
     let command = command.env("EDGEBOX_TOOL", tool);
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
+    let command = command.env("EDGEBOX_RAW_IMAGE", paths.raw_image("default"));
     counted(&command.env("EDGEBOX_CHROMIUM", chromium).env("EDGEBOX_FIREFOX", firefox))
 }
 
