@@ -30,28 +30,25 @@ impl Assets {
     }
 }
 
-fn meta(response: &Response) -> Meta {
-    let size = response.headers().get("content-length").ok().flatten();
-    // A deployment does not tell when a file was changed.
-    Meta { size_bytes: size.and_then(|size| size.parse().ok()), modified: None }
-}
-
 impl Storage for Assets {
     fn get<'a>(&'a self, key: Key<'a>) -> Fetched<'a, Object> {
         Box::pin(async move {
             let Some(response) = self.ask(key).await? else { return Ok(None) };
-            let meta = meta(&response);
             let content = match response.into_parts().1 {
                 ResponseBody::Stream(stream) => Content::Stream(stream),
                 ResponseBody::Body(bytes) => Content::Bytes(bytes),
                 ResponseBody::Empty => Content::Bytes(Vec::new()),
             };
-            Ok(Some(Object { meta, content }))
+            // A deployment does not tell when a file was changed, and no length before it is sent.
+            Ok(Some(Object { meta: Meta { size_bytes: None, modified: None }, content }))
         })
     }
 
     fn head<'a>(&'a self, key: Key<'a>) -> Fetched<'a, Meta> {
-        // The answer to HEAD would lack the length. A body nobody reads is not sent.
-        Box::pin(async move { Ok(self.ask(key).await?.as_ref().map(meta)) })
+        Box::pin(async move {
+            let Some(object) = self.get(key).await? else { return Ok(None) };
+            let size_bytes = Some(object.content.read().await?.len() as u64);
+            Ok(Some(Meta { size_bytes, ..object.meta }))
+        })
     }
 }

@@ -104,12 +104,21 @@ impl Object {
         if self.meta.size_bytes.is_some_and(|size| size > limit_bytes) {
             return Err(too_long());
         }
-        #[allow(clippy::infallible_destructuring_match, reason = "on wasm32 there are two kinds")]
-        let bytes = match self.content {
-            Content::Bytes(bytes) => bytes,
-            #[cfg(target_arch = "wasm32")]
-            Content::Stream(stream) => platform::read(&stream).await?,
-        };
+        let bytes = self.content.read().await?;
         if bytes.len() as u64 > limit_bytes { Err(too_long()) } else { Ok(bytes) }
+    }
+}
+
+impl Content {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn read(self) -> Result<Vec<u8>, Failure> {
+        match self {
+            Content::Bytes(bytes) => Ok(bytes),
+            #[cfg(target_arch = "wasm32")]
+            Content::Stream(stream) => platform::read(&stream).await,
+        }
     }
 }
