@@ -33,14 +33,15 @@ pub fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Verdict {
         if !has_tag(&tags, etag, is_same_strongly) {
             return Verdict::Failed;
         }
-    } else if let Some((modified, limit)) = modified.zip(date(request.header("if-unmodified-since")))
-        && modified > limit
+    } else if let Some(modified) = modified
+        && date(request.header("if-unmodified-since")).is_some_and(|limit| modified > limit)
     {
         return Verdict::Failed;
     }
     let is_unchanged = match request.header("if-none-match") {
         Some(tags) => has_tag(&tags, etag, is_same_weakly),
-        None => modified.zip(date(request.header("if-modified-since"))).is_some_and(|(modified, had)| modified <= had),
+        None => modified
+            .is_some_and(|modified| date(request.header("if-modified-since")).is_some_and(|had| modified <= had)),
     };
     if is_unchanged { Verdict::NotModified } else { Verdict::Proceed }
 }

@@ -1,16 +1,16 @@
 //! Where requests come in.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use disk::Encoding;
-use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
-use worker::{Context, Date, Env, Request, Response, Result, event};
+use worker::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
+use worker::{Date, Env, web_sys};
 
 use crate::cors::Policy;
 use crate::encoding::negotiate;
-use crate::image::opened::Memory;
-use crate::request;
+use crate::request::Request;
 use crate::send::send;
 use crate::service::Service;
 use crate::storage;
@@ -19,30 +19,43 @@ use crate::storage;
 const CORS_VARIABLE: &str = "CORS_ORIGINS";
 
 thread_local! {
-    /// Outlives requests, as long as the isolate does.
-    static MEMORY: Rc<Memory> = Rc::default();
+    /// Outlives requests, as long as the isolate does: its configuration never changes.
+    static SERVICE: OnceCell<Rc<Service>> = const { OnceCell::new() };
+}
+
+#[wasm_bindgen(module = "/src/bridge.js")]
+extern "C" {
+    fn describe(request: &web_sys::Request) -> String;
+    fn header(request: &web_sys::Request, name: &str) -> Option<String>;
 }
 
 /// Answers every request that no static asset answers.
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
-    let service =
-        Service { storage: storage::of_environment(&env), memory: MEMORY.with(Rc::clone), cors: Policy::parse(&cors) };
-    let (method, path) = (request.method(), request.path());
-    let headers = |name: &str| request.headers().get(name).ok().flatten();
+///
+/// # Errors
+/// The platform's, which it answers with status 500.
+#[wasm_bindgen]
+pub async fn answer(request: web_sys::Request, env: Env) -> Result<web_sys::Response, JsValue> {
+    let service = SERVICE.with(|service| Rc::clone(service.get_or_init(|| Rc::new(service_of(&env)))));
+    let line = describe(&request);
+    let (method, path) = line.split_once(' ').unwrap_or_default();
+    let headers = |name: &str| header(&request, name);
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(Date::now().as_millis());
-    let request = request::Request { method: method.as_ref(), path: &path, headers: &headers, now };
+    let request = Request { method, path, headers: &headers, now };
     send(service.answer(&request).await)
 }
 
-/// What a client that sends this `Accept-Encoding` gets, so that the cache in front of [`fetch`] keeps two variants of
-/// a chunk instead of one for every spelling.
+/// What a client gets, so that the cache in front of [`answer`] keeps two variants of a chunk instead of one for every
+/// spelling of `Accept-Encoding`.
 #[wasm_bindgen]
 #[must_use]
-pub fn normalised_encoding(accept_encoding: Option<String>) -> String {
-    match negotiate(accept_encoding.as_deref()) {
+pub fn chosen_encoding(request: &web_sys::Request) -> String {
+    match negotiate(header(request, "accept-encoding").as_deref()) {
         Encoding::Brotli => "br".into(),
         Encoding::Identity => "identity".into(),
     }
+}
+
+fn service_of(env: &Env) -> Service {
+    let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
+    Service { storage: storage::of_environment(env), memory: Rc::default(), cors: Policy::parse(&cors) }
 }

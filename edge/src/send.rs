@@ -2,11 +2,10 @@
 
 use futures_util::StreamExt;
 use worker::js_sys::{BigInt, Error, Uint8Array};
-use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
-use worker::web_sys::{WritableStream, WritableStreamDefaultWriter};
+use worker::web_sys::{Response, WritableStream, WritableStreamDefaultWriter};
 use worker::worker_sys::FixedLengthStream;
-use worker::{EncodeBody, Headers, Response, ResponseBuilder, Result};
 
 use crate::answer::{Answer, Body};
 use crate::image::body::{Piece, Pieces};
@@ -15,30 +14,31 @@ use crate::storage::Content;
 /// Zeros written at a time: as much as a chunk, so that they use no more memory.
 const ZEROS_BYTES_MAX: u64 = 128 << 10;
 
+#[wasm_bindgen(module = "/src/bridge.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn respond(status: u16, lines: &str, body: &JsValue, is_encoded: bool) -> Result<Response, JsValue>;
+}
+
 /// The response that an answer is.
 ///
 /// # Errors
 /// The platform's.
-pub fn send(answer: Answer) -> Result<Response> {
-    let headers = Headers::new();
-    for (name, value) in &answer.headers {
-        headers.append(name, value)?;
-    }
-    // The runtime must not compress once more what is labelled as compressed.
+pub fn send(answer: Answer) -> Result<Response, JsValue> {
     let is_encoded = answer.header("content-encoding").is_some();
-    let encode_body = if is_encoded { EncodeBody::Manual } else { EncodeBody::Automatic };
-    let head = ResponseBuilder::new().with_status(answer.status).with_headers(headers).with_encode_body(encode_body);
-    Ok(match answer.body {
-        Body::Empty => head.empty(),
-        Body::Bytes(bytes) | Body::Stored(Content::Bytes(bytes)) => head.fixed(bytes),
-        Body::Stored(Content::Stream(stream)) => head.stream(stream),
+    let lines: Vec<String> = answer.headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    let body = match answer.body {
+        Body::Empty => JsValue::NULL,
+        Body::Bytes(bytes) | Body::Stored(Content::Bytes(bytes)) => Uint8Array::from(bytes.as_slice()).into(),
+        Body::Stored(Content::Stream(stream)) => stream.into(),
         Body::Image { pieces, length } => {
             // Keeps the length in the head, where a plain stream would lose it, and fails if it is not kept.
             let stream = FixedLengthStream::new_big_int(BigInt::from(length))?;
             spawn_local(write_all(stream.writable(), pieces));
-            head.stream(stream.readable())
+            stream.readable().into()
         }
-    })
+    };
+    respond(answer.status, &lines.join("\n"), &body, is_encoded)
 }
 
 /// Writes pieces as fast as they are taken. If one can't be had, the connection is broken off: the client must not take
@@ -62,7 +62,7 @@ async fn write_all(stream: WritableStream, mut pieces: Pieces) {
     let _ = JsFuture::from(writer.close()).await;
 }
 
-async fn write(writer: &WritableStreamDefaultWriter, piece: Piece) -> std::result::Result<(), JsValue> {
+async fn write(writer: &WritableStreamDefaultWriter, piece: Piece) -> Result<(), JsValue> {
     match piece {
         Piece::Text(text) => write_bytes(writer, &Uint8Array::from(text.as_bytes())).await,
         Piece::Bytes(chunk, range) => {
@@ -82,6 +82,6 @@ async fn write(writer: &WritableStreamDefaultWriter, piece: Piece) -> std::resul
 }
 
 /// Writes an array once there is room for it.
-async fn write_bytes(writer: &WritableStreamDefaultWriter, bytes: &Uint8Array) -> std::result::Result<(), JsValue> {
+async fn write_bytes(writer: &WritableStreamDefaultWriter, bytes: &Uint8Array) -> Result<(), JsValue> {
     JsFuture::from(writer.write_with_chunk(bytes)).await.map(drop)
 }

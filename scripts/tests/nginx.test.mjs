@@ -1,12 +1,11 @@
 // Raw images by ranges: the Worker's answers compared with nginx's, which has the same image as a file.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtemp, mkdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import net from "node:net";
+import { mkdir, mkdtemp, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { startNginx } from "../servers.mjs";
 import { request } from "./http.mjs";
 
 const PATH = "/disk/images/default.img";
@@ -78,38 +77,6 @@ let directory;
 let nginx;
 let servers;
 
-function freePort() {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-async function startNginx() {
-  directory = await mkdtemp(join(tmpdir(), "edgebox-nginx-"));
-  await mkdir(join(directory, "root/disk/images"), { recursive: true });
-  await symlink(raw, join(directory, "root", PATH));
-  const port = await freePort();
-  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${directory}/tmp;`);
-  await writeFile(join(directory, "nginx.conf"), `
-    daemon off; master_process off; pid ${directory}/pid; error_log stderr crit;
-    events {}
-    http {
-      access_log off; default_type application/octet-stream; ${places.join(" ")}
-      server { listen 127.0.0.1:${port}; root ${directory}/root; }
-    }`);
-  nginx = spawn("/usr/sbin/nginx", ["-c", join(directory, "nginx.conf"), "-e", "stderr"], { stdio: ["ignore", "ignore", "inherit"] });
-  const url = `http://127.0.0.1:${port}${PATH}`;
-  for (;;) {
-    if (nginx.exitCode !== null) throw new Error("nginx has ended");
-    const answer = await request(url, { method: "HEAD" }).catch(() => undefined);
-    if (answer) return url;
-    await new Promise((resolve) => { setTimeout(resolve, 20); });
-  }
-}
-
 /** A server's address and what identifies its version of the image. */
 async function introduce(url) {
   const { headers } = await request(url, { method: "HEAD" });
@@ -119,7 +86,11 @@ async function introduce(url) {
 }
 
 before(async () => {
-  servers = { worker: await introduce(process.env.EDGEBOX_URL + PATH), nginx: await introduce(await startNginx()) };
+  directory = await mkdtemp(join(tmpdir(), "edgebox-compared-"));
+  await mkdir(join(directory, "disk/images"), { recursive: true });
+  await symlink(raw, join(directory, PATH));
+  nginx = await startNginx(directory);
+  servers = { worker: await introduce(process.env.EDGEBOX_URL + PATH), nginx: await introduce(nginx.url + PATH) };
   for (const { etag, modified } of Object.values(servers)) {
     assert.match(etag, /^"[^"]+"$/, "a strong tag");
     assert.ok(Date.parse(modified) > 0);
@@ -127,7 +98,7 @@ before(async () => {
 });
 
 after(async () => {
-  nginx?.kill();
+  await nginx?.stop();
   await rm(directory, { recursive: true, force: true });
 });
 

@@ -50,9 +50,13 @@ impl From<worker::Error> for Failure {
     }
 }
 
+/// What the platform has thrown.
+pub fn failure(error: JsValue) -> Failure {
+    worker::Error::from(error).into()
+}
+
 /// Reads a stream to its end.
 pub async fn read(stream: &ReadableStream) -> Result<Vec<u8>, Failure> {
-    let failure = |error: JsValue| Failure(format!("{error:?}"));
     // The platform collects a body much faster than a loop over its parts here would.
     let buffer = Response::new_with_opt_readable_stream(Some(stream)).and_then(|response| response.array_buffer());
     let buffer = JsFuture::from(buffer.map_err(failure)?).await.map_err(failure)?;
