@@ -68,7 +68,7 @@ async function startWorkerd(files) {
   const embedded = modules.map((file) =>
     `(name = "${file}", ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${relative(directory, join(setup.edge, file))}")`);
   const worker = (cache) => `(
-    modules = [${embedded.join(", ")}], compatibilityDate = "2026-05-01",
+    modules = [${embedded.join(", ")}], compatibilityDate = "2026-05-01", compatibilityFlags = ["nodejs_compat"],
     bindings = [(name = "ASSETS", service = "files"), (name = "CORS_ORIGINS", text = "*"), (name = "CACHE", text = "${cache}")])`;
   const ports = { files: await freePort(), worker: await freePort(), cached: await freePort() };
   const sockets = Object.entries(ports).map(([name, port]) =>

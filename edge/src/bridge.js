@@ -1,5 +1,6 @@
 // Requests and responses, handed over in few pieces: every call between JavaScript and WebAssembly costs, and so does
-// every string.
+// every string. And the platform's own decoder, which is twice as fast as one in WebAssembly.
+import { brotliDecompressSync } from "node:zlib";
 
 /** A request's method and its URL's path, separated by a space. */
 export function describe({ method, url }) {
@@ -32,4 +33,20 @@ export function respond(status, lines, body, isEncoded) {
     return [line.slice(0, colon), line.slice(colon + 1)];
   });
   return new Response(body, { status, headers, encodeBody: isEncoded ? "manual" : "automatic" });
+}
+
+/**
+ * Decodes brotli.
+ * @param {ArrayBuffer} bytes
+ * @param {number} limit bytes that may come of it
+ * @returns {Uint8Array | boolean} what came of it; if nothing did, whether it would have been too much
+ */
+export function decode(bytes, limit) {
+  try {
+    // Close to its own limit, workerd takes some lengths for too much, so it gets twice ours.
+    const decoded = brotliDecompressSync(bytes, { maxOutputLength: 2 * limit });
+    return decoded.length <= limit ? decoded : true;
+  } catch (error) {
+    return error instanceof RangeError;
+  }
 }

@@ -3,7 +3,6 @@
 //! Nothing looks into a chunk that is passed through: the client has its digest and verifies it. Whoever wants it
 //! decoded gets it verified, since it has to be looked into anyway.
 
-use disk::codec::ENCODED_BYTES_MAX;
 use disk::layout::ROOT_BYTES_MAX;
 use disk::{ChunkDigest, Delivery, Encoding};
 
@@ -74,12 +73,10 @@ async fn pass_through(
 pub async fn content(storage: &dyn Storage, digest: &ChunkDigest, limit_bytes: u64) -> Result<Vec<u8>, Refusal> {
     let key = Key::Chunk(digest);
     let object = storage.get(key).await?.ok_or_else(|| missing(digest))?;
-    let bytes = object.read(key, ENCODED_BYTES_MAX).await?;
-    let delivery = Delivery { encoding: Encoding::Brotli, bytes };
-    let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    delivery
-        .open(digest, limit_bytes)
-        .map_err(|damage| Refusal::Damaged(format!("Chunk {digest} is damaged: {damage}.")))
+    let bytes = object.decode(key, usize::try_from(limit_bytes).unwrap_or(usize::MAX)).await?;
+    // All that is left to be done is to compare it with its name.
+    let delivery = Delivery { encoding: Encoding::Identity, bytes };
+    delivery.open(digest, usize::MAX).map_err(|damage| Refusal::Damaged(format!("{key} is damaged: {damage}.")))
 }
 
 fn missing(digest: &ChunkDigest) -> Refusal {

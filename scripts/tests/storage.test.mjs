@@ -93,7 +93,7 @@ async function startWorker(kind, objects) {
   await mkdir(join(assets, "disk/chunks"), { recursive: true });
   await mkdir(join(assets, "disk/manifests"), { recursive: true });
   const config = {
-    name: `edgebox-${kind}`, main: join(project, "build/edge/worker.js"), compatibility_date: "2026-05-01",
+    name: `edgebox-${kind}`, main: join(project, "build/edge/worker.js"), compatibility_date: "2026-05-01", compatibility_flags: ["nodejs_compat"],
     assets: { directory: assets, binding: "ASSETS", run_worker_first: ["/disk/*"] },
     vars: { CORS_ORIGINS: "https://docs.example https://other.example", CACHE: kind === "r2" ? "on" : "off" },
     ...(kind === "r2" ? { r2_buckets: [{ binding: "DISK", bucket_name: "disk" }] } : {}),

@@ -11,7 +11,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use disk::ChunkDigest;
+use disk::codec::{self, ENCODED_BYTES_MAX};
+use disk::{ChunkDigest, Encoding};
 use futures_util::future::LocalBoxFuture;
 
 use crate::refusal::Refusal;
@@ -100,13 +101,33 @@ impl Object {
     /// # Errors
     /// 502 if there is more, 503 if the storage fails meanwhile.
     pub async fn read(self, key: Key<'_>, limit_bytes: u64) -> Result<Vec<u8>, Refusal> {
-        let too_long = || Refusal::Damaged(format!("{key} is longer than such a thing can be."));
-        if self.meta.size_bytes.is_some_and(|size| size > limit_bytes) {
-            return Err(too_long());
-        }
+        self.check_size(key, limit_bytes)?;
         let bytes = self.content.read().await?;
-        if bytes.len() as u64 > limit_bytes { Err(too_long()) } else { Ok(bytes) }
+        if bytes.len() as u64 > limit_bytes { Err(too_long(key)) } else { Ok(bytes) }
     }
+
+    /// Reads all of it and decodes it to at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// 502 if it is longer than a chunk can be or no brotli, 503 if the storage fails meanwhile.
+    pub async fn decode(self, key: Key<'_>, limit_bytes: usize) -> Result<Vec<u8>, Refusal> {
+        self.check_size(key, ENCODED_BYTES_MAX)?;
+        let decoded = match self.content {
+            Content::Bytes(bytes) => codec::decode(bytes, Encoding::Brotli, limit_bytes),
+            #[cfg(target_arch = "wasm32")]
+            Content::Stream(stream) => platform::decode(&stream, ENCODED_BYTES_MAX, limit_bytes).await?,
+        };
+        decoded.map_err(|error| Refusal::Damaged(format!("{key} is damaged: {error}.")))
+    }
+
+    fn check_size(&self, key: Key<'_>, limit_bytes: u64) -> Result<(), Refusal> {
+        let is_too_long = self.meta.size_bytes.is_some_and(|size| size > limit_bytes);
+        if is_too_long { Err(too_long(key)) } else { Ok(()) }
+    }
+}
+
+fn too_long(key: Key<'_>) -> Refusal {
+    Refusal::Damaged(format!("{key} is longer than such a thing can be."))
 }
 
 impl Content {

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use disk::codec::DecodeError;
 use futures_util::future;
-use worker::js_sys::Uint8Array;
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{ArrayBuffer, Uint8Array};
+use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{ReadableStream, Response};
 use worker::{Date, Env};
@@ -57,10 +58,37 @@ pub fn failure(error: JsValue) -> Failure {
 
 /// Reads a stream to its end.
 pub async fn read(stream: &ReadableStream) -> Result<Vec<u8>, Failure> {
-    // The platform collects a body much faster than a loop over its parts here would.
+    Ok(Uint8Array::new(buffer(stream).await?.as_ref()).to_vec())
+}
+
+#[wasm_bindgen(module = "/src/bridge.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = decode)]
+    fn decode_brotli(bytes: &ArrayBuffer, limit: u32) -> JsValue;
+}
+
+/// Reads a stream of brotli to its end and decodes it, if it is not longer than `encoded_max`, to at most `limit_bytes`.
+pub async fn decode(
+    stream: &ReadableStream,
+    encoded_max: u64,
+    limit_bytes: usize,
+) -> Result<Result<Vec<u8>, DecodeError>, Failure> {
+    let bytes = buffer(stream).await?;
+    if u64::from(bytes.byte_length()) > encoded_max {
+        return Ok(Err(DecodeError::TooLong { limit_bytes }));
+    }
+    let decoded = decode_brotli(&bytes, u32::try_from(limit_bytes).unwrap_or(u32::MAX));
+    Ok(match decoded.dyn_into::<Uint8Array>() {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(is_too_long) if is_too_long.is_truthy() => Err(DecodeError::TooLong { limit_bytes }),
+        Err(_) => Err(DecodeError::Corrupt),
+    })
+}
+
+/// The platform collects a body much faster than a loop over its parts here would.
+async fn buffer(stream: &ReadableStream) -> Result<ArrayBuffer, Failure> {
     let buffer = Response::new_with_opt_readable_stream(Some(stream)).and_then(|response| response.array_buffer());
-    let buffer = JsFuture::from(buffer.map_err(failure)?).await.map_err(failure)?;
-    Ok(Uint8Array::new(buffer.unchecked_ref()).to_vec())
+    Ok(JsFuture::from(buffer.map_err(failure)?).await.map_err(failure)?.unchecked_into())
 }
 
 /// A date in whole seconds, as HTTP has it.
