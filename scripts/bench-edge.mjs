@@ -1,15 +1,18 @@
 // How fast the Worker serves, and what it costs: `edgebox bench edge`.
 //
-// Argument: JSON { disk, raw, edge, workerd, image, rounds, seconds, file }: directories of chunks and of the built Worker,
-// workerd, the raw image and its name, how often and how long everything is measured, a file for all figures or "".
-// Compared are workerd's static files and nginx with the same chunks, nginx with the raw image, and Node.js decoding the
-// same chunks. `wrk` and curl ask.
+// Argument: JSON { disk, raw, edge, image, rounds, seconds, file }: directories of chunks and of the built Worker, the raw
+// image and its name, how often and how long everything is measured, a file for all figures or "". Compared are workerd's
+// static files, the smallest Worker that hands them on, and nginx with the same chunks, nginx with the raw image, and
+// Node.js decoding the same chunks. `wrk` and curl ask.
 import { execFile } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { brotliDecompressSync } from "node:zlib";
+
+// Wrangler's own.
+import workerd from "workerd";
 
 import { callsOfWorker } from "./bench-edge-cpu.mjs";
 import { freePort, startNginx, startServer } from "./servers.mjs";
@@ -25,6 +28,14 @@ const CONNECTIONS = 6;
 const RANGE_BYTES = 256 * 1024;
 /** Bytes of a download. */
 const DOWNLOAD_BYTES = 128 << 20;
+
+/** What any Worker costs that gives stored bytes headers of its own: as many as ours has. */
+const SMALLEST_WORKER = `
+  const headers = Object.fromEntries(Array.from({ length: 11 }, (_, n) => ["x-header-" + n, "as long as headers are on average"]));
+  export default { async fetch(request, env) {
+    const { body } = await env.ASSETS.fetch(request);
+    return new Response(body, { encodeBody: "manual", headers: { ...headers, "content-encoding": "br" } });
+  } };`;
 
 /** What wrk asks for: a path from a list, or a range of one path at random; and what it reports. */
 const WRK_SCRIPT = `
@@ -70,16 +81,19 @@ async function startWorkerd(files) {
   const worker = (cache) => `(
     modules = [${embedded.join(", ")}], compatibilityDate = "2026-05-01", compatibilityFlags = ["nodejs_compat"],
     bindings = [(name = "ASSETS", service = "files"), (name = "CORS_ORIGINS", text = "*"), (name = "CACHE", text = "${cache}")])`;
-  const ports = { files: await freePort(), worker: await freePort(), cached: await freePort() };
+  await writeFile(join(directory, "smallest.js"), SMALLEST_WORKER);
+  const smallest = `(modules = [(name = "smallest.js", esModule = embed "smallest.js")], compatibilityDate = "2026-05-01",
+    bindings = [(name = "ASSETS", service = "files")])`;
+  const ports = { files: await freePort(), smallest: await freePort(), worker: await freePort(), cached: await freePort() };
   const sockets = Object.entries(ports).map(([name, port]) =>
     `(name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}")`);
   const config = join(directory, "workerd.capnp");
   await writeFile(config, `
     using Workerd = import "/workerd/workerd.capnp";
     const config :Workerd.Config = (
-      services = [(name = "files", disk = "${files}"), (name = "worker", worker = ${worker("off")}), (name = "cached", worker = ${worker("on")})],
+      services = [(name = "files", disk = "${files}"), (name = "smallest", worker = ${smallest}), (name = "worker", worker = ${worker("off")}), (name = "cached", worker = ${worker("on")})],
       sockets = [${sockets.join(", ")}]);`);
-  stops.push(await startServer(setup.workerd, ["serve", config], ports.worker));
+  stops.push(await startServer(workerd.default ?? workerd, ["serve", config], ports.worker));
   return Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, `http://127.0.0.1:${port}`]));
 }
 
@@ -165,7 +179,7 @@ async function prepare(all, some) {
   await writeFile(join(directory, "wrk.lua"), WRK_SCRIPT);
   const nginx = await startNginx(files, "location /disk/chunks/ { add_header content-encoding br; }");
   stops.push(nginx.stop);
-  const workerd = await startWorkerd(files);
+  const servers = await startWorkerd(files);
   const list = join(directory, "list");
   await writeFile(list, some.map(({ digest }) => `/disk/chunks/${digest}\n`).join(""));
   const chunks = { WRK_TARGET: "list", WRK_ARGUMENT: list };
@@ -175,14 +189,15 @@ async function prepare(all, some) {
   const bytes = await Promise.all(some.map(({ path }) => readFile(path)));
   return {
     chunks: {
-      "workerd's static files": () => wrk(workerd.files, chunks),
-      "Worker": () => wrk(workerd.worker, chunks),
-      "Worker, entry for the cache": () => wrk(workerd.cached, chunks),
+      "workerd's static files": () => wrk(servers.files, chunks),
+      "a Worker of two lines": () => wrk(servers.smallest, chunks),
+      "Worker": () => wrk(servers.worker, chunks),
+      "Worker, entry for the cache": () => wrk(servers.cached, chunks),
       "nginx": () => wrk(nginx.url, chunks),
     },
-    ranges: { "Worker": () => wrk(workerd.worker, ranges(image)), "nginx": () => wrk(nginx.url, ranges("/raw.img")) },
+    ranges: { "Worker": () => wrk(servers.worker, ranges(image)), "nginx": () => wrk(nginx.url, ranges("/raw.img")) },
     downloads: {
-      "Worker": () => download(workerd.worker + image),
+      "Worker": () => download(servers.worker + image),
       "decoding alone, node:zlib": () => decode(bytes),
       "nginx": () => download(`${nginx.url}/raw.img`),
     },
