@@ -75,7 +75,7 @@ pub async fn content(storage: &dyn Storage, digest: &ChunkDigest, limit_bytes: u
     let object = storage.get(key).await?.ok_or_else(|| missing(digest))?;
     let bytes = object.decode(key, usize::try_from(limit_bytes).unwrap_or(usize::MAX)).await?;
     // All that is left to be done is to compare it with its name.
-    let delivery = Delivery { encoding: Encoding::Identity, bytes };
+    let delivery = Delivery { encoding: Some(Encoding::Identity), bytes };
     delivery.open(digest, usize::MAX).map_err(|damage| Refusal::Damaged(format!("{key} is damaged: {damage}.")))
 }
 

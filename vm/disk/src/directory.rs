@@ -54,7 +54,7 @@ impl ChunkSource for DirectorySource {
         let path = self.root.join(chunk_path(digest));
         let bytes = read_bounded(&path, ENCODED_BYTES_MAX);
         Fetch::Done(match bytes {
-            Ok(bytes) => Ok(Delivery { encoding: Encoding::Brotli, bytes }),
+            Ok(bytes) => Ok(Delivery { encoding: Some(Encoding::Brotli), bytes }),
             Err(error) => Err(FetchError::Missing(format!("{}: {error}", path.display()))),
         })
     }
