@@ -125,7 +125,7 @@ test("scripts of other origins may read, and ask beforehand", async () => {
   assert.equal(preflight.status, 204);
   assertIsolated(preflight);
   assert.equal(preflight.headers["access-control-allow-origin"], "*");
-  assert.match(preflight.headers["access-control-allow-headers"], /\brange\b/);
+  assert.equal(preflight.headers["access-control-allow-headers"], "*");
   const response = await request("/disk/manifests/default.json", { headers: { origin: "https://docs.example" } });
   assert.equal(response.headers["access-control-allow-origin"], "*");
 });

@@ -5,6 +5,9 @@
 /** Noted in the tab's storage: once is enough to try. */
 const TRIED = 'edgebox-isolation-tried';
 
+/** Milliseconds after which a service worker that has not started is given up. */
+const START_MS_MAX = 5000;
+
 /**
  * Sees to it that the page is isolated, if a service worker can do that. It reloads the page then, and never returns.
  *
@@ -19,7 +22,8 @@ export async function isolate() {
   if (!globalThis.isSecureContext || !navigator.serviceWorker || window !== window.top || sessionStorage.getItem(TRIED)) return;
   try {
     await navigator.serviceWorker.register(new URL('../sw.js', import.meta.url));
-    await navigator.serviceWorker.ready;
+    const late = new Promise((_, reject) => { setTimeout(() => reject(new Error('it does not start')), START_MS_MAX); });
+    await Promise.race([navigator.serviceWorker.ready, late]);
   } catch (error) {
     console.warn(`no service worker: ${error.message}`);
     return;
