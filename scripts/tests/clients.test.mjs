@@ -4,10 +4,13 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, open, readFile, rm, stat, truncate } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+
+import { openBrowser } from "../../site/tests/terminal.mjs";
 
 const run = promisify(execFile);
 const raw = process.env.EDGEBOX_RAW_IMAGE;
@@ -84,4 +87,38 @@ test("qemu-img reads the image through nbdkit", { timeout: 300_000 }, async () =
   const { stdout } = await nbd('qemu-img info --output=json "$uri"');
   assert.equal(JSON.parse(stdout)["virtual-size"], size);
   await nbd(`qemu-img compare --image-opts "driver=raw,file.driver=file,file.filename=${raw}" "driver=raw,file.driver=nbd,file.path=$unixsocket"`);
+});
+
+/** A page of another origin, with v86 in it. */
+function serveV86() {
+  const files = { "/v86.mjs": ["libv86.mjs", "text/javascript"], "/v86.wasm": ["v86.wasm", "application/wasm"] };
+  const server = createServer(async (incoming, outgoing) => {
+    const [name, type] = files[incoming.url] ?? [];
+    const body = name ? await readFile(join(import.meta.dirname, "../../node_modules/v86/build", name)) : "<!doctype html>";
+    outgoing.writeHead(200, { "Content-Type": type ?? "text/html" }).end(body);
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+test("v86 reads the image as its hard disk", { timeout: 120_000 }, async () => {
+  const [server, browser] = [await serveV86(), await openBrowser()];
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    const places = [[0, 512], [1024, 4096], [130560, 1024], [262144, 131072], [size - 512, 512]];
+    const contents = await page.evaluate(async ({ url, size, places }) => {
+      const { V86 } = await import("/v86.mjs");
+      const emulator = new V86({ wasm_path: "/v86.wasm", hda: { url, size, async: true }, autostart: false });
+      await new Promise((resolve) => { emulator.add_listener("emulator-loaded", resolve); });
+      const disk = emulator.v86.cpu.devices.ide.primary.master.buffer;
+      const read = ([at, length]) => new Promise((resolve) => { disk.get(at, length, (bytes) => resolve([...bytes])); });
+      return Promise.all(places.map(read));
+    }, { url, size, places });
+    for (const [index, [at, length]] of places.entries()) {
+      assert.ok(Buffer.from(contents[index]).equals(await bytesOfImage(at, length)), `${length} bytes at ${at}`);
+    }
+  } finally {
+    await browser.close();
+    server.close();
+  }
 });
