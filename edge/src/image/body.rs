@@ -3,13 +3,15 @@
 //! Index pages are read one after the other, chunks a few at a time, in order, and none before there is room for it:
 //! whoever takes pieces slowly makes the storage be asked slowly.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
 
 use disk::index::{self, IndexPage};
 use disk::layout::LEAF_CHUNKS;
 use disk::{ChunkDigest, Layout, Manifest};
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use futures_util::stream::{self, LocalBoxStream, StreamExt, TryStreamExt};
 
 use super::opened::Memory;
@@ -38,7 +40,13 @@ pub type Pieces = LocalBoxStream<'static, Result<Piece, Refusal>>;
 /// The body that consists of `segments` of an image.
 #[must_use]
 pub fn pieces(storage: Rc<dyn Storage>, memory: Rc<Memory>, manifest: &Manifest, segments: Vec<Segment>) -> Pieces {
-    let reader = Rc::new(Reader { storage, memory, layout: manifest.layout, index_root: manifest.index_root });
+    let reader = Rc::new(Reader {
+        storage,
+        memory,
+        layout: manifest.layout,
+        index_root: manifest.index_root,
+        under_way: RefCell::default(),
+    });
     let walk = Walk { reader: Rc::clone(&reader), segments: segments.into(), leaf: None };
     let steps = stream::try_unfold(walk, |mut walk| async { Ok(walk.next().await?.map(|step| (step, walk))) });
     steps.map_ok(move |step| Rc::clone(&reader).take(step)).try_buffered(FETCHES_MAX).boxed_local()
@@ -50,22 +58,42 @@ enum Step {
     Fetch { digest: ChunkDigest, len: usize, range: Range<usize> },
 }
 
+/// A chunk's content, fetched once for all who wait for it.
+type Awaited = Shared<LocalBoxFuture<'static, Result<Option<Rc<[u8]>>, Refusal>>>;
+
 struct Reader {
     storage: Rc<dyn Storage>,
     memory: Rc<Memory>,
     layout: Layout,
     index_root: ChunkDigest,
+    /// Chunks being fetched, by digest and length: ranges close to each other want the same one. Not shared with other
+    /// requests: the platform cancels a request's fetches with it.
+    under_way: RefCell<HashMap<(ChunkDigest, usize), Awaited>>,
 }
 
 impl Reader {
     async fn take(self: Rc<Self>, step: Step) -> Result<Piece, Refusal> {
         match step {
             Step::Ready(piece) => Ok(piece),
-            Step::Fetch { digest, len, range } => Ok(match self.memory.content(&*self.storage, &digest, len).await? {
+            Step::Fetch { digest, len, range } => Ok(match self.fetch(digest, len).await? {
                 Some(bytes) => Piece::Bytes(bytes, range),
                 None => Piece::Zeros((range.end - range.start) as u64),
             }),
         }
+    }
+
+    async fn fetch(&self, digest: ChunkDigest, len: usize) -> Result<Option<Rc<[u8]>>, Refusal> {
+        let awaited = self.under_way.borrow().get(&(digest, len)).cloned();
+        let awaited = awaited.unwrap_or_else(|| {
+            let (storage, memory) = (Rc::clone(&self.storage), Rc::clone(&self.memory));
+            let fetch = async move { memory.content(&*storage, &digest, len).await };
+            let awaited = fetch.boxed_local().shared();
+            self.under_way.borrow_mut().insert((digest, len), awaited.clone());
+            awaited
+        });
+        let outcome = awaited.await;
+        self.under_way.borrow_mut().remove(&(digest, len));
+        outcome
     }
 
     async fn page(&self, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>, Refusal> {

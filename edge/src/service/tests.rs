@@ -208,6 +208,15 @@ fn a_terabyte_costs_what_is_read_of_it() {
 }
 
 #[test]
+fn ranges_within_a_chunk_fetch_it_once() {
+    let store = Rc::new(Store::with_image("x", &image(4096)));
+    let range = (0..30).map(|n| format!("{}-{},", n * 100, n * 100 + 9)).collect::<String>();
+    let answer = ask(&service(&store), "GET", "/disk/images/x.img", &[("range", &format!("bytes={range}"))]);
+    assert_eq!((answer.status, drain(answer).1), (206, None));
+    assert_eq!(store.asked.borrow().len(), 4, "manifest, root page, leaf page, chunk: {:?}", store.asked.borrow());
+}
+
+#[test]
 fn what_is_missing_or_damaged_is_never_sent() {
     let image = image(60_000);
     for (at, expect_head) in [(0, true), (40_960, false)] {
