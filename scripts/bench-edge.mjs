@@ -15,7 +15,7 @@ import { brotliDecompressSync } from "node:zlib";
 import workerd from "workerd";
 
 import { callsOfWorker } from "./bench-edge-cpu.mjs";
-import { freePort, startNginx, startServer } from "./servers.mjs";
+import { cpuMs, freePort, startNginx, startServer } from "./servers.mjs";
 
 const run = promisify(execFile);
 const setup = JSON.parse(process.argv[2]);
@@ -93,23 +93,28 @@ async function startWorkerd(files) {
     const config :Workerd.Config = (
       services = [(name = "files", disk = "${files}"), (name = "smallest", worker = ${smallest}), (name = "worker", worker = ${worker("off")}), (name = "cached", worker = ${worker("on")})],
       sockets = [${sockets.join(", ")}]);`);
-  stops.push(await startServer(workerd.default ?? workerd, ["serve", config], ports.worker));
-  return Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, `http://127.0.0.1:${port}`]));
+  const { pid, stop } = await startServer(workerd.default ?? workerd, ["serve", config], ports.worker);
+  stops.push(stop);
+  return Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, { url: `http://127.0.0.1:${port}`, pid }]));
 }
 
-/** Runs wrk against a server. */
-async function wrk(url, environment) {
+/** Runs wrk against a server. CPU time is the server's: how busy the machine is otherwise matters little to it. */
+async function wrk({ url, pid }, environment) {
+  const before = cpuMs(pid);
   const args = ["-t1", `-c${CONNECTIONS}`, `-d${setup.seconds}s`, "-s", join(directory, "wrk.lua"), url];
   const { stdout } = await run("wrk", args, { env: { ...process.env, ...environment } });
   const { requests, us, bytes, failed, ...latency } = JSON.parse(stdout.trim().split("\n").at(-1));
   if (failed > 0 || requests === 0) throw new Error(`${url}: ${failed} of ${requests} requests failed`);
-  return { perSecond: requests / us * 1e6, megabytesPerSecond: bytes / us, ...latency };
+  const cpuUs = (cpuMs(pid) - before) * 1000 / requests;
+  return { perSecond: requests / us * 1e6, megabytesPerSecond: bytes / us, ...latency, cpuUs };
 }
 
 /** One download by curl. */
-async function download(url) {
-  const args = ["-sS", "--fail", "-r", `0-${DOWNLOAD_BYTES - 1}`, "-o", "/dev/null", "-w", "%{speed_download}", url];
-  return { megabytesPerSecond: Number((await run("curl", args)).stdout) / 1e6 };
+async function download({ url, pid }, path) {
+  const before = cpuMs(pid);
+  const args = ["-sS", "--fail", "-r", `0-${DOWNLOAD_BYTES - 1}`, "-o", "/dev/null", "-w", "%{speed_download}", url + path];
+  const megabytesPerSecond = Number((await run("curl", args)).stdout) / 1e6;
+  return { megabytesPerSecond, perCpuSecond: DOWNLOAD_BYTES / 1000 / Math.max(10, cpuMs(pid) - before) };
 }
 
 /** Decoding alone, in this process: what no server that decodes with one processor can be faster than. */
@@ -117,7 +122,7 @@ function decode(chunks) {
   const start = process.cpuUsage();
   const bytes = chunks.reduce((sum, chunk) => sum + brotliDecompressSync(chunk).length, 0);
   const { user, system } = process.cpuUsage(start);
-  return { megabytesPerSecond: bytes / (user + system) };
+  return { perCpuSecond: bytes / (user + system) };
 }
 
 /** CPU time of the Worker's own code for each kind of request. */
@@ -193,13 +198,13 @@ async function prepare(all, some) {
       "a Worker of two lines": () => wrk(servers.smallest, chunks),
       "Worker": () => wrk(servers.worker, chunks),
       "Worker, entry for the cache": () => wrk(servers.cached, chunks),
-      "nginx": () => wrk(nginx.url, chunks),
+      "nginx": () => wrk(nginx, chunks),
     },
-    ranges: { "Worker": () => wrk(servers.worker, ranges(image)), "nginx": () => wrk(nginx.url, ranges("/raw.img")) },
+    ranges: { "Worker": () => wrk(servers.worker, ranges(image)), "nginx": () => wrk(nginx, ranges("/raw.img")) },
     downloads: {
-      "Worker": () => download(servers.worker + image),
+      "Worker": () => download(servers.worker, image),
       "decoding alone, node:zlib": () => decode(bytes),
-      "nginx": () => download(`${nginx.url}/raw.img`),
+      "nginx": () => download(nginx, "/raw.img"),
     },
   };
 }
@@ -213,10 +218,10 @@ try {
   const some = all.filter((_, at) => at % Math.ceil(all.length / CHUNKS) === 0);
   const kinds = await prepare(all, some);
   const figures = { chunks: await measureInTurns(kinds.chunks), ranges: await measureInTurns(kinds.ranges), downloads: await measureInTurns(kinds.downloads) };
-  const latency = { perSecond: "1/s", megabytesPerSecond: "MB/s", p50: "p50 µs", p90: "p90 µs", p99: "p99 µs" };
+  const latency = { perSecond: "1/s", megabytesPerSecond: "MB/s", p50: "p50 µs", p90: "p90 µs", p99: "p99 µs", cpuUs: "CPU µs" };
   print(`chunks, ${CONNECTIONS} connections`, latency, figures.chunks.medians);
   print(`ranges of ${RANGE_BYTES >> 10} KiB at random`, latency, figures.ranges.medians);
-  print(`a range of ${DOWNLOAD_BYTES >> 20} MiB`, { megabytesPerSecond: "MB/s" }, figures.downloads.medians);
+  print(`a range of ${DOWNLOAD_BYTES >> 20} MiB`, { megabytesPerSecond: "MB/s", perCpuSecond: "MB/CPU s" }, figures.downloads.medians);
   figures.cpu = await cpu(all, some);
   print("the Worker's CPU time for a", { ms: "ms" }, figures.cpu);
   if (setup.file) await writeFile(setup.file, `${JSON.stringify({ setup, ...figures }, null, 1)}\n`);

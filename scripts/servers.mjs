@@ -1,5 +1,6 @@
 // Servers that tests and measurements start: an nginx with a directory, to compare the Worker with, and others.
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -22,9 +23,16 @@ function answers(port) {
   });
 }
 
+/** CPU time of a process so far, all its threads together, from the kernel: in steps of 10 ms. */
+export function cpuMs(pid) {
+  // Names of programs may have spaces and brackets.
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /**
  * Starts a program and waits until it listens.
- * @returns {Promise<() => Promise<void>>} ends it
+ * @returns {Promise<{ pid: number, stop(): Promise<void> }>}
  */
 export async function startServer(program, args, port) {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
@@ -33,17 +41,18 @@ export async function startServer(program, args, port) {
     if (child.exitCode !== null) throw new Error(`${program} has ended`);
     await new Promise((resolve) => { setTimeout(resolve, 20); });
   }
-  return () => {
+  const stop = () => {
     child.kill();
     return ended;
   };
+  return { pid: child.pid, stop };
 }
 
 /**
  * Serves `root` on the loopback interface.
  * @param {string} root
  * @param {string} directives more of nginx's configuration, for its server
- * @returns {Promise<{ url: string, stop(): Promise<void> }>}
+ * @returns {Promise<{ url: string, pid: number, stop(): Promise<void> }>}
  */
 export async function startNginx(root, directives = "") {
   const directory = await mkdtemp(join(tmpdir(), "edgebox-nginx-"));
@@ -56,10 +65,10 @@ export async function startNginx(root, directives = "") {
       access_log off; sendfile on; default_type application/octet-stream; ${places.join(" ")}
       server { listen 127.0.0.1:${port}; root ${root}; ${directives} }
     }`);
-  const end = await startServer("/usr/sbin/nginx", ["-c", join(directory, "nginx.conf"), "-e", "stderr"], port);
+  const server = await startServer("/usr/sbin/nginx", ["-c", join(directory, "nginx.conf"), "-e", "stderr"], port);
   const stop = async () => {
-    await end();
+    await server.stop();
     await rm(directory, { recursive: true, force: true });
   };
-  return { url: `http://127.0.0.1:${port}`, stop };
+  return { url: `http://127.0.0.1:${port}`, pid: server.pid, stop };
 }
