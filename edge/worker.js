@@ -1,7 +1,30 @@
-// The Worker's entry point: starts the Rust module and hands requests to it. Everything else is in src/.
+// The Worker's entry points: they start the Rust module and hand requests to it. Everything else is in src/.
+//
+// The platform's cache, where it is enabled (wrangler.toml), takes `Range` away from requests before they get here, and
+// images are answered by ranges. So it is in front of `Cached` only, which answers what has no ranges.
+import { WorkerEntrypoint } from "cloudflare:workers";
 import module from "./edge_bg.wasm";
-import { fetch, initSync } from "./edge.js";
+import { answer, initSync, chosen_encoding } from "./edge.js";
 
 initSync({ module });
 
-export default { fetch };
+/** What the platform's cache may keep: chunks and manifests. */
+export class Cached extends WorkerEntrypoint {
+  fetch(request) {
+    return answer(request, this.env);
+  }
+}
+
+/** The same request, with an `Accept-Encoding` that names what it will get: the cache keeps one answer for each. */
+function normalised(request) {
+  const same = new Request(request);
+  same.headers.set("accept-encoding", chosen_encoding(request));
+  return same;
+}
+
+export default {
+  fetch(request, env, context) {
+    const isCached = env.CACHE === "on" && !new URL(request.url).pathname.startsWith("/disk/images/");
+    return isCached ? context.exports.Cached.fetch(normalised(request)) : answer(request, env);
+  },
+};

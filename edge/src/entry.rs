@@ -1,39 +1,61 @@
 //! Where requests come in.
 
-use worker::{Context, Env, Request, Response, Result, event};
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
-use crate::headers::{CACHE_NEVER, ISOLATION};
-use crate::refusal::Refusal;
-use crate::route::Route;
-use crate::storage::Storage;
-use crate::{chunk, manifest};
+use disk::Encoding;
+use worker::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
+use worker::{Date, Env, web_sys};
+
+use crate::cors::Policy;
+use crate::encoding::negotiate;
+use crate::request::Request;
+use crate::send::send;
+use crate::service::Service;
+use crate::storage;
+
+/// Variable with the origins whose scripts may read answers; see [`Policy::parse`].
+const CORS_VARIABLE: &str = "CORS_ORIGINS";
+
+thread_local! {
+    /// Outlives requests, as long as the isolate does: its configuration never changes.
+    static SERVICE: OnceCell<Rc<Service>> = const { OnceCell::new() };
+}
+
+#[wasm_bindgen(module = "/src/bridge.js")]
+extern "C" {
+    fn describe(request: &web_sys::Request) -> String;
+    fn header(request: &web_sys::Request, name: &str) -> Option<String>;
+}
 
 /// Answers every request that no static asset answers.
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let if_none_match = request.headers().get("if-none-match")?;
-    let outcome = match Route::parse(request.method().as_ref(), &request.path()) {
-        Err(refusal) => Err(refusal),
-        Ok(Route::Chunk(digest)) => chunk::answer(&Storage::new(&env), &digest, if_none_match.as_deref()).await,
-        Ok(Route::Manifest(name)) => manifest::answer(&Storage::new(&env), name, if_none_match.as_deref()).await,
-    };
-    outcome.or_else(|refusal| refuse(&refusal))
+///
+/// # Errors
+/// The platform's, which it answers with status 500.
+#[wasm_bindgen]
+pub async fn answer(request: web_sys::Request, env: Env) -> Result<web_sys::Response, JsValue> {
+    let service = SERVICE.with(|service| Rc::clone(service.get_or_init(|| Rc::new(service_of(&env)))));
+    let line = describe(&request);
+    let (method, path) = line.split_once(' ').unwrap_or_default();
+    let headers = |name: &str| header(&request, name);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(Date::now().as_millis());
+    let request = Request { method, path, headers: &headers, now };
+    send(service.answer(&request).await)
 }
 
-fn refuse(refusal: &Refusal) -> Result<Response> {
-    let mut response = Response::builder().with_status(refusal.status());
-    for (name, value) in ISOLATION.into_iter().chain([CACHE_NEVER, ("content-type", "text/plain; charset=utf-8")]) {
-        response = response.with_header(name, value)?;
+/// What a client gets, so that the cache in front of [`answer`] keeps two variants of a chunk instead of one for every
+/// spelling of `Accept-Encoding`.
+#[wasm_bindgen]
+#[must_use]
+pub fn chosen_encoding(request: &web_sys::Request) -> String {
+    match negotiate(header(request, "accept-encoding").as_deref()) {
+        Encoding::Brotli => "br".into(),
+        Encoding::Identity => "identity".into(),
     }
-    if *refusal == Refusal::MethodNotAllowed {
-        response = response.with_header("allow", "GET, HEAD")?;
-    }
-    Ok(response.fixed(format!("{}\n", refusal.text()).into_bytes()))
 }
 
-impl From<worker::Error> for Refusal {
-    fn from(error: worker::Error) -> Self {
-        worker::console_error!("{error}");
-        Refusal::Storage("The disk's storage does not answer. Try again.".into())
-    }
+fn service_of(env: &Env) -> Service {
+    let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
+    Service { storage: storage::of_environment(env), memory: Rc::default(), cors: Policy::parse(&cors) }
 }

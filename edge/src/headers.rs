@@ -1,11 +1,16 @@
-//! Headers of every kind of answer, and conditional requests (RFC 9110, section 13).
+//! Headers that whole kinds of answers have in common.
 
-/// Sent with everything: without the first two a page may not share memory between its threads, and the third lets a
-/// page that is isolated in this way load what is sent.
-pub const ISOLATION: [(&str, &str); 3] = [
+use std::time::SystemTime;
+
+use crate::answer::Answer;
+
+/// Sent with everything: without the first two a page may not share memory between its threads, the third lets a page
+/// that is isolated in this way load what is sent, and with the fourth nobody takes a guest's file for a page of ours.
+pub const ISOLATION: [(&str, &str); 4] = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-embedder-policy", "require-corp"),
     ("cross-origin-resource-policy", "cross-origin"),
+    ("x-content-type-options", "nosniff"),
 ];
 
 /// A name that says what the content is never has to be asked for again. `no-transform`: nobody on the way may
@@ -13,36 +18,14 @@ pub const ISOLATION: [(&str, &str); 3] = [
 pub const CACHE_FOREVER: (&str, &str) = ("cache-control", "public, max-age=31536000, immutable, no-transform");
 
 /// A name whose content changes may be kept but must be asked for again.
-pub const CACHE_REVALIDATED: (&str, &str) = ("cache-control", "public, no-cache");
+pub const CACHE_REVALIDATED: (&str, &str) = ("cache-control", "public, no-cache, no-transform");
 
 /// Failures may be gone in a moment.
 pub const CACHE_NEVER: (&str, &str) = ("cache-control", "no-store");
 
-/// Whether an `If-None-Match` header names `etag`, so that 304 is the answer. The comparison is weak.
-#[must_use]
-pub fn is_unchanged(if_none_match: Option<&str>, etag: &str) -> bool {
-    let Some(header) = if_none_match else { return false };
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    header.trim() == "*" || header.split(',').any(|tag| opaque(tag.trim()) == opaque(etag))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn conditional_requests() {
-        for (header, expected) in [
-            (None, false),
-            (Some(""), false),
-            (Some("\"a\""), true),
-            (Some("W/\"a\""), true),
-            (Some("\"b\", \"a\""), true),
-            (Some("\"b\""), false),
-            (Some("a"), false),
-            (Some(" * "), true),
-        ] {
-            assert_eq!(is_unchanged(header, "\"a\""), expected, "{header:?}");
-        }
+/// Adds `Last-Modified`, if it is known.
+pub fn add_modified(answer: &mut Answer, modified: Option<SystemTime>) {
+    if let Some(modified) = modified {
+        answer.add("last-modified", &httpdate::fmt_http_date(modified));
     }
 }

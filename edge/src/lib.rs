@@ -1,31 +1,43 @@
 //! edgebox at the edge: the Worker that hands out disks.
 //!
 //! Page and engine are static assets, which the platform serves without running any of this (`site/_headers` gives
-//! them their headers). What remains is `/disk/…`, out of an R2 bucket.
+//! them their headers). What remains is `/disk/…`: chunks, manifests, and raw images put together from chunks.
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`service`] | from a request to an answer |
+//! | [`request`], [`answer`] | both, as far as they matter here |
 //! | [`route`] | what a method and a path ask for |
-//! | [`headers`] | headers of every kind of answer, conditional requests |
-//! | [`refusal`] | 400, 404, 405, 503 |
-//! | `entry` | where requests come in |
-//! | `storage` | the bucket |
-//! | `chunk` | chunks and index pages: brotli passed through untouched, cached forever |
-//! | `manifest` | manifests: asked for again every time |
+//! | [`chunk`] | chunks and index pages: brotli passed through untouched, cached forever |
+//! | [`manifest`] | manifests: asked for again every time |
+//! | [`image`] | raw images by ranges |
+//! | [`conditions`], [`range`], [`encoding`] | what a client has already, which part it wants, what it can decode |
+//! | [`headers`], [`cors`] | what answers have in common; who may read them |
+//! | [`refusal`] | why there is no answer |
+//! | [`storage`] | an R2 bucket or static assets |
+//! | `entry`, `send` | where requests come in and answers go out |
 //!
-//! The first three know nothing of the platform and are tested natively; the others exist on wasm32 only.
+//! All but the last line and the two storages know nothing of the platform and are tested natively.
 //!
-//! **Invariant:** nothing here looks inside a chunk. The client verifies what it gets against the digest it asked for.
+//! **Invariants:** nothing looks inside a chunk that is sent as it is stored: the client has its digest. What is
+//! decoded here is verified here. A body that can't be completed is broken off, never ended.
 
+pub mod answer;
+pub mod chunk;
+pub mod conditions;
+pub mod cors;
+pub mod encoding;
 pub mod headers;
+pub mod image;
+pub mod manifest;
+pub mod range;
 pub mod refusal;
+pub mod request;
 pub mod route;
+pub mod service;
+pub mod storage;
 
-#[cfg(target_arch = "wasm32")]
-mod chunk;
 #[cfg(target_arch = "wasm32")]
 mod entry;
 #[cfg(target_arch = "wasm32")]
-mod manifest;
-#[cfg(target_arch = "wasm32")]
-mod storage;
+mod send;

@@ -1,30 +1,44 @@
 //! Manifests: small JSON files that change when an image is built anew.
 
-use worker::{Response, ResponseBuilder};
+use std::time::SystemTime;
 
-use crate::headers::{CACHE_REVALIDATED, ISOLATION, is_unchanged};
+use disk::ChunkDigest;
+use disk::manifest::MANIFEST_BYTES_MAX;
+
+use crate::answer::Answer;
+use crate::conditions::{self, Validators, Verdict};
+use crate::headers::{CACHE_REVALIDATED, add_modified};
 use crate::refusal::Refusal;
-use crate::storage::{self, Storage};
+use crate::request::Request;
+use crate::storage::{Key, Storage};
 
-/// Answers a request for the manifest of image `name`.
+/// Answers a request for the manifest of image `name`. It is sent as it is: a client may be newer than this Worker.
 ///
 /// # Errors
-/// What the storage refuses.
-pub async fn answer(storage: &Storage<'_>, name: &str, if_none_match: Option<&str>) -> Result<Response, Refusal> {
-    let object = storage.manifest(name).await?;
-    let etag = object.http_etag();
-    let head = head(&etag)?;
-    if is_unchanged(if_none_match, &etag) {
-        return Ok(head.with_status(304).empty());
+/// 404, 412; 502 for what can't be a manifest, 503 if the storage fails.
+pub async fn answer(storage: &dyn Storage, name: &str, request: &Request<'_>) -> Result<Answer, Refusal> {
+    let (bytes, modified) = read(storage, name).await?;
+    let etag = format!("\"{}\"", ChunkDigest::of(&bytes));
+    let mut head = Answer::with(200, &[CACHE_REVALIDATED, ("etag", &etag)]);
+    add_modified(&mut head, modified);
+    match conditions::evaluate(request, Validators { etag: &etag, modified }) {
+        Verdict::Failed => Err(Refusal::PreconditionFailed),
+        Verdict::NotModified => Ok(Answer { status: 304, ..head }),
+        Verdict::Proceed => {
+            head.add("content-type", "application/json");
+            Ok(head.with_bytes(bytes, request.is_head()))
+        }
     }
-    storage::respond(head, &object)
 }
 
-fn head(etag: &str) -> worker::Result<ResponseBuilder> {
-    let own = [CACHE_REVALIDATED, ("content-type", "application/json"), ("etag", etag)];
-    let mut head = Response::builder();
-    for (name, value) in ISOLATION.into_iter().chain(own) {
-        head = head.with_header(name, value)?;
-    }
-    Ok(head)
+/// The manifest of image `name`, and when it was stored.
+///
+/// # Errors
+/// As [`answer`].
+pub async fn read(storage: &dyn Storage, name: &str) -> Result<(Vec<u8>, Option<SystemTime>), Refusal> {
+    let key = Key::Manifest(name);
+    let object = storage.get(key).await?;
+    let object = object.ok_or_else(|| Refusal::NotFound(format!("There is no image {name}.")))?;
+    let modified = object.meta.modified;
+    Ok((object.read(key, MANIFEST_BYTES_MAX as u64).await?, modified))
 }

@@ -1,5 +1,8 @@
 //! `Refusal`: why there is no answer, as a status and a sentence.
 
+use crate::answer::Answer;
+use crate::headers::CACHE_NEVER;
+
 /// An answer that is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -9,28 +12,60 @@ pub enum Refusal {
     NotFound(String),
     /// Everything here is read-only.
     MethodNotAllowed,
+    /// It is another version than the client's conditions demand.
+    PreconditionFailed,
+    /// The ranges asked for are none of this image.
+    RangeNotSatisfiable {
+        /// The image's size.
+        size_bytes: u64,
+    },
+    /// What is stored is not what it should be: somebody has to repair it.
+    Damaged(String),
     /// The storage failed; asking again may help.
     Storage(String),
 }
 
 impl Refusal {
-    /// The HTTP status.
+    /// The HTTP status. Storage is a server behind this one, hence the gateway's statuses.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadRequest(_) => 400,
             Refusal::NotFound(_) => 404,
             Refusal::MethodNotAllowed => 405,
+            Refusal::PreconditionFailed => 412,
+            Refusal::RangeNotSatisfiable { .. } => 416,
+            Refusal::Damaged(_) => 502,
             Refusal::Storage(_) => 503,
         }
     }
 
     /// A sentence for whoever reads the answer.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> String {
         match self {
-            Refusal::BadRequest(text) | Refusal::NotFound(text) | Refusal::Storage(text) => text,
-            Refusal::MethodNotAllowed => "Only GET and HEAD.",
+            Refusal::BadRequest(text) | Refusal::NotFound(text) | Refusal::Damaged(text) => text.clone(),
+            Refusal::MethodNotAllowed => "Only GET and HEAD.".into(),
+            Refusal::PreconditionFailed => "This is another version.".into(),
+            Refusal::RangeNotSatisfiable { size_bytes } => {
+                format!("There is no such range, or there are too many: the image has {size_bytes} bytes.")
+            }
+            Refusal::Storage(why) => format!("The disk's storage does not answer ({why}). Try again."),
         }
+    }
+
+    /// The answer that says so.
+    #[must_use]
+    pub fn answer(&self, is_head: bool) -> Answer {
+        let mut answer = Answer::with(self.status(), &[CACHE_NEVER, ("content-type", "text/plain; charset=utf-8")]);
+        match self {
+            Refusal::MethodNotAllowed => answer.add("allow", "GET, HEAD, OPTIONS"),
+            Refusal::RangeNotSatisfiable { size_bytes } => {
+                answer.add("content-range", &format!("bytes */{size_bytes}"));
+            }
+            Refusal::Storage(_) => answer.add("retry-after", "1"),
+            _ => {}
+        }
+        answer.with_bytes(format!("{}\n", self.text()).into_bytes(), is_head)
     }
 }

@@ -12,10 +12,12 @@ pub enum Route<'a> {
     Chunk(ChunkDigest),
     /// `/disk/manifests/NAME.json`
     Manifest(&'a str),
+    /// `/disk/images/NAME.img`: the raw image.
+    Image(&'a str),
 }
 
 impl<'a> Route<'a> {
-    /// Recognises a request by method and path. HEAD is a GET whose body the platform drops.
+    /// Recognises a request by method and path.
     ///
     /// # Errors
     /// Unknown paths, other methods on known ones, and names that can't name anything.
@@ -28,16 +30,23 @@ impl<'a> Route<'a> {
             }
             Route::Chunk(digest)
         } else if let Some(file) = path.strip_prefix("/disk/manifests/") {
-            let name = file.strip_suffix(".json").filter(|name| is_image_name(name));
-            Route::Manifest(name.ok_or_else(|| Refusal::BadRequest("Not an image's name.".into()))?)
+            Route::Manifest(image_name(file, ".json")?)
+        } else if let Some(file) = path.strip_prefix("/disk/images/") {
+            Route::Image(image_name(file, ".img")?)
         } else {
             return Err(Refusal::NotFound("There is nothing here.".into()));
         };
         match method {
-            "GET" | "HEAD" => Ok(route),
+            "GET" | "HEAD" | "OPTIONS" => Ok(route),
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
+}
+
+/// The image that a file with this extension is about.
+fn image_name<'a>(file: &'a str, extension: &str) -> Result<&'a str, Refusal> {
+    let name = file.strip_suffix(extension).filter(|name| is_image_name(name));
+    name.ok_or_else(|| Refusal::BadRequest("Not an image's name.".into()))
 }
 
 #[cfg(test)]
@@ -49,6 +58,7 @@ mod tests {
         let digest = ChunkDigest::of(b"chunk");
         assert_eq!(Route::parse("GET", &format!("/disk/chunks/{digest}")), Ok(Route::Chunk(digest)));
         assert_eq!(Route::parse("HEAD", "/disk/manifests/default.json"), Ok(Route::Manifest("default")));
+        assert_eq!(Route::parse("OPTIONS", "/disk/images/a.img.img"), Ok(Route::Image("a.img")));
     }
 
     #[test]
@@ -70,7 +80,11 @@ mod tests {
             ("GET", "/disk/manifests/.json", 400),
             ("GET", "/disk/manifests/..%2fsecret.json", 400),
             ("GET", "/disk/manifests/a/b.json", 400),
+            ("GET", "/disk/images/", 400),
+            ("GET", "/disk/images/default", 400),
+            ("GET", "/disk/images/default.json", 400),
             ("POST", &chunk, 405),
+            ("PUT", "/disk/images/default.img", 405),
             ("DELETE", "/disk/manifests/default.json", 405),
         ] {
             assert_eq!(Route::parse(method, path).map_err(|refusal| refusal.status()), Err(status), "{method} {path}");

@@ -11,6 +11,7 @@
 //! | [`pack`] | from a raw image to chunks |
 //! | [`wasm`], [`site`] | engine, Worker and site, built |
 //! | [`server`], [`node`] | all of it served by wrangler |
+//! | [`export`] | all of it as plain files |
 //! | [`tools`], [`command`] | other programs, installed and run |
 //! | [`paths`], [`progress`] | where things go, and what is shown meanwhile |
 
@@ -19,6 +20,7 @@
 mod bench;
 mod command;
 mod commands;
+mod export;
 mod ext2;
 mod image;
 mod node;
@@ -50,6 +52,7 @@ enum Command {
     Image(commands::image::ImageArgs),
     Pack(commands::pack::PackArgs),
     Dev(commands::dev::DevArgs),
+    Export(commands::export::ExportArgs),
     Bench(commands::bench::BenchArgs),
     Test(commands::test::TestArgs),
     Vm(commands::vm::VmArgs),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Image(args) => commands::image::run(&paths, args),
         Command::Pack(args) => commands::pack::run(&paths, args),
         Command::Dev(args) => commands::dev::run(&paths, args),
+        Command::Export(args) => commands::export::run(&paths, args),
         Command::Bench(args) => commands::bench::run(&paths, args),
         Command::Test(args) if commands::test::run(&paths, args) => Ok(()),
         Command::Test(_) => return ExitCode::FAILURE,

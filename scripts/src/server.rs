@@ -22,12 +22,17 @@ const START_S_MAX: u64 = 90;
 /// Builds everything that is served: engine, Worker, site and the default disk, and puts disks into local storage.
 pub fn build(paths: &Paths) -> Result<Node> {
     let node = Node::ensure(paths)?;
-    wasm::EDGE.build(paths, &paths.edge())?;
-    site::copy_if_changed(&paths.root().join("edge/worker.js"), &paths.edge().join("worker.js"))?;
+    build_worker(paths)?;
     site::build(paths, &node)?;
     image::run(paths, &ImageArgs::of_default(paths))?;
     upload(paths, &node)?;
     Ok(node)
+}
+
+/// Builds the Worker.
+pub fn build_worker(paths: &Paths) -> Result<()> {
+    wasm::EDGE.build(paths, &paths.edge())?;
+    site::copy_if_changed(&paths.root().join("edge/worker.js"), &paths.edge().join("worker.js"))
 }
 
 /// Copies chunks and manifests that local storage lacks.

@@ -32,7 +32,7 @@ pub fn build(paths: &Paths, _node: &Node) -> Result<()> {
     wasm::ENGINE.build(paths, &site.join("engine"))
 }
 
-fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry?;

@@ -96,7 +96,8 @@ fn install(what: &str, package: &str, is_there: &dyn Fn() -> bool) -> Result<()>
     if is_there() {
         return Ok(());
     }
-    let apt = apt.env("DEBIAN_FRONTEND", "noninteractive");
+    // Programs are wanted, not the services that packages start: none is in the runlevel for maintenance.
+    let apt = apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     let install = apt.clone().args(["install", "-o", LOCK_TIMEOUT, "--yes", "--no-install-recommends", package]);
     // Package lists may be missing or stale; fetching them takes a while, so only then.
     if !install.is_success() {

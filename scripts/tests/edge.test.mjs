@@ -42,9 +42,22 @@ test("a chunk arrives byte for byte as it is stored, as brotli, cacheable foreve
   assert.equal(response.headers["content-encoding"], "br");
   assert.equal(response.headers["content-type"], "application/octet-stream");
   assert.match(response.headers["cache-control"], /immutable/);
-  assert.equal(response.headers.etag, `"${digest}"`);
+  assert.equal(response.headers.etag, `W/"${digest}"`);
+  assert.equal(response.headers.vary, "accept-encoding");
   assert.ok(response.body.equals(bytes));
   assert.equal(brotliDecompressSync(response.body).length, 128 * 1024);
+});
+
+test("who doesn't know brotli gets the chunk decoded", async () => {
+  const { digest, bytes } = await someChunk();
+  for (const headers of [{}, { "accept-encoding": "gzip" }, { "accept-encoding": "br;q=0, *" }]) {
+    const response = await request(`/disk/chunks/${digest}`, { headers });
+    assert.equal(response.status, 200);
+    assert.equal(response.headers["content-encoding"], undefined);
+    assert.equal(response.headers.etag, `"${digest}"`);
+    assert.match(response.headers["cache-control"], /immutable/);
+    assert.ok(response.body.equals(brotliDecompressSync(bytes)));
+  }
 });
 
 test("the same chunk decoded by a client that knows brotli", async () => {
@@ -55,11 +68,13 @@ test("the same chunk decoded by a client that knows brotli", async () => {
 
 test("HEAD has the headers, the length and no body", async () => {
   const { digest, bytes } = await someChunk();
-  const response = await request(`/disk/chunks/${digest}`, { method: "HEAD" });
-  assert.equal(response.status, 200);
-  assertIsolated(response);
-  assert.equal(Number(response.headers["content-length"]), bytes.length);
-  assert.equal(response.body.length, 0);
+  for (const [encoding, length] of [["br", bytes.length], ["identity", 128 * 1024]]) {
+    const response = await request(`/disk/chunks/${digest}`, { method: "HEAD", headers: { "accept-encoding": encoding } });
+    assert.equal(response.status, 200);
+    assertIsolated(response);
+    assert.equal(Number(response.headers["content-length"]), length);
+    assert.equal(response.body.length, 0);
+  }
 });
 
 test("whoever has a chunk is told so", async () => {
@@ -89,6 +104,8 @@ for (const [status, method, path] of [
   [400, "GET", "/disk/chunks/xyz"],
   [400, "GET", `/disk/chunks/${"0".repeat(64)}`],
   [400, "GET", "/disk/manifests/..%2f..%2fsecret.json"],
+  [404, "GET", "/disk/images/nothing.img"],
+  [400, "GET", "/disk/images/default"],
   [405, "POST", `/disk/chunks/${"1".repeat(64)}`],
   [405, "DELETE", "/disk/manifests/default.json"],
 ]) {
@@ -98,9 +115,20 @@ for (const [status, method, path] of [
     assertIsolated(response);
     assert.equal(response.headers["cache-control"], "no-store");
     assert.match(response.body.toString(), /\.\n$/, "a sentence says why");
-    if (status === 405) assert.equal(response.headers.allow, "GET, HEAD");
+    if (status === 405) assert.equal(response.headers.allow, "GET, HEAD, OPTIONS");
   });
 }
+
+test("scripts of other origins may read, and ask beforehand", async () => {
+  const headers = { origin: "https://docs.example", "access-control-request-method": "GET", "access-control-request-headers": "range" };
+  const preflight = await request("/disk/images/default.img", { method: "OPTIONS", headers });
+  assert.equal(preflight.status, 204);
+  assertIsolated(preflight);
+  assert.equal(preflight.headers["access-control-allow-origin"], "*");
+  assert.equal(preflight.headers["access-control-allow-headers"], "*");
+  const response = await request("/disk/manifests/default.json", { headers: { origin: "https://docs.example" } });
+  assert.equal(response.headers["access-control-allow-origin"], "*");
+});
 
 for (const [path, type] of [
   ["/", /^text\/html/],

@@ -5,6 +5,7 @@ import { Terminal } from '../vendor/xterm.mjs';
 import { FitAddon } from '../vendor/addon-fit.mjs';
 import { Unicode11Addon } from '../vendor/addon-unicode11.mjs';
 import { Box } from './box.js';
+import { isolate } from './isolate.js';
 
 const status = document.getElementById('status');
 
@@ -59,6 +60,7 @@ function openTerminal() {
 }
 
 async function main() {
+  await isolate();
   const { terminal, fit } = openTerminal();
   // Both for embedders, tests and curious people at the console.
   globalThis.terminal = terminal;

@@ -21,8 +21,9 @@ export class TerminalPage {
     page.on("pageerror", (error) => this.messages.push(String(error)));
   }
 
-  static async open(browser, url) {
-    const context = await browser.newContext({ viewport: { width: 1000, height: 640 } });
+  /** @param {object} options of the tab's context */
+  static async open(browser, url, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1000, height: 640 }, ...options });
     const terminal = new TerminalPage(await context.newPage());
     await terminal.page.goto(url);
     return terminal;

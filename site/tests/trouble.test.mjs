@@ -13,8 +13,8 @@ before(async () => { browser = await openBrowser(); });
 after(() => browser.close());
 
 /** A page whose requests matching `pattern` go through `handler`. */
-async function openWith(pattern, handler) {
-  const terminal = await TerminalPage.open(browser, "about:blank");
+async function openWith(pattern, handler, options = {}) {
+  const terminal = await TerminalPage.open(browser, "about:blank", options);
   await terminal.page.context().route(pattern, handler);
   await terminal.page.goto(url);
   return terminal;
@@ -94,7 +94,8 @@ test("a page that is not cross-origin isolated says so and why", async () => {
     delete headers["cross-origin-opener-policy"];
     delete headers["cross-origin-embedder-policy"];
     await route.fulfill({ response, headers });
-  });
+    // Otherwise the service worker would see to it.
+  }, { serviceWorkers: "block" });
   await waitForStatus(terminal, /can't run/);
   assert.match(await terminal.text(), /cross-origin isolated[^]*Cross-Origin-Opener-Policy/);
   await terminal.page.context().close();

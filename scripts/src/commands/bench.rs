@@ -86,12 +86,14 @@ pub enum Part {
     Start,
     /// python3, perl, gzip, sqlite3, gcc at work.
     Programs,
+    /// The Worker: requests a second, latency, throughput of ranges, CPU time of a request.
+    Edge,
 }
 
 impl Part {
     fn group(self) -> Option<Group> {
         match self {
-            Part::Visitor => None,
+            Part::Visitor | Part::Edge => None,
             Part::Compute => Some(Group::Compute),
             Part::System => Some(Group::System),
             Part::Start => Some(Group::Start),
@@ -102,11 +104,15 @@ impl Part {
 
 pub fn run(paths: &Paths, args: &BenchArgs) -> Result<()> {
     let parts = if args.command.is_empty() { args.parts.as_slice() } else { &[] };
+    let has_own_figures = parts.iter().any(|part| part.group().is_none());
+    if has_own_figures && parts.len() > 1 && args.json.is_some() {
+        bail!("--json takes the figures of `visitor`, of `edge` or of other parts: run them one by one");
+    }
     if parts.contains(&Part::Visitor) {
-        if parts.len() > 1 && args.json.is_some() {
-            bail!("--json takes the visitor's figures or those of other parts, not both: run them one by one");
-        }
         visitor(paths, args)?;
+    }
+    if parts.contains(&Part::Edge) {
+        edge(paths, args)?;
     }
     let groups: Vec<Group> = parts.iter().filter_map(|part| part.group()).collect();
     let mut reports = Vec::new();
@@ -138,6 +144,27 @@ fn visitor(paths: &Paths, args: &BenchArgs) -> Result<()> {
     let script = node.script(&paths.root().join("scripts/measure.mjs")).arg(&url).arg(&args.rounds.to_string());
     let file = args.json.clone().unwrap_or_default();
     script.path(&file).env("EDGEBOX_CHROMIUM", chromium).run()
+}
+
+/// What the Worker is compared with and asked by, and Debian's packages with it.
+const EDGE_PROGRAMS: [(&str, &str); 3] = [("nginx", "nginx"), ("wrk", "wrk"), ("curl", "curl")];
+
+/// Seconds for which one server is asked in a round.
+const EDGE_S: u32 = 5;
+
+fn edge(paths: &Paths, args: &BenchArgs) -> Result<()> {
+    for (program, package) in EDGE_PROGRAMS {
+        tools::ensure_debian_package(program, package)?;
+    }
+    let node = Node::ensure(paths)?;
+    server::build_worker(paths)?;
+    let image = args.image.clone().unwrap_or_else(|| "default".into());
+    root::ensure_image(paths, &image)?;
+    let setup = json!({
+        "disk": paths.disk(), "raw": paths.raw_image(&image), "edge": paths.edge(), "image": image,
+        "rounds": args.rounds, "seconds": EDGE_S, "file": args.json.clone().unwrap_or_default(),
+    });
+    node.script(&paths.root().join("scripts/bench-edge.mjs")).arg(&setup.to_string()).run()
 }
 
 /// What is measured together: one image, one table.

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod dev;
+pub mod export;
 pub mod image;
 pub mod pack;
 pub mod test;

@@ -117,7 +117,21 @@ fn rust(paths: &Paths) -> Result<Tally> {
     counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
 }
 
+/// Other people's programs that the Worker is tested with, and Debian's packages with them: a server to be compared
+/// with, clients, and a judge of file systems.
+const WEB_TEST_PROGRAMS: [(&str, &str); 6] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("nbdkit", "nbdkit"),
+    ("nbdcopy", "libnbd-bin"),
+    ("qemu-img", "qemu-utils"),
+    ("e2fsck", "e2fsprogs"),
+];
+
 fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
+    for (program, package) in WEB_TEST_PROGRAMS {
+        tools::ensure_debian_package(program, package)?;
+    }
     let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
     // Before the rest: it goes into wrangler's storage with it.
     image::run(paths, &ImageArgs::of_project(paths, "i386"))?;
@@ -133,6 +147,7 @@ fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     }
     let command = command.env("EDGEBOX_TOOL", tool);
     let command = command.env("EDGEBOX_URL", server.url()).env("EDGEBOX_DISK", paths.disk());
+    let command = command.env("EDGEBOX_RAW_IMAGE", paths.raw_image("default"));
     counted(&command.env("EDGEBOX_CHROMIUM", chromium).env("EDGEBOX_FIREFOX", firefox))
 }
 

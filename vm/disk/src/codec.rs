@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::Read;
 
+use crate::layout::ROOT_BYTES_MAX;
+
 /// How the bytes of a delivered chunk are encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
@@ -33,6 +35,10 @@ impl Quality {
 const WINDOW_BITS: u32 = 20;
 /// What the codec hands its reader or writer at a time.
 const BUFFER_BYTES: usize = 16 << 10;
+
+/// Longest stored chunk or page: brotli never expands by more than a few bytes, so no good one is longer than the
+/// longest page and a little.
+pub const ENCODED_BYTES_MAX: u64 = ROOT_BYTES_MAX + (64 << 10);
 
 /// Compresses one chunk.
 #[must_use]

@@ -9,9 +9,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::codec::Encoding;
+use crate::codec::{ENCODED_BYTES_MAX, Encoding};
 use crate::digest::ChunkDigest;
-use crate::layout::ROOT_BYTES_MAX;
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::source::{ChunkSource, Delivery, Fetch, FetchError};
 
@@ -53,10 +52,9 @@ impl DirectorySource {
 impl ChunkSource for DirectorySource {
     fn fetch(&mut self, digest: &ChunkDigest, _refetch: bool) -> Fetch {
         let path = self.root.join(chunk_path(digest));
-        // Brotli never expands by more than a few bytes, so no good file is longer than the longest page.
-        let bytes = read_bounded(&path, ROOT_BYTES_MAX + (64 << 10));
+        let bytes = read_bounded(&path, ENCODED_BYTES_MAX);
         Fetch::Done(match bytes {
-            Ok(bytes) => Ok(Delivery { encoding: Encoding::Brotli, bytes }),
+            Ok(bytes) => Ok(Delivery { encoding: Some(Encoding::Brotli), bytes }),
             Err(error) => Err(FetchError::Missing(format!("{}: {error}", path.display()))),
         })
     }

@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::cache::{CACHE_BYTES_MAX, ChunkCache};
-use crate::codec;
 use crate::device::{BlockDevice, BlockError};
 use crate::digest::{ChunkDigest, DIGEST_BYTES};
 use crate::index::{self, IndexPage};
@@ -275,12 +274,7 @@ fn verify(digest: &ChunkDigest, len: usize, result: Result<Delivery, FetchError>
         FetchError::Unreachable(why) => Trouble::Temporary(why),
         FetchError::Missing(_) => Trouble::Lasting(error.to_string()),
     })?;
-    let bytes = codec::decode(delivery.bytes, delivery.encoding, len);
-    let bytes = bytes.map_err(|error| Trouble::Lasting(format!("it is damaged ({error})")))?;
-    if ChunkDigest::of(&bytes) != *digest {
-        return Err(Trouble::Lasting(format!("it is damaged (what came has the digest {})", ChunkDigest::of(&bytes))));
-    }
-    Ok(bytes)
+    delivery.open(digest, len).map_err(|damage| Trouble::Lasting(format!("it is damaged ({damage})")))
 }
 
 fn wrong_length(digest: &ChunkDigest, len: usize, expected: usize) -> BlockError {

@@ -144,4 +144,22 @@ mod tests {
         let page = IndexPage::new(bytes, 2).expect("page");
         assert_eq!((page.digest(1).is_some(), page.digest(2), page.digest(usize::MAX)), (true, None, None));
     }
+
+    proptest::proptest! {
+        /// Any bytes of the right length are a page; others are none; and no position outside it has a digest.
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(0u8..=255, 0..700), entries: usize, position: usize) {
+            let len = bytes.len();
+            for entries in [entries, len / DIGEST_BYTES] {
+                match IndexPage::new(bytes.clone().into(), entries) {
+                    Some(page) => {
+                        proptest::prop_assert_eq!(entries * DIGEST_BYTES, len);
+                        proptest::prop_assert_eq!(page.digests().count(), entries);
+                        proptest::prop_assert_eq!(page.digest(position).is_some(), position < entries);
+                    }
+                    None => proptest::prop_assert_ne!(entries.checked_mul(DIGEST_BYTES), Some(len)),
+                }
+            }
+        }
+    }
 }

@@ -42,4 +42,4 @@ pub use directory::DirectorySource;
 pub use disk::{Disk, DiskStats};
 pub use layout::Layout;
 pub use manifest::{ImageConfig, Manifest, ManifestError};
-pub use source::{ChunkSource, Delivery, Fetch, FetchError};
+pub use source::{ChunkSource, Damage, Delivery, Fetch, FetchError};

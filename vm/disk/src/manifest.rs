@@ -257,5 +257,18 @@ mod tests {
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             prop_assert!(Manifest::parse(&bytes).is_err());
         }
+
+        /// A manifest with some bytes changed is refused, or is one whose limits hold.
+        #[test]
+        fn damage_is_survived(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let mut json = manifest().to_json().into_bytes();
+            for (at, byte) in changes {
+                let at = at.index(json.len());
+                json[at] = byte;
+            }
+            if let Ok(read) = Manifest::parse(&json) {
+                prop_assert!(Layout::new(read.layout.size_bytes(), read.layout.chunk_bytes()).is_ok());
+            }
+        }
     }
 }

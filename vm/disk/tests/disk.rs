@@ -36,7 +36,7 @@ impl Server {
         let stale = if refetch { None } else { self.stale.get(digest) };
         let bytes = stale.or_else(|| self.objects.get(digest)).cloned();
         let bytes = bytes.ok_or_else(|| FetchError::Missing("404".into()))?;
-        Ok(Delivery { encoding: Encoding::Brotli, bytes })
+        Ok(Delivery { encoding: Some(Encoding::Brotli), bytes })
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cpu::{Engine, Interpreter};
-use disk::{ChunkDigest, Delivery, Disk, Encoding, FetchError, Manifest};
+use disk::{ChunkDigest, Delivery, Disk, FetchError, Manifest};
 use jit::Jit;
 use kernel::Output;
 use kernel::stop::{Outcome, Stop};
@@ -160,10 +160,10 @@ impl Machine {
 
     // ---- disk ----
 
-    /// A chunk has arrived, decompressed.
+    /// A chunk has arrived: as it is stored, or decoded by the browser if the host labelled it.
     #[wasm_bindgen(js_name = chunkArrived)]
     pub fn chunk_arrived(&mut self, digest: &str, bytes: Vec<u8>) {
-        self.settle(digest, Ok(Delivery { encoding: Encoding::Identity, bytes }));
+        self.settle(digest, Ok(Delivery { encoding: None, bytes }));
     }
 
     /// The server has no such chunk.

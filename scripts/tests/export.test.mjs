@@ -1,0 +1,62 @@
+// `edgebox export`: the site on a host that does nothing but serve files, below a path of its own as GitHub Pages has it.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createReadStream } from "node:fs";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+
+import { PROMPT, TerminalPage, openBrowser } from "../../site/tests/terminal.mjs";
+
+const BASE = "/somebody/box/";
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
+
+let directory;
+let server;
+let browser;
+
+/** A type by extension and a length are all the headers there are. */
+function servePlainly(root) {
+  const answer = async (incoming, outgoing) => {
+    const path = normalize(decodeURIComponent(new URL(incoming.url, "http://host").pathname));
+    const file = path.startsWith(BASE) ? join(root, path.slice(BASE.length) || "index.html") : undefined;
+    const size = file && (await stat(file).catch(() => undefined))?.size;
+    if (size === undefined) return outgoing.writeHead(404).end();
+    outgoing.writeHead(200, { "Content-Type": TYPES[extname(file)] ?? "application/octet-stream", "Content-Length": size });
+    return createReadStream(file).pipe(outgoing);
+  };
+  return new Promise((resolve) => { const server = createServer(answer).listen(0, "127.0.0.1", () => resolve(server)); });
+}
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), "edgebox-export-"));
+  await promisify(execFile)(process.env.EDGEBOX_TOOL, ["export", directory]);
+  server = await servePlainly(directory);
+  browser = await openBrowser();
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+test("there is one image, and what hosts of plain files need", async () => {
+  assert.deepEqual(await readdir(join(directory, "disk/manifests")), ["default.json"]);
+  assert.ok((await readdir(directory)).includes(".nojekyll"));
+});
+
+test("the page makes itself isolated, boots, and runs programs", { timeout: 120_000 }, async () => {
+  const url = `http://127.0.0.1:${server.address().port}${BASE}`;
+  const terminal = await TerminalPage.open(browser, url);
+  // It has reloaded itself by then.
+  await terminal.page.waitForFunction(() => globalThis.crossOriginIsolated);
+  await terminal.waitFor(new RegExp(`${PROMPT}.*\\$ *$`));
+  const { status, stdout } = await terminal.page.evaluate(() => globalThis.box.run(["sh", "-c", "echo $((6 * 7)); cat /etc/hostname"]));
+  assert.deepEqual([status, stdout.split("\n")[0]], [0, "42"]);
+  // Once more, with the service worker already there.
+  await terminal.page.reload();
+  await terminal.waitFor(new RegExp(`${PROMPT}.*\\$ *$`));
+});
