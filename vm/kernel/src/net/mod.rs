@@ -52,7 +52,7 @@ use inet::tcp::TcpSocket;
 use inet::udp::UdpSocket;
 use netlink::NetlinkPorts;
 use options::Options;
-use unix::UnixNames;
+use unix::names::UnixNames;
 
 /// Connections that wait to be accepted, at most (`net.core.somaxconn`).
 pub const BACKLOG_MAX: usize = 4096;
@@ -170,6 +170,11 @@ pub trait Socket: Any {
     /// `getpeername(2)`.
     fn peer_address(&self) -> Outcome<RawAddress>;
 
+    /// The other side's address, as `accept(2)` tells it: also when that is gone already.
+    fn accepted_address(&self) -> Outcome<RawAddress> {
+        self.peer_address()
+    }
+
     /// `shutdown(2)`: of what comes in, of what goes out.
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()>;
 
@@ -228,6 +233,8 @@ pub struct Net {
     pub tcp: Ports<TcpSocket>,
     /// UDP ports in use.
     pub udp: Ports<UdpSocket>,
+    /// UDP-Lite ports in use.
+    pub udplite: Ports<UdpSocket>,
     /// Connections that are over, but whose addresses can't be had yet.
     pub time_waits: TimeWaits,
     /// Netlink sockets.

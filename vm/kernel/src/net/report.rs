@@ -18,6 +18,11 @@ use crate::kernel::{Kernel, SECOND_NS};
 /// Columns of a line of `/proc/net/tcp` and its relatives: all have the same.
 const LINE_COLUMNS: usize = 149;
 
+/// What is above the lines of `/proc/net/udp` and its relatives.
+const DATAGRAM_HEADER: &str = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
+const DATAGRAM_HEADER_V6: &str = "  sl  local_address                         remote_address                        st tx_queue \
+                                  rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
+
 /// One line of `/proc/net/tcp`, `udp` or their relatives.
 struct Line {
     local: SocketAddr,
@@ -108,23 +113,25 @@ pub fn tcp(kernel: &mut Kernel, family: u32) -> String {
     table(header, lines.into_iter().enumerate().map(render).collect())
 }
 
-/// `/proc/net/udp`, `/proc/net/udp6`.
-pub fn udp(kernel: &mut Kernel, family: u32) -> String {
-    const HEADER: &str = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
-    const HEADER_V6: &str = "  sl  local_address                         remote_address                        st tx_queue \
-                             rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
+/// `/proc/net/udp`, `/proc/net/udplite`, and for IPv6.
+pub fn udp(kernel: &mut Kernel, family: u32, protocol: u32) -> String {
     const CONNECTED: u32 = 1;
     const UNCONNECTED: u32 = 7;
     let mut lines = Vec::new();
     for socket in of_family::<UdpSocket>(kernel, family) {
         let (local, remote) = socket.addresses();
-        if local.port() != 0 {
+        if local.port() != 0 && socket.core().protocol == protocol {
             let state = if remote.is_some() { CONNECTED } else { UNCONNECTED };
             let line = Line::new(socket.core(), local, remote, state);
             lines.push(line.render(family, &format!("{:5}", local.port()), "2 0000000000000000 0"));
         }
     }
-    table(if family == AF_INET { HEADER } else { HEADER_V6 }, lines)
+    table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, lines)
+}
+
+/// `/proc/net/raw`, `/proc/net/raw6`: there are no such sockets.
+pub fn raw(family: u32) -> String {
+    table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, Vec::new())
 }
 
 /// `/proc/net/unix`.
@@ -197,7 +204,7 @@ pub fn sockstat6(kernel: &mut Kernel) -> String {
     format!("TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n")
 }
 
-/// `/proc/net/if_inet6`, `/proc/net/route`, `/proc/net/arp`, `/proc/net/raw`: they never change.
+/// `/proc/net/if_inet6`, `route`, `ipv6_route`, `arp`: they never change.
 pub const IF_INET6: &str = "00000000000000000000000000000001 01 80 10 80       lo\n";
 #[allow(missing_docs)]
 pub const ROUTE: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\
@@ -207,7 +214,3 @@ pub const IPV6_ROUTE: &str = "00000000000000000000000000000001 80 00000000000000
                               00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n";
 #[allow(missing_docs)]
 pub const ARP: &str = "IP address       HW type     Flags       HW address            Mask     Device\n";
-#[allow(missing_docs)]
-pub const RAW: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
-#[allow(missing_docs)]
-pub const UDPLITE: &str = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";

@@ -151,8 +151,7 @@ pub(super) fn accept4(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr
         let accepted = socket.accept(k);
         let timeout_ns = socket.core().options.receive_timeout_ns.get();
         let accepted = unless_nonblocking(file, within_timeout(k, t, timeout_ns, Errno::EAGAIN, accepted))?;
-        // A connection that has been reset meanwhile is accepted, but has nobody at the other end.
-        let address = accepted.peer_address();
+        let address = accepted.accepted_address();
         let file = open_socket(k, t, accepted, flags);
         let given = address.and_then(|address| give_address(t, &address, addr, len_addr));
         match given {

@@ -1,7 +1,7 @@
 //! What procfs says about the machine.
 
 use abi::Errno;
-use abi::socket::{AF_INET, AF_INET6};
+use abi::socket::{AF_INET, AF_INET6, IPPROTO_UDP, IPPROTO_UDPLITE};
 use abi::time::USER_HZ;
 
 use super::Node;
@@ -54,16 +54,17 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("net/if_inet6", Item::Text(report::IF_INET6)),
     ("net/ipv6_route", Item::Text(report::IPV6_ROUTE)),
     ("net/netlink", Item::Made(report::netlink)),
-    ("net/raw", Item::Text(report::RAW)),
-    ("net/raw6", Item::Text(report::RAW)),
+    ("net/raw", Item::Made(|_| report::raw(AF_INET))),
+    ("net/raw6", Item::Made(|_| report::raw(AF_INET6))),
     ("net/route", Item::Text(report::ROUTE)),
     ("net/sockstat", Item::Made(report::sockstat)),
     ("net/sockstat6", Item::Made(report::sockstat6)),
     ("net/tcp", Item::Made(|kernel| report::tcp(kernel, AF_INET))),
     ("net/tcp6", Item::Made(|kernel| report::tcp(kernel, AF_INET6))),
-    ("net/udp", Item::Made(|kernel| report::udp(kernel, AF_INET))),
-    ("net/udp6", Item::Made(|kernel| report::udp(kernel, AF_INET6))),
-    ("net/udplite", Item::Text(report::UDPLITE)),
+    ("net/udp", Item::Made(|kernel| report::udp(kernel, AF_INET, IPPROTO_UDP))),
+    ("net/udp6", Item::Made(|kernel| report::udp(kernel, AF_INET6, IPPROTO_UDP))),
+    ("net/udplite", Item::Made(|kernel| report::udp(kernel, AF_INET, IPPROTO_UDPLITE))),
+    ("net/udplite6", Item::Made(|kernel| report::udp(kernel, AF_INET6, IPPROTO_UDPLITE))),
     ("net/unix", Item::Made(report::unix)),
     ("partitions", Item::Text("major minor  #blocks  name\n\n")),
     ("stat", Item::Made(stat)),

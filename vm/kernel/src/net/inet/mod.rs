@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`address`] | addresses: as programs write them, which are ours, which can be reached |
 //! | [`ports`] | who has which port |
-//! | [`tcp`] | connections |
+//! | [`tcp`], [`ending`] | connections: how they come about, how they end |
 //! | [`stream`] | what connections carry |
 //! | [`udp`] | datagrams |
 //! | [`options`] | options of IP, IPv6, TCP and UDP |
@@ -12,6 +12,7 @@
 //! Inside, an IPv4 address is always that: IPv6 sockets show it as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 
 pub mod address;
+pub mod ending;
 pub mod options;
 pub mod ports;
 pub mod stream;
@@ -37,7 +38,8 @@ pub fn create(who: &Credentials, family: u32, kind: u32, protocol: u32) -> Outco
     let echo = if family == AF_INET { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
     match (kind, protocol) {
         (SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(tcp::TcpSocket::new(family)),
-        (SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(udp::UdpSocket::new(family)),
+        (SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(udp::UdpSocket::new(family, IPPROTO_UDP)),
+        (SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(udp::UdpSocket::new(family, IPPROTO_UDPLITE)),
         // Nobody is in the groups that may (`net.ipv4.ping_group_range`).
         (SOCK_DGRAM, protocol) if protocol == echo => Err(Errno::EACCES.into()),
         (SOCK_RAW, 0) if who.is_privileged() => Err(Errno::EPROTONOSUPPORT.into()),

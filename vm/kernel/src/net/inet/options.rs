@@ -44,7 +44,7 @@ pub const MTU_BYTES: u32 = 65_536;
 /// Time to live, hop limit (`net.ipv4.ip_default_ttl`).
 pub const HOPS: i32 = 64;
 
-const NUMBERS: [Number; 56] = [
+const NUMBERS: [Number; 49] = [
     row(IPPROTO_IP, IP_TOS, 0, 0..=255),
     row(IPPROTO_IP, IP_TTL, HOPS, 1..=255),
     row(IPPROTO_IP, IP_PKTINFO, 0, SWITCH),
@@ -76,6 +76,8 @@ const NUMBERS: [Number; 56] = [
     row(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1, SWITCH),
     row(IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, 0, 0..=0x1fff),
     row(IPPROTO_IPV6, IPV6_FREEBIND, 0, SWITCH),
+    row(IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, 0, 0..=0xffff),
+    row(IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, 0, 0..=0xffff),
     row(IPPROTO_TCP, TCP_NODELAY, 0, SWITCH),
     row(IPPROTO_TCP, TCP_MAXSEG, SEGMENT_BYTES_INITIAL, 88..=32_767),
     row(IPPROTO_TCP, TCP_CORK, 0, SWITCH),
@@ -92,15 +94,6 @@ const NUMBERS: [Number; 56] = [
     row(IPPROTO_TCP, TCP_USER_TIMEOUT, 0, 0..=i32::MAX),
     row(IPPROTO_TCP, TCP_FASTOPEN, 0, 0..=i32::MAX),
     row(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0, i32::MIN..=i32::MAX),
-    row(IPPROTO_UDP, UDP_CORK, 0, 0..=0),
-    row(IPPROTO_UDP, UDP_SEGMENT, 0, 0..=0),
-    row(IPPROTO_UDP, UDP_GRO, 0, 0..=0),
-    row(IPPROTO_UDP, 101, 0, SWITCH),
-    row(IPPROTO_UDP, 102, 0, SWITCH),
-    row(IPPROTO_IP, IP_MULTICAST_IF, 0, 0..=0),
-    row(IPPROTO_IP, IP_OPTIONS, 0, 0..=0),
-    row(IPPROTO_IPV6, IPV6_MTU, 0, 0..=0),
-    row(IPPROTO_IP, IP_MTU, 0, 0..=0),
 ];
 
 /// Names of congestion control algorithms, the only one there is.
@@ -108,18 +101,21 @@ const CONGESTION: &[u8] = b"cubic";
 /// Bytes of such a name (`TCP_CA_NAME_MAX`).
 const CONGESTION_BYTES: usize = 16;
 
-fn find(core: &Core, level: u32, option: u32) -> Outcome<&'static Number> {
+/// Refuses levels that a socket does not have.
+fn check_level(core: &Core, level: u32) -> Outcome<()> {
     let unsupported = match level {
         IPPROTO_IP => false,
         IPPROTO_IPV6 => core.family != AF_INET6,
-        IPPROTO_TCP | IPPROTO_UDP if core.protocol == level => false,
+        IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE if core.protocol == level => false,
         // IPv6 hands on only what is IP's.
         _ if core.family == AF_INET6 => return Err(Errno::ENOPROTOOPT.into()),
         _ => true,
     };
-    if unsupported {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
+    if unsupported { Err(Errno::EOPNOTSUPP.into()) } else { Ok(()) }
+}
+
+fn find(core: &Core, level: u32, option: u32) -> Outcome<&'static Number> {
+    check_level(core, level)?;
     let found = NUMBERS.iter().find(|number| (number.level, number.option) == (level, option));
     found.ok_or(Errno::ENOPROTOOPT.into())
 }
@@ -140,7 +136,7 @@ pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option
             return Ok(Writer::new().raw(CONGESTION).pad_to(CONGESTION_BYTES).finish());
         }
         (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => {
-            find(core, level, option)?;
+            check_level(core, level)?;
             let connected = endpoint.remote.get().ok_or(Errno::ENOTCONN);
             // IPv4 packets are no longer than their length field can say.
             let bytes = if level == IPPROTO_IP { MTU_BYTES - 1 } else { MTU_BYTES };

@@ -203,6 +203,11 @@ impl Socket for TcpSocket {
         }
     }
 
+    fn accepted_address(&self) -> Outcome<RawAddress> {
+        let remote = self.endpoint.remote.get().ok_or(Errno::ENOTCONN)?;
+        Ok(address::raw(self.core.family, remote))
+    }
+
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()> {
         self.shut(k, input, output)
     }

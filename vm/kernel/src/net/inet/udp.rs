@@ -1,4 +1,5 @@
-//! UDP (`udp(7)`, RFC 768): datagrams.
+//! UDP (`udp(7)`, RFC 768) and UDP-Lite (`udplite(7)`, RFC 3828): datagrams. The two differ in checksums, which
+//! nothing needs here, and in whose ports are whose.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use abi::{Errno, Reader};
 
 use super::address::{self, Endpoint, Reach, reach};
 use super::options::{self, value};
-use super::ports::Bound;
+use super::ports::{Bound, Ports};
 use super::tcp::check_bind;
 use crate::kernel::Kernel;
 use crate::net::inbox::{Attached, Delivery, Message, RawAddress, Received};
@@ -46,8 +47,8 @@ impl Bound for UdpSocket {
 
 impl UdpSocket {
     /// A socket without an address.
-    pub fn new(family: u32) -> Rc<Self> {
-        let core = Core::new(family, SOCK_DGRAM, IPPROTO_UDP, BUFFER_BYTES, BUFFER_BYTES);
+    pub fn new(family: u32, protocol: u32) -> Rc<Self> {
+        let core = Core::new(family, SOCK_DGRAM, protocol, BUFFER_BYTES, BUFFER_BYTES);
         Rc::new(Self { core, endpoint: Endpoint::new(family) })
     }
 
@@ -56,9 +57,14 @@ impl UdpSocket {
         (self.endpoint.local.get(), self.endpoint.remote.get())
     }
 
+    /// Its protocol's ports.
+    fn ports<'a>(&self, k: &'a mut Kernel) -> &'a mut Ports<UdpSocket> {
+        if self.core.protocol == IPPROTO_UDPLITE { &mut k.net.udplite } else { &mut k.net.udp }
+    }
+
     fn take_port(self: &Rc<Self>, k: &mut Kernel, port: u16) -> Outcome<()> {
         let random = u32::from_le_bytes(k.random_bytes());
-        k.net.udp.bind(self, port, random, |_| true)
+        self.ports(k).bind(self, port, random, |_| true)
     }
 
     /// The port it sends from, which it gets now if it has none.
@@ -174,7 +180,7 @@ impl UdpSocket {
         let attached = Attached { delivery, time_ns: k.realtime_ns(), ..Attached::default() };
         k.net.carried.count(len);
         let is_broadcast = reach(to.ip()) == Reach::Broadcast;
-        match k.net.udp.receiver(from, to, |_| true) {
+        match self.ports(k).receiver(from, to, |_| true) {
             Some(receiver) => receiver.deliver(k, Message { bytes, attached }, from),
             None if is_broadcast => {}
             None => self.refuse(k, to),
@@ -211,7 +217,7 @@ impl UdpSocket {
             self.endpoint.set_ip(address::any(self.core.family));
         }
         if !self.endpoint.port_is_bound.get() {
-            k.net.udp.remove(self);
+            self.ports(k).remove(self);
             self.endpoint.set_port(0);
         }
     }
@@ -328,7 +334,7 @@ impl Socket for UdpSocket {
     }
 
     fn close(&self, k: &mut Kernel) {
-        k.net.udp.remove(self);
+        self.ports(k).remove(self);
         self.core.inbox.borrow_mut().clear();
         self.core.wake(k);
     }

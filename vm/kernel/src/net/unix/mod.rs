@@ -1,7 +1,13 @@
 //! Unix sockets (`unix(7)`): streams, datagrams and sequenced packets between processes of this machine.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`names`] | addresses, and who has them |
+
+pub mod names;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use abi::poll::*;
@@ -15,16 +21,11 @@ use super::{BACKLOG_MAX, Core, Outgoing, Socket};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{Access, At, FileKind, Location};
+use crate::vfs::{At, FileKind};
+use names::{Name, find, is_abstract, name_of, raw, raw_name};
 
 /// Messages that wait in one socket (`net.unix.max_dgram_qlen`, less strictly): each may carry files.
 const INBOX_MESSAGES_MAX: usize = 512;
-/// Bytes of the family in a `struct sockaddr`.
-const FAMILY_BYTES: usize = 2;
-
-/// A socket's address: a path, or bytes after a zero byte (abstract).
-pub type Name = Vec<u8>;
-
 /// A unix socket.
 pub struct UnixSocket {
     core: Core,
@@ -34,6 +35,8 @@ pub struct UnixSocket {
     /// Who made the other side, when it was connected.
     peer_owner: Cell<Option<PeerCredentials>>,
     peer: RefCell<Weak<UnixSocket>>,
+    /// The address of the other side, once that is gone.
+    gone_address: RefCell<Option<RawAddress>>,
     /// It has been connected at some time.
     connected: Cell<bool>,
     /// Connections to be accepted; `None` unless it listens.
@@ -50,6 +53,7 @@ impl UnixSocket {
             owner: Cell::new(owner),
             peer_owner: Cell::default(),
             peer: RefCell::default(),
+            gone_address: RefCell::default(),
             connected: Cell::new(false),
             backlog: RefCell::default(),
             backlog_max: Cell::new(0),
@@ -141,6 +145,7 @@ impl UnixSocket {
                 peer.core.error.set(Some(Errno::ECONNRESET));
             }
             peer.peer.take();
+            *peer.gone_address.borrow_mut() = Some(self.local_address());
             peer.core.wake(k);
         }
         self.core.wake(k);
@@ -247,8 +252,10 @@ impl Socket for UnixSocket {
     }
 
     fn peer_address(&self) -> Outcome<RawAddress> {
-        let peer = self.peer().ok_or(Errno::ENOTCONN)?;
-        Ok(peer.local_address())
+        match self.peer() {
+            Some(peer) => Ok(peer.local_address()),
+            None => self.gone_address.borrow().clone().ok_or(Errno::ENOTCONN.into()),
+        }
     }
 
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()> {
@@ -374,97 +381,5 @@ impl Socket for UnixSocket {
             socket.close(k);
         }
         self.leave(k);
-    }
-}
-
-// ---- addresses ----
-
-/// The name in a `struct sockaddr_un`; empty asks for an automatic one.
-fn name_of(address: &[u8]) -> Outcome<Name> {
-    if !(FAMILY_BYTES..=FAMILY_BYTES + UNIX_PATH_MAX).contains(&address.len()) {
-        return Err(Errno::EINVAL.into());
-    }
-    if u32::from(Reader::new(address).u16()) != AF_UNIX {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut name = address[FAMILY_BYTES..].to_vec();
-    if name.first().is_some_and(|byte| *byte != 0) {
-        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
-    }
-    Ok(name)
-}
-
-fn is_abstract(name: &Name) -> bool {
-    name.first() == Some(&0)
-}
-
-fn raw_name(name: &Name) -> RawAddress {
-    raw(Some(name))
-}
-
-/// A `struct sockaddr_un`.
-fn raw(name: Option<&Name>) -> RawAddress {
-    let mut bytes = Writer::new().u16(AF_UNIX as u16).raw(name.map_or(&[], |name| &name[..])).finish();
-    if name.is_some_and(|name| !name.is_empty() && !is_abstract(name)) {
-        bytes.push(0);
-    }
-    bytes
-}
-
-fn find(k: &Kernel, t: &Rc<Task>, name: &Name) -> Outcome<Rc<UnixSocket>> {
-    if name.is_empty() {
-        return Err(Errno::EINVAL.into());
-    }
-    if is_abstract(name) {
-        return k.net.unix_names.at_name(name);
-    }
-    let (fs, who) = (t.fs_state(), t.credentials());
-    let location = k.vfs.resolve(&fs.context(&who), At::cwd(name), true)?;
-    location.check_access(&who, Access::WRITE)?;
-    match location.kind() {
-        FileKind::Socket => k.net.unix_names.at_node(&location),
-        _ => Err(Errno::ECONNREFUSED.into()),
-    }
-}
-
-/// Sockets that have an address: by inode, or by abstract name.
-#[derive(Default)]
-pub struct UnixNames {
-    by_inode: HashMap<(u64, u64), Weak<UnixSocket>>,
-    by_name: BTreeMap<Name, Weak<UnixSocket>>,
-}
-
-impl UnixNames {
-    /// Binds a socket to the node at `location`.
-    fn bind_node(&mut self, location: &Location, socket: &Rc<UnixSocket>) {
-        self.by_inode.insert((location.device(), location.ino().0), Rc::downgrade(socket));
-    }
-
-    /// Binds a socket to an abstract name.
-    fn bind_abstract(&mut self, name: &Name, socket: &Rc<UnixSocket>) -> Outcome<()> {
-        if self.by_name.get(name).is_some_and(|other| other.strong_count() > 0) {
-            return Err(Errno::EADDRINUSE.into());
-        }
-        self.by_name.insert(name.clone(), Rc::downgrade(socket));
-        Ok(())
-    }
-
-    /// The socket behind a node.
-    fn at_node(&self, location: &Location) -> Outcome<Rc<UnixSocket>> {
-        let found = self.by_inode.get(&(location.device(), location.ino().0)).and_then(Weak::upgrade);
-        found.ok_or(Errno::ECONNREFUSED.into())
-    }
-
-    /// The socket with an abstract name.
-    fn at_name(&self, name: &Name) -> Outcome<Rc<UnixSocket>> {
-        self.by_name.get(name).and_then(Weak::upgrade).ok_or(Errno::ECONNREFUSED.into())
-    }
-
-    fn forget(&mut self, socket: &UnixSocket) {
-        if socket.name.borrow().is_some() {
-            let other = |weak: &Weak<UnixSocket>| weak.strong_count() > 0 && !std::ptr::eq(weak.as_ptr(), socket);
-            self.by_inode.retain(|_, weak| other(weak));
-            self.by_name.retain(|_, weak| other(weak));
-        }
     }
 }
