@@ -254,6 +254,19 @@ static void timeouts(void) {
     long sent;
     while ((sent = send(c[0], much, sizeof much, 0)) > 0) {}
     TRY(sent);
+    // Nobody accepts: a connection waits, and gives up in the end.
+    int full = tcp(), waits[3];
+    BIND4(full, "127.0.0.1", 9006);
+    listen(full, 0);
+    for (int i = 0; i < 3; i++) {
+        waits[i] = tcp();
+        if (i == 1) setsockopt(waits[i], SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+        if (i == 2) set(waits[i], IPPROTO_TCP, TCP_USER_TIMEOUT, 200);
+        TRY(CONNECT4(waits[i], "127.0.0.1", 9006));
+    }
+    show_events(waits[1]);
+    close(full);
+    for (int i = 0; i < 3; i++) close(waits[i]);
     int s = tcp();
     BIND4(s, "127.0.0.1", 0);
     listen(s, 1);

@@ -68,7 +68,7 @@ impl TcpSocket {
     }
 
     /// The connection is over.
-    fn end(&self, k: &mut Kernel) {
+    pub(super) fn end(&self, k: &mut Kernel) {
         self.state.set(State::Close);
         self.core.shut_in.set(true);
         self.core.shut_out.set(true);

@@ -3,7 +3,8 @@
 //! Most are numbers that a program sets and reads back, listed in [`NUMBERS`] with their limits. Of these, the ones that
 //! show on a network without distance have an effect: `IPV6_V6ONLY`, the time to live and class of service that a
 //! datagram arrives with, and what a receiver asks to be told of it. Keep-alives, retransmissions, congestion and
-//! delayed segments don't happen here, so the options about them can have none.
+//! delayed segments don't happen here, so the options about them can have none; nor has `TCP_DEFER_ACCEPT`, which is
+//! about waking a server less often.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -12,12 +12,14 @@ use abi::Errno;
 use abi::socket::*;
 
 use super::address::{self, Endpoint, Reach, reach};
+use super::options;
 use super::ports::Bound;
 use super::stream::Urgent;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::{BACKLOG_MAX, Core, Socket};
 use crate::stop::Outcome;
 use crate::task::Task;
+use crate::timer::TimerEvent;
 
 /// Bytes of the buffers unless told otherwise (`net.ipv4.tcp_wmem`, `tcp_rmem`).
 const SEND_BYTES: u32 = 16_384;
@@ -74,6 +76,8 @@ pub struct TcpSocket {
     pub(super) finished: Cell<bool>,
     pub(super) backlog: RefCell<Backlog>,
     pub(super) urgent: Cell<Option<Urgent>>,
+    /// When it gives up knocking, on the monotonic clock.
+    knocks_until_ns: Cell<u64>,
     /// Bytes sent and received, for `TCP_INFO`.
     pub(super) sent_bytes: Cell<u64>,
     pub(super) received_bytes: Cell<u64>,
@@ -105,6 +109,7 @@ impl TcpSocket {
             finished: Cell::new(false),
             backlog: RefCell::default(),
             urgent: Cell::default(),
+            knocks_until_ns: Cell::new(0),
             sent_bytes: Cell::new(0),
             received_bytes: Cell::new(0),
         })
@@ -236,10 +241,32 @@ impl TcpSocket {
                 let knocking = &mut listener.backlog.borrow_mut().knocking;
                 knocking.retain(|client| client.strong_count() > 0);
                 knocking.push_back(Rc::downgrade(self));
+                self.limit_knocking(k);
             }
             Some(listener) => listener.admit(k, self),
         }
         Ok(())
+    }
+
+    /// Sets the time at which it gives up: `TCP_USER_TIMEOUT`, or when Linux would have knocked as often as
+    /// `TCP_SYNCNT` says, waiting one second after the first time and then twice as long after each.
+    fn limit_knocking(self: &Rc<Self>, k: &mut Kernel) {
+        const MILLI_NS: u64 = 1_000_000;
+        let own_ms = options::value(&self.core, IPPROTO_TCP, TCP_USER_TIMEOUT) as u64;
+        let retries = options::value(&self.core, IPPROTO_TCP, TCP_SYNCNT) as u32;
+        let seconds = (1u64 << (retries + 1).min(32)) - 1;
+        let limit_ns = if own_ms > 0 { own_ms * MILLI_NS } else { seconds * SECOND_NS };
+        let until_ns = k.host.monotonic_ns().saturating_add(limit_ns);
+        self.knocks_until_ns.set(until_ns);
+        k.timers.add(until_ns, TimerEvent::Knocking(Rc::downgrade(self)));
+    }
+
+    /// Gives up knocking, if it still does and it is time.
+    pub(crate) fn give_up(&self, k: &mut Kernel, now_ns: u64) {
+        if self.state.get() == State::SynSent && now_ns >= self.knocks_until_ns.get() {
+            self.core.error.set(Some(Errno::ETIMEDOUT));
+            self.end(k);
+        }
     }
 
     /// Whether no more connections can wait to be accepted. One more than asked for can, as on Linux.
