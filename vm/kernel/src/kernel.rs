@@ -9,12 +9,12 @@ use memory::SpaceId;
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::lock::Locks;
 use crate::files::pipe::Fifos;
-use crate::files::unix::UnixNames;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
 use crate::mm::{Mm, SharedObjects};
+use crate::net::Net;
 use crate::stop::Outcome;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
@@ -41,7 +41,7 @@ pub struct Kernel {
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
-    pub(crate) unix_names: UnixNames,
+    pub(crate) net: Net,
     pub(crate) locks: Locks,
     pub(crate) console: Rc<Tty>,
     pub(crate) ptys: Rc<PtyTable>,
@@ -94,7 +94,7 @@ impl Kernel {
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
-            unix_names: UnixNames::default(),
+            net: Net::default(),
             locks: Locks::default(),
             console,
             ptys,

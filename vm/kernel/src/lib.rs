@@ -38,6 +38,7 @@ pub mod host;
 pub mod hosted;
 pub mod kernel;
 pub mod mm;
+pub mod net;
 pub mod oom;
 pub mod sched;
 pub mod signal;

@@ -7,6 +7,7 @@ use abi::signal::*;
 
 use crate::files::timerfd::TimerFd;
 use crate::kernel::Kernel;
+use crate::net::inet::tcp::TcpSocket;
 use crate::signal::SigInfo;
 use crate::signal::info::Detail;
 use crate::task::{Pid, Process, Tid};
@@ -22,6 +23,8 @@ pub enum TimerEvent {
     Posix { pid: Pid, id: i32 },
     /// A timer that is a file.
     File(Weak<TimerFd>),
+    /// A connection that is not accepted.
+    Knocking(Weak<TcpSocket>),
 }
 
 /// Events by time. A timer that is set anew leaves its old event behind, which then finds nothing to do.
@@ -123,6 +126,11 @@ impl Kernel {
                 }
                 TimerEvent::Interval { pid } => self.fire_interval(pid, now_ns),
                 TimerEvent::Posix { pid, id } => self.fire_posix(pid, id, now_ns),
+                TimerEvent::Knocking(socket) => {
+                    if let Some(socket) = socket.upgrade() {
+                        socket.give_up(self, now_ns);
+                    }
+                }
                 TimerEvent::File(timer) => {
                     if let Some(timer) = timer.upgrade() {
                         self.fire_file(&timer, now_ns);

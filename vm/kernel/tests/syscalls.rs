@@ -127,7 +127,8 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => epoll, faults, files, float, fpe, ids, memory, pipe, proc, process, signals, threads, time, tty, unix, xsave;
+    &FORMS => epoll, faults, files, float, fpe, ids, memory, netlink, pipe, proc, process, signals, socket_options, tcp,
+        tcp_errors, threads, time, tty, udp, unix, xsave;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80;
 }

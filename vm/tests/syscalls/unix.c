@@ -25,6 +25,70 @@ static int receive(int s) {
     return fd;
 }
 
+static void show_events(int s) {
+    struct pollfd f = {s, 0xffff & ~POLLNVAL, 0};
+    poll(&f, 1, 0);
+    printf("events %x\n", f.revents);
+}
+
+// Sides that go away, and calls out of turn.
+static void errors(void) {
+    int s[2];
+    char b[10];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+    TRY(send(s[1], "x", 1, 0));
+    close(s[0]);
+    show_events(s[1]);
+    TRY(recv(s[1], b, 9, 0));
+    TRY(recv(s[1], b, 9, 0));
+    TRY(send(s[1], "x", 1, MSG_NOSIGNAL));
+    TRY(({ struct sockaddr_un a; socklen_t len = sizeof a; getpeername(s[1], (void *)&a, &len); }));
+    close(s[1]);
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+    close(s[0]);
+    show_events(s[1]);
+    TRY(send(s[1], "x", 1, MSG_NOSIGNAL));
+    TRY(send(s[1], "x", 1, MSG_NOSIGNAL));
+    close(s[1]);
+    int u = socket(AF_UNIX, SOCK_STREAM, 0);
+    show_events(u);
+    TRY(send(u, "x", 1, MSG_NOSIGNAL));
+    TRY(recv(u, b, 1, 0));
+    close(u);
+    u = socket(AF_UNIX, SOCK_DGRAM, 0);
+    TRY(shutdown(u, SHUT_WR));
+    TRY(send(u, "x", 1, MSG_NOSIGNAL));
+    show_events(u);
+    close(u);
+    u = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    TRY(recv(u, b, 1, 0));
+    TRY(send(u, "x", 1, MSG_NOSIGNAL));
+    close(u);
+    TRY(socket(AF_UNIX, SOCK_STREAM, 5));
+    TRY(socket(AF_UNIX, SOCK_STREAM, AF_UNIX));
+    TRY(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
+    TRY(recv(s[0], b, 1, MSG_WAITALL));
+}
+
+// Who sent it, and for how long to wait.
+static void told(void) {
+    int s[2], on = 1;
+    char b[10], control[100];
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+    TRY(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
+    send(s[0], "x", 1, 0);
+    struct iovec v = {b, 10};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    TRY(recvmsg(s[1], &m, 0));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    struct ucred *who = (void *)CMSG_DATA(c);
+    printf("%d %d %d\n", c->cmsg_type, (int)c->cmsg_len, who->pid == getpid() && who->uid == getuid());
+    struct timeval t = {0, 10000};
+    TRY(setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+    TRY(recv(s[1], b, 1, 0));
+    TRY(read(s[1], b, 1));
+}
+
 int main(void) {
     int s[2], p[2];
     char buf[100];
@@ -112,5 +176,7 @@ int main(void) {
     TRY(send(e, "x", 1, 0));
     TRY(getsockopt(1, SOL_SOCKET, SO_TYPE, &who, &len));
     TRY(socket(AF_UNIX, 77, 0));
+    errors();
+    told();
     return 0;
 }

@@ -17,6 +17,8 @@ type Reports = Vec<(u32, u64)>;
 
 /// How deep sets may contain each other.
 const NESTING_MAX: usize = 5;
+/// Fewest files in a set for which it is worth looking for closed ones.
+const PRUNE_MIN: usize = 32;
 /// Bits of the events that say how rather than what.
 const INPUT_FLAGS: u32 = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | 1 << 29;
 
@@ -35,6 +37,8 @@ struct Interest {
 #[derive(Default)]
 pub struct Epoll {
     interests: RefCell<BTreeMap<(i32, usize), Interest>>,
+    /// How many there are when closed ones are next looked for.
+    prune_at: Cell<usize>,
     /// Woken when the set changes.
     changed: WaitQueue,
     /// Where the next report starts, so that no file starves.
@@ -57,8 +61,15 @@ impl Epoll {
         data: u64,
     ) -> Outcome<()> {
         let mut interests = self.interests.borrow_mut();
-        interests.retain(|_, interest| interest.file.strong_count() > 0);
         let key = key(fd, file);
+        // Files that are closed leave when as many have come as there were; one whose place is taken, at once.
+        if interests.get(&key).is_some_and(|interest| interest.file.strong_count() == 0) {
+            interests.remove(&key);
+        }
+        if interests.len() >= self.prune_at.get() {
+            interests.retain(|_, interest| interest.file.strong_count() > 0);
+            self.prune_at.set(PRUNE_MIN.max(2 * interests.len()));
+        }
         let interest =
             Interest { file: Rc::downgrade(file), events, data, seen: RefCell::default(), disarmed: Cell::new(false) };
         match (operation, interests.contains_key(&key)) {

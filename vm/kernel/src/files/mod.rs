@@ -12,7 +12,6 @@
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
 //! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`] | kernel objects as files |
-//! | [`unix`] | sockets between processes |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
 
@@ -28,7 +27,6 @@ pub mod regular;
 pub mod signalfd;
 pub mod table;
 pub mod timerfd;
-pub mod unix;
 
 use std::any::Any;
 use std::cell::Cell;

@@ -7,10 +7,24 @@ use crate::stop::Outcome;
 use crate::vfs::{Attributes, DirEntry, FileKind, FileSystem, FileSystemStatus, Ino, Timestamp};
 
 /// Files and their contents. Directories follow from the paths; an empty directory is a path that ends in a slash.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 28] = [
     ("block/", ""),
     ("bus/", ""),
-    ("class/net/", ""),
+    ("class/net/lo/addr_len", "6\n"),
+    ("class/net/lo/address", "00:00:00:00:00:00\n"),
+    ("class/net/lo/broadcast", "00:00:00:00:00:00\n"),
+    ("class/net/lo/carrier", "1\n"),
+    ("class/net/lo/dormant", "0\n"),
+    ("class/net/lo/flags", "0x9\n"),
+    ("class/net/lo/ifalias", "\n"),
+    ("class/net/lo/ifindex", "1\n"),
+    ("class/net/lo/iflink", "1\n"),
+    ("class/net/lo/link_mode", "0\n"),
+    ("class/net/lo/mtu", "65536\n"),
+    ("class/net/lo/name_assign_type", "2\n"),
+    ("class/net/lo/operstate", "unknown\n"),
+    ("class/net/lo/tx_queue_len", "1000\n"),
+    ("class/net/lo/type", "772\n"),
     ("class/tty/", ""),
     ("devices/system/cpu/cpu0/", ""),
     ("devices/system/cpu/kernel_max", "0\n"),

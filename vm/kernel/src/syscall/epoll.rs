@@ -14,8 +14,6 @@ use crate::task::{Restart, Task};
 
 /// Most events one call reports.
 const EVENTS_MAX: i32 = (i32::MAX as u32 / 12) as i32;
-/// Events collected at a time: bounds our own memory.
-const BATCH_MAX: usize = 1024;
 const MILLI_NS: u64 = 1_000_000;
 
 pub(super) fn epoll_create(k: &mut Kernel, t: &Rc<Task>, size: i32) -> Outcome<u64> {
@@ -99,13 +97,14 @@ fn wait(k: &mut Kernel, t: &Rc<Task>, epfd: i32, events: u64, max: i32, timeout_
     if !(1..=EVENTS_MAX).contains(&max) {
         return Err(Errno::EINVAL.into());
     }
-    let max = (max as usize).min(BATCH_MAX);
+    // What is collected is bounded by the files in the set.
+    let max = max as usize;
     let set = t.usable_file(epfd)?;
     let epoll = set.object_as::<Epoll>().ok_or(Errno::EINVAL)?;
-    let (pending, queues) = epoll.collect(k, 1, false);
+    let (pending, queues) = epoll.collect(k, max, false);
     if !pending.is_empty() {
         // What is reported must arrive: edges come only once.
-        t.mm()?.prepare_write(events, EVENT_BYTES)?;
+        t.mm()?.prepare_write(events, pending.len() * EVENT_BYTES)?;
         let (reports, _) = epoll.collect(k, max, true);
         let encode = |writer: Writer, (events, data): &(u32, u64)| writer.u32(*events).u64(*data);
         t.mm()?.write_user(events, &reports.iter().fold(Writer::new(), encode).finish())?;

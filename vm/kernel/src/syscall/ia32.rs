@@ -296,12 +296,12 @@ const SOCKET_CALLS: [(Handler, usize); 20] = [
     (handler!(I386, message::sendto, 6), 6),
     (handler!(I386, message::recvfrom, 6), 6),
     (handler!(I386, socket::shutdown, 2), 2),
-    (handler!(I386, socket::setsockopt, 3), 5),
+    (handler!(I386, socket::setsockopt, 5), 5),
     (handler!(I386, socket::getsockopt, 5), 5),
     (handler!(I386, message::sendmsg, 3), 3),
     (handler!(I386, message::recvmsg, 3), 3),
     (handler!(I386, socket::accept4, 4), 4),
-    (handler!(I386, message::recvmmsg, 4), 5),
+    (handler!(I386, message::recvmmsg, 5), 5),
     (handler!(I386, message::sendmmsg, 4), 4),
 ];
 

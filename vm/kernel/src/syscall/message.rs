@@ -6,10 +6,13 @@ use abi::socket::*;
 use abi::{Errno, Layout, Reader};
 
 use super::rw::{gather, scatter, unless_nonblocking};
-use super::socket::{find, give_name, name_arg, with_socket};
+use super::socket::{address_arg, give_address, with_socket};
 use crate::files::OpenFile;
-use crate::files::unix::{Message, Received, peer_credentials};
 use crate::kernel::Kernel;
+use crate::net::control::{Control, told};
+use crate::net::file::{peer_credentials, within_timeout};
+use crate::net::inbox::{Attached, RawAddress, Received};
+use crate::net::{Outgoing, Socket};
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
@@ -20,6 +23,8 @@ const FILES_MAX: usize = 253;
 const PIECE_BYTES: usize = 256 * 1024;
 /// Bytes of control messages looked at (`net.core.optmem_max`).
 const CONTROL_BYTES_MAX: usize = 20_480;
+/// Messages that one call of `sendmmsg` or `recvmmsg` moves (`UIO_MAXIOV`).
+const MESSAGES_MAX: u32 = 1024;
 
 /// Bytes of a `struct cmsghdr`: a length and two numbers.
 fn control_header_bytes(layout: Layout) -> usize {
@@ -56,6 +61,8 @@ fn header_arg(t: &Rc<Task>, addr: u64) -> Outcome<Header> {
     Ok(Header { name, name_len, vector: t.vector_arg(iov, count)?, control, control_len })
 }
 
+// ---- sending ----
+
 pub(super) fn sendto(
     k: &mut Kernel,
     t: &Rc<Task>,
@@ -66,7 +73,8 @@ pub(super) fn sendto(
     addr: u64,
     addr_len: u32,
 ) -> Outcome<u64> {
-    let header = Header { name: addr, name_len: addr_len, vector: vec![(buf, len)], control: 0, control_len: 0 };
+    let vector = vec![(buf, len.min(abi::file::RW_COUNT_MAX))];
+    let header = Header { name: addr, name_len: addr_len, vector, control: 0, control_len: 0 };
     send(k, t, fd, &header, flags)
 }
 
@@ -75,12 +83,12 @@ pub(super) fn sendmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: u64, flags:
     send(k, t, fd, &header, flags)
 }
 
-/// Files named in control messages.
-fn files_to_send(t: &Rc<Task>, header: &Header) -> Outcome<Vec<Rc<OpenFile>>> {
-    let (layout, mut files) = (t.layout(), Vec::new());
+/// Files named in control messages, and the control messages that are the family's.
+fn control_arg(t: &Rc<Task>, header: &Header) -> Outcome<(Vec<Rc<OpenFile>>, Vec<Control>)> {
+    let (layout, mut files, mut others) = (t.layout(), Vec::new(), Vec::new());
     let header_bytes = control_header_bytes(layout);
     if header.control == 0 || header.control_len < header_bytes {
-        return Ok(files);
+        return Ok((files, others));
     }
     if header.control_len > CONTROL_BYTES_MAX {
         return Err(Errno::ENOBUFS.into());
@@ -100,22 +108,24 @@ fn files_to_send(t: &Rc<Task>, header: &Header) -> Outcome<Vec<Rc<OpenFile>>> {
             }
             // Credentials are filled in by the kernel whatever the program says.
             (SOL_SOCKET, SCM_CREDENTIALS) => {}
-            _ => return Err(Errno::EINVAL.into()),
+            _ => others.push((level, kind, body.to_vec())),
         }
         rest = rest.get(len.next_multiple_of(layout.word_bytes as usize)..).unwrap_or_default();
     }
-    if files.len() > FILES_MAX { Err(Errno::EINVAL.into()) } else { Ok(files) }
+    if files.len() > FILES_MAX { Err(Errno::EINVAL.into()) } else { Ok((files, others)) }
+}
+
+fn destination_arg(t: &Rc<Task>, header: &Header) -> Outcome<Option<RawAddress>> {
+    match (header.name, header.name_len as usize) {
+        (0, _) | (_, 0) => Ok(None),
+        (addr, len) => address_arg(t, addr, len).map(Some),
+    }
 }
 
 fn send(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: &Header, flags: u32) -> Outcome<u64> {
     with_socket(t, fd, |file, socket| {
         let total: usize = header.vector.iter().map(|(_, len)| len).sum();
-        let to = match header.name {
-            0 => None,
-            _ if socket.kind != SOCK_DGRAM && socket.is_connected() => return Err(Errno::EISCONN.into()),
-            _ if socket.kind != SOCK_DGRAM => return Err(Errno::EOPNOTSUPP.into()),
-            addr => Some(find(k, t, &name_arg(t, addr, header.name_len as usize)?)?),
-        };
+        let to = destination_arg(t, header)?;
         let mut done = t.with_call(|call| call.done as usize).min(total);
         loop {
             let limit = if socket.has_messages() { total } else { PIECE_BYTES };
@@ -124,45 +134,63 @@ fn send(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: &Header, flags: u32) -> O
             }
             let mut bytes = vec![0; (total - done).min(limit)];
             gather(t, &header.vector, done, &mut bytes)?;
-            let files = if done == 0 { files_to_send(t, header)? } else { Vec::new() };
-            let (sender, from) = (peer_credentials(t), socket.name.borrow().clone());
-            let message = Message { bytes: bytes.into(), files, sender, from };
-            match socket.send(k, to.clone(), message) {
+            let (files, control) = if done == 0 { control_arg(t, header)? } else { Default::default() };
+            let mut out = Outgoing { to: to.clone(), bytes, files, sender: peer_credentials(t), control, flags };
+            let sent = send_once(k, t, file, socket, &mut out);
+            out.files.into_iter().for_each(|file| k.close_file(file));
+            match sent {
                 Ok(taken) => {
                     done += taken;
-                    if socket.has_messages() || done == total {
+                    if socket.has_messages() || done >= total {
                         return Ok(done as u64);
                     }
                 }
-                Err(refused) => {
-                    refused.files.into_iter().for_each(|file| k.close_file(file));
-                    return refused_send(k, t, file, refused.stop, flags, done);
+                Err(wait @ Stop::Wait(_)) => {
+                    t.with_call(|call| call.done = done as u64);
+                    return Err(wait);
+                }
+                Err(_) if done > 0 => return Ok(done as u64),
+                Err(stop) => {
+                    if stop.is(Errno::EPIPE) && flags & MSG_NOSIGNAL == 0 && !socket.has_messages() {
+                        k.signal_task(t, SigInfo::kernel(abi::signal::SIGPIPE));
+                    }
+                    return Err(stop);
                 }
             }
         }
     })
 }
 
-fn refused_send(
+/// Sends what goes without waiting, or waits if that is allowed.
+fn send_once(
     k: &mut Kernel,
     t: &Rc<Task>,
     file: &Rc<OpenFile>,
-    stop: Stop,
+    socket: &Rc<dyn Socket>,
+    out: &mut Outgoing,
+) -> Outcome<usize> {
+    let sent = socket.clone().send(k, t, out);
+    let sent = within_timeout(k, t, socket.core().options.send_timeout_ns.get(), Errno::EAGAIN, sent);
+    unless_waiting_is_unwanted(file, out.flags, sent)
+}
+
+/// A wait becomes `EAGAIN` for a file, or in a call, that must not wait.
+fn unless_waiting_is_unwanted<T>(file: &OpenFile, flags: u32, outcome: Outcome<T>) -> Outcome<T> {
+    match outcome {
+        Err(Stop::Wait(Wait::On(_))) if flags & MSG_DONTWAIT != 0 => Err(Errno::EAGAIN.into()),
+        outcome => unless_nonblocking(file, outcome),
+    }
+}
+
+// ---- receiving ----
+
+/// What a call received.
+struct Taken {
+    /// What it returns.
+    len: usize,
+    attached: Attached,
+    /// `msg_flags`.
     flags: u32,
-    done: usize,
-) -> Outcome<u64> {
-    let waits = matches!(stop, Stop::Wait(_)) && !file.is_nonblocking() && flags & MSG_DONTWAIT == 0;
-    if waits {
-        t.with_call(|call| call.done = done as u64);
-        return Err(stop);
-    }
-    if done > 0 {
-        return Ok(done as u64);
-    }
-    if stop.is(Errno::EPIPE) && flags & MSG_NOSIGNAL == 0 {
-        k.signal_task(t, SigInfo::kernel(abi::signal::SIGPIPE));
-    }
-    Err(if matches!(stop, Stop::Wait(_)) { Errno::EAGAIN.into() } else { stop })
 }
 
 pub(super) fn recvfrom(
@@ -175,114 +203,212 @@ pub(super) fn recvfrom(
     addr: u64,
     len_addr: u64,
 ) -> Outcome<u64> {
-    let vector = [(buf, len)];
-    let received = receive(k, t, fd, &vector, flags)?;
-    give_name(t, received.from.as_ref(), addr, len_addr)?;
-    let len = received_len(&received, flags);
-    received.files.into_iter().for_each(|file| k.close_file(file));
-    Ok(len)
+    let vector = [(buf, len.min(abi::file::RW_COUNT_MAX))];
+    let taken = receive(k, t, fd, &vector, flags)?;
+    taken.attached.files.into_iter().for_each(|file| k.close_file(file));
+    give_address(t, &taken.attached.from.unwrap_or_default(), addr, len_addr)?;
+    Ok(taken.len as u64)
 }
 
-fn received_len(received: &Received, flags: u32) -> u64 {
-    if flags & MSG_TRUNC != 0 { received.full_len as u64 } else { received.bytes.len() as u64 }
-}
-
-/// Takes bytes into the program's buffers, which are made ready first: what is taken can't be put back.
-fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags: u32) -> Outcome<Received> {
+/// Takes bytes into the program's buffers, which are made ready first: what is taken can't be put back. With
+/// `MSG_WAITALL` a stream is read until the buffers are full, or something else happens.
+fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags: u32) -> Outcome<Taken> {
     with_socket(t, fd, |file, socket| {
         let total: usize = vector.iter().map(|(_, len)| len).sum();
         for (addr, len) in vector {
             t.mm()?.prepare_write(*addr, (*len).min(PIECE_BYTES))?;
         }
-        let received = match socket.receive(k, total.min(PIECE_BYTES), flags & MSG_PEEK != 0) {
-            Err(Stop::Wait(Wait::On(_))) if flags & MSG_DONTWAIT != 0 => Err(Errno::EAGAIN.into()),
-            outcome => unless_nonblocking(file, outcome),
-        }?;
-        scatter(t, vector, 0, &received.bytes)?;
-        Ok(received)
+        let waits_for_all = flags & MSG_WAITALL != 0 && flags & (MSG_PEEK | MSG_OOB) == 0 && !socket.has_messages();
+        let mut done = t.with_call(|call| call.done as usize).min(total);
+        loop {
+            match receive_once(k, t, file, socket, (total - done).min(PIECE_BYTES), flags) {
+                Ok(received) => {
+                    scatter(t, vector, done, &received.bytes)?;
+                    let is_plain = received.attached.files.is_empty() && !received.urgent;
+                    let goes_on = waits_for_all && is_plain && received.full_len > 0;
+                    done += if socket.has_messages() { received.bytes.len() } else { received.full_len };
+                    if !goes_on || done >= total {
+                        return Ok(finish_receiving(&**socket, received, done, flags));
+                    }
+                    t.with_call(|call| call.done = done as u64);
+                }
+                Err(wait @ Stop::Wait(_)) => return Err(wait),
+                Err(stop) if done > 0 => {
+                    // What has come is told now, what went wrong the next time.
+                    if let Stop::Errno(errno) = stop
+                        && errno != Errno::EAGAIN
+                    {
+                        socket.core().error.set(Some(errno));
+                    }
+                    return Ok(Taken { len: done, attached: Attached::default(), flags: 0 });
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
     })
+}
+
+/// What a call returns that has received `done` bytes, `received` the last of them.
+fn finish_receiving(socket: &dyn Socket, received: Received, done: usize, flags: u32) -> Taken {
+    let is_cut = socket.has_messages() && received.full_len > received.bytes.len();
+    let len = if flags & MSG_TRUNC != 0 && socket.has_messages() { received.full_len } else { done };
+    let mut out_flags = if is_cut { MSG_TRUNC } else { 0 };
+    if received.urgent {
+        out_flags |= MSG_OOB;
+    }
+    Taken { len, attached: received.attached, flags: out_flags }
+}
+
+fn receive_once(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    socket: &Rc<dyn Socket>,
+    len: usize,
+    flags: u32,
+) -> Outcome<Received> {
+    let received = socket.receive(k, len, flags);
+    let received = within_timeout(k, t, socket.core().options.receive_timeout_ns.get(), Errno::EAGAIN, received);
+    unless_waiting_is_unwanted(file, flags, received)
 }
 
 pub(super) fn recvmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, flags: u32) -> Outcome<u64> {
     let header = header_arg(t, addr)?;
     let at = |words: u64| addr.wrapping_add(words * t.layout().word_bytes);
     t.mm()?.prepare_write(addr, (part::END * t.layout().word_bytes) as usize)?;
-    let received = receive(k, t, fd, &header.vector, flags)?;
-    let len = received_len(&received, flags);
-    let mut out_flags = if received.full_len > received.bytes.len() && is_message(t, fd)? { MSG_TRUNC } else { 0 };
+    let Taken { len, mut attached, flags: mut out_flags } = receive(k, t, fd, &header.vector, flags)?;
     if header.name != 0 {
         // The length's place in the header serves as the place to write it to.
-        give_name(t, received.from.as_ref(), header.name, at(part::NAME_LEN))?;
+        give_address(t, &attached.from.take().unwrap_or_default(), header.name, at(part::NAME_LEN))?;
     }
-    let control_len = give_files(k, t, &header, received.files, flags, &mut out_flags)?;
-    t.write_word(at(part::CONTROL_LEN), control_len as u64)?;
+    let mut control = ControlWriter { t, addr: header.control, room: header.control_len, len: 0, flags: 0 };
+    for (level, kind, body) in with_socket(t, fd, |_, socket| Ok(told(socket.core(), &attached, t.layout())))? {
+        control.put(level, kind, &body)?;
+    }
+    give_files(k, &mut control, attached.files, flags & MSG_CMSG_CLOEXEC != 0)?;
+    out_flags |= control.flags | flags & MSG_CMSG_CLOEXEC;
+    t.write_word(at(part::CONTROL_LEN), control.len as u64)?;
     t.mm()?.write_u32(at(part::FLAGS), out_flags)?;
-    Ok(len)
+    Ok(len as u64)
 }
 
-fn is_message(t: &Rc<Task>, fd: i32) -> Outcome<bool> {
-    with_socket(t, fd, |_, socket| Ok(socket.has_messages()))
+/// Writes control messages one after the other.
+struct ControlWriter<'a> {
+    t: &'a Rc<Task>,
+    addr: u64,
+    /// Bytes there are.
+    room: usize,
+    /// Bytes written.
+    len: usize,
+    /// `MSG_CTRUNC` once something did not fit.
+    flags: u32,
+}
+
+impl ControlWriter<'_> {
+    fn left(&self) -> usize {
+        if self.addr == 0 { 0 } else { self.room - self.len }
+    }
+
+    /// Adds one, as far as it fits.
+    fn put(&mut self, level: u32, kind: u32, body: &[u8]) -> Outcome<()> {
+        let (layout, header_bytes) = (self.t.layout(), control_header_bytes(self.t.layout()));
+        if self.left() < header_bytes {
+            self.flags |= MSG_CTRUNC;
+            return Ok(());
+        }
+        let len = (header_bytes + body.len()).min(self.left());
+        if len < header_bytes + body.len() {
+            self.flags |= MSG_CTRUNC;
+        }
+        let head = layout.writer().word(len as u64).u32(level).u32(kind);
+        let bytes = head.raw(&body[..len - header_bytes]).finish();
+        self.t.mm()?.write_user(self.addr.wrapping_add(self.len as u64), &bytes)?;
+        self.len += len.next_multiple_of(layout.word_bytes as usize).min(self.left());
+        Ok(())
+    }
 }
 
 /// Gives received files numbers and writes them as a control message; those there is no room for are closed.
 fn give_files(
     k: &mut Kernel,
-    t: &Rc<Task>,
-    header: &Header,
+    control: &mut ControlWriter<'_>,
     files: Vec<Rc<OpenFile>>,
-    flags: u32,
-    out_flags: &mut u32,
-) -> Outcome<usize> {
-    if files.is_empty() {
-        return Ok(0);
-    }
-    let (layout, header_bytes) = (t.layout(), control_header_bytes(t.layout()));
-    let room = header.control_len.saturating_sub(header_bytes) / 4;
-    let close_on_exec = flags & MSG_CMSG_CLOEXEC != 0;
+    close_on_exec: bool,
+) -> Outcome<()> {
+    let room = control.left().saturating_sub(control_header_bytes(control.t.layout())) / 4;
     let mut fds = Vec::new();
     for file in files {
         if fds.len() >= room {
-            *out_flags |= MSG_CTRUNC;
+            control.flags |= MSG_CTRUNC;
             k.close_file(file);
             continue;
         }
-        match k.add_file(t, file, close_on_exec) {
+        match k.add_file(control.t, file, close_on_exec) {
             Ok(fd) => fds.push(fd),
-            Err(_) => *out_flags |= MSG_CTRUNC,
+            Err(_) => control.flags |= MSG_CTRUNC,
         }
     }
     if fds.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let len = header_bytes + fds.len() * 4;
-    let head = layout.writer().word(len as u64).u32(SOL_SOCKET).u32(SCM_RIGHTS);
-    let bytes = fds.iter().fold(head, |writer, fd| writer.i32(*fd)).finish();
-    t.mm()?.write_user(header.control, &bytes)?;
-    Ok(len.next_multiple_of(layout.word_bytes as usize).min(header.control_len))
+    let body: Vec<u8> = fds.iter().flat_map(|fd| fd.to_le_bytes()).collect();
+    control.put(SOL_SOCKET, SCM_RIGHTS, &body)
 }
 
-/// Several messages by one call: as many as go without waiting after the first.
+// ---- several messages by one call ----
+
+/// As many as go without waiting after the first.
 pub(super) fn sendmmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: u64, count: u32, flags: u32) -> Outcome<u64> {
-    many(t, vector, count, |addr, first| sendmsg(k, t, fd, addr, if first { flags } else { flags | MSG_DONTWAIT }))
-}
-
-pub(super) fn recvmmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: u64, count: u32, flags: u32) -> Outcome<u64> {
-    many(t, vector, count, |addr, first| recvmsg(k, t, fd, addr, if first { flags } else { flags | MSG_DONTWAIT }))
-}
-
-fn many(t: &Rc<Task>, vector: u64, count: u32, mut one: impl FnMut(u64, bool) -> Outcome<u64>) -> Outcome<u64> {
     let word_bytes = t.layout().word_bytes;
-    let mut done = 0;
-    for index in 0..u64::from(count.min(1024)) {
+    let mut sent = 0;
+    for index in 0..u64::from(count.min(MESSAGES_MAX)) {
         let addr = vector.wrapping_add(index * part::NEXT * word_bytes);
-        match one(addr, index == 0) {
-            Ok(len) => {
-                t.mm()?.write_u32(addr.wrapping_add(part::END * word_bytes), len as u32)?;
-                done = index + 1;
-            }
-            Err(_) if done > 0 => break,
+        let flags = if index == 0 { flags } else { flags | MSG_DONTWAIT };
+        match sendmsg(k, t, fd, addr, flags) {
+            Ok(len) => t.mm()?.write_u32(addr.wrapping_add(part::END * word_bytes), len as u32)?,
+            Err(_) if sent > 0 => break,
             Err(stop) => return Err(stop),
         }
+        t.with_call(|call| call.done = 0);
+        sent = index + 1;
     }
-    Ok(done)
+    Ok(sent)
+}
+
+/// All there is room for: it waits for each, with `MSG_WAITFORONE` for the first only.
+pub(super) fn recvmmsg(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    vector: u64,
+    count: u32,
+    flags: u32,
+    timeout: u64,
+) -> Outcome<u64> {
+    let timeout_ns = t.optional_timespec_arg(timeout)?;
+    k.set_timeout(t, timeout_ns);
+    let word_bytes = t.layout().word_bytes;
+    // Messages received before it waited; the result, should a signal end it.
+    let mut received = t.with_call(|call| {
+        call.done = 0;
+        call.memo.take().unwrap_or(0)
+    });
+    while received < u64::from(count.min(MESSAGES_MAX)) {
+        let addr = vector.wrapping_add(received * part::NEXT * word_bytes);
+        let waits = flags & MSG_WAITFORONE == 0 || received == 0;
+        let flags = flags & !MSG_WAITFORONE | if waits { 0 } else { MSG_DONTWAIT };
+        match recvmsg(k, t, fd, addr, flags) {
+            Ok(len) => t.mm()?.write_u32(addr.wrapping_add(part::END * word_bytes), len as u32)?,
+            Err(Stop::Wait(Wait::On(_))) if k.deadline_passed(t) => break,
+            Err(wait @ Stop::Wait(_)) => {
+                t.with_call(|call| (call.memo, call.done) = (Some(received), received));
+                return Err(wait);
+            }
+            Err(_) if received > 0 => break,
+            Err(stop) => return Err(stop),
+        }
+        t.with_call(|call| call.done = 0);
+        received += 1;
+    }
+    if received == 0 && count > 0 { Err(Errno::EAGAIN.into()) } else { Ok(received) }
 }

@@ -1,52 +1,74 @@
-//! Sockets. Only unix sockets so far: for the Internet families `socket` answers as a kernel without them does.
+//! Sockets: making, naming, connecting them; their options (`socket(2)` and its neighbours).
 
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::file::{O_NONBLOCK, O_RDWR};
 use abi::socket::*;
-use abi::{Errno, Reader, Writer};
 
 use super::rw::unless_nonblocking;
 use crate::files::OpenFile;
-use crate::files::unix::{BACKLOG_MAX, Name, SocketFile, UnixSocket, is_known_kind, peer_credentials};
 use crate::kernel::Kernel;
+use crate::net::file::{SocketFile, peer_credentials, within_timeout};
+use crate::net::netlink::{NetlinkSocket, is_known_protocol};
+use crate::net::unix::UnixSocket;
+use crate::net::{BACKLOG_MAX, Socket, inet, options};
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{Access, At, FileKind};
+use crate::vfs::FileKind;
 
-/// Bytes of the family in a `struct sockaddr`.
-const FAMILY_BYTES: usize = 2;
+/// Bits of a type that say how the descriptor is; those that say what the socket is.
+const KIND_MASK: u32 = 0xf;
 
 pub(super) fn with_socket<T>(
     t: &Rc<Task>,
     fd: i32,
-    then: impl FnOnce(&Rc<OpenFile>, &Rc<UnixSocket>) -> Outcome<T>,
+    then: impl FnOnce(&Rc<OpenFile>, &Rc<dyn Socket>) -> Outcome<T>,
 ) -> Outcome<T> {
     let file = t.usable_file(fd)?;
     let socket = file.object_as::<SocketFile>().ok_or(Errno::ENOTSOCK)?.0.clone();
     then(&file, &socket)
 }
 
-fn check_kind(family: u32, kind: u32) -> Outcome<u32> {
-    if family != AF_UNIX {
-        return Err(Errno::EAFNOSUPPORT.into());
-    }
+/// The type asked for, without its flags.
+fn kind_arg(family: u32, kind: u32) -> Outcome<u32> {
     /// Types end here (`SOCK_MAX`).
     const KINDS: u32 = 11;
-    match kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC) {
-        kind if is_known_kind(kind) => Ok(kind),
+    if kind & !(KIND_MASK | SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    match kind & KIND_MASK {
+        _ if family >= AF_MAX => Err(Errno::EAFNOSUPPORT.into()),
         KINDS.. => Err(Errno::EINVAL.into()),
-        _ => Err(Errno::ESOCKTNOSUPPORT.into()),
+        kind => Ok(kind),
     }
 }
 
-fn open_socket(k: &mut Kernel, t: &Rc<Task>, socket: Rc<UnixSocket>, flags: u32) -> Rc<OpenFile> {
+fn create(t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<Rc<dyn Socket>> {
+    match (family, kind) {
+        (AF_UNIX, _) if protocol > AF_UNIX => Err(Errno::EPROTONOSUPPORT.into()),
+        (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) => Ok(UnixSocket::new(kind, peer_credentials(t))),
+        (AF_UNIX, SOCK_RAW) => Ok(UnixSocket::new(SOCK_DGRAM, peer_credentials(t))),
+        (AF_INET | AF_INET6, _) => inet::create(&t.credentials(), family, kind, protocol),
+        (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) if is_known_protocol(protocol) => Ok(NetlinkSocket::new(kind, protocol)),
+        (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) => Err(Errno::EPROTONOSUPPORT.into()),
+        (AF_UNIX | AF_NETLINK, _) => Err(Errno::ESOCKTNOSUPPORT.into()),
+        // Nobody has CAP_NET_RAW.
+        (AF_PACKET, _) => Err(Errno::EPERM.into()),
+        _ => Err(Errno::EAFNOSUPPORT.into()),
+    }
+}
+
+fn open_socket(k: &mut Kernel, t: &Rc<Task>, socket: Rc<dyn Socket>, flags: u32) -> Rc<OpenFile> {
     let location = k.anonymous.numbered(&k.vfs, FileKind::Socket, &t.credentials(), "socket");
+    socket.core().inode.set(location.ino().0);
+    socket.core().uid.set(t.credentials().fsuid);
+    k.net.register(&socket);
     OpenFile::new(Rc::new(SocketFile(socket)), location, O_RDWR | flags & O_NONBLOCK)
 }
 
-pub(super) fn socket(k: &mut Kernel, t: &Rc<Task>, family: u32, kind: u32, _protocol: u32) -> Outcome<u64> {
-    let socket = UnixSocket::new(check_kind(family, kind)?, peer_credentials(t));
+pub(super) fn socket(k: &mut Kernel, t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<u64> {
+    let socket = create(t, family, kind_arg(family, kind)?, protocol)?;
     let file = open_socket(k, t, socket, kind);
     k.add_file(t, file, kind & SOCK_CLOEXEC != 0).map(|fd| fd as u64)
 }
@@ -56,12 +78,16 @@ pub(super) fn socketpair(
     t: &Rc<Task>,
     family: u32,
     kind: u32,
-    _protocol: u32,
+    protocol: u32,
     fds: u64,
 ) -> Outcome<u64> {
-    let plain = check_kind(family, kind)?;
+    let plain = kind_arg(family, kind)?;
+    let first = create(t, family, plain, protocol)?;
+    if family != AF_UNIX {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     t.mm()?.prepare_write(fds, 8)?;
-    let sockets = [(); 2].map(|()| UnixSocket::new(plain, peer_credentials(t)));
+    let sockets = [(); 2].map(|()| UnixSocket::new(first.core().kind, peer_credentials(t)));
     UnixSocket::pair(&sockets[0], &sockets[1]);
     let files = sockets.map(|socket| open_socket(k, t, socket, kind));
     super::fd::add_pair(k, t, files, kind & SOCK_CLOEXEC != 0, fds)
@@ -69,93 +95,47 @@ pub(super) fn socketpair(
 
 // ---- addresses ----
 
-/// The name in a `struct sockaddr_un`; empty asks for an automatic one.
-pub(super) fn name_arg(t: &Rc<Task>, addr: u64, len: usize) -> Outcome<Name> {
-    if !(FAMILY_BYTES..=FAMILY_BYTES + UNIX_PATH_MAX).contains(&len) {
+/// The bytes of an address: whatever they are, there are not too many.
+pub(super) fn address_arg(t: &Rc<Task>, addr: u64, len: usize) -> Outcome<Vec<u8>> {
+    if len > ADDRESS_BYTES_MAX {
         return Err(Errno::EINVAL.into());
     }
-    let mut bytes = vec![0; len];
-    t.mm()?.read_user(addr, &mut bytes)?;
-    if u32::from(Reader::new(&bytes).u16()) != AF_UNIX {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut name = bytes[FAMILY_BYTES..].to_vec();
-    if name.first().is_some_and(|byte| *byte != 0) {
-        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
-    }
-    Ok(name)
+    t.struct_arg(addr, len as u64)
 }
 
-fn is_abstract(name: &Name) -> bool {
-    name.first() == Some(&0)
-}
-
-/// Writes a `struct sockaddr_un` as far as there is room, and its true length.
-pub(super) fn give_name(t: &Rc<Task>, name: Option<&Name>, addr: u64, len_addr: u64) -> Outcome<()> {
+/// Writes an address as far as there is room, and its true length.
+pub(super) fn give_address(t: &Rc<Task>, address: &[u8], addr: u64, len_addr: u64) -> Outcome<()> {
     if addr == 0 {
         return Ok(());
     }
     let mm = t.mm()?;
-    let mut bytes = Writer::new().u16(AF_UNIX as u16).raw(name.map_or(&[], |name| &name[..])).finish();
-    if name.is_some_and(|name| !name.is_empty() && !is_abstract(name)) {
-        bytes.push(0);
-    }
-    let room = mm.read_u32(len_addr)? as usize;
-    mm.write_user(addr, &bytes[..bytes.len().min(room)])?;
-    mm.write_u32(len_addr, bytes.len() as u32)
-}
-
-pub(super) fn find(k: &Kernel, t: &Rc<Task>, name: &Name) -> Outcome<Rc<UnixSocket>> {
-    if name.is_empty() {
-        return Err(Errno::ECONNREFUSED.into());
-    }
-    if is_abstract(name) {
-        return k.unix_names.at_name(name);
-    }
-    let (fs, who) = (t.fs_state(), t.credentials());
-    let location = k.vfs.resolve(&fs.context(&who), At::cwd(name), true)?;
-    location.check_access(&who, Access::WRITE)?;
-    if location.kind() == FileKind::Socket { k.unix_names.at_node(&location) } else { Err(Errno::ECONNREFUSED.into()) }
+    let room = i32::from_le_bytes(mm.read_u32(len_addr)?.to_le_bytes());
+    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    mm.write_user(addr, &address[..address.len().min(room)])?;
+    mm.write_u32(len_addr, address.len() as u32)
 }
 
 pub(super) fn bind(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len: usize) -> Outcome<u64> {
     with_socket(t, fd, |_, socket| {
-        let mut name = name_arg(t, addr, len)?;
-        if socket.name.borrow().is_some() {
-            return Err(Errno::EINVAL.into());
-        }
-        if name.is_empty() {
-            let number = u32::from_le_bytes(k.random_bytes()) & 0xf_ffff;
-            name = format!("\0{number:05x}").into_bytes();
-        }
-        if is_abstract(&name) {
-            k.unix_names.bind_abstract(&name, socket)?;
-        } else {
-            let (fs, who) = (t.fs_state(), t.credentials());
-            let made = k.vfs.mknod(&fs.context(&who), At::cwd(&name), FileKind::Socket, 0o777, 0);
-            let location = made.map_err(|stop| match stop {
-                stop if stop.is(Errno::EEXIST) => Errno::EADDRINUSE.into(),
-                stop => stop,
-            })?;
-            k.unix_names.bind_node(&location, socket);
-        }
-        *socket.name.borrow_mut() = Some(name);
-        Ok(0)
+        let address = address_arg(t, addr, len)?;
+        socket.clone().bind(k, t, &address).map(|()| 0)
     })
 }
 
-pub(super) fn listen(_k: &mut Kernel, t: &Rc<Task>, fd: i32, backlog: i32) -> Outcome<u64> {
+pub(super) fn listen(k: &mut Kernel, t: &Rc<Task>, fd: i32, backlog: i32) -> Outcome<u64> {
     with_socket(t, fd, |_, socket| {
-        socket.owner.set(peer_credentials(t));
-        socket.listen(usize::try_from(backlog).unwrap_or(BACKLOG_MAX)).map(|()| 0)
+        socket.clone().listen(k, t, usize::try_from(backlog).unwrap_or(BACKLOG_MAX)).map(|()| 0)
     })
 }
 
 pub(super) fn connect(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len: usize) -> Outcome<u64> {
     with_socket(t, fd, |file, socket| {
-        let name = name_arg(t, addr, len)?;
-        let to = find(k, t, &name)?;
-        unless_nonblocking(file, socket.connect(k, &to)).map(|()| 0)
+        let address = address_arg(t, addr, len)?;
+        let core = socket.core();
+        let (timeout_ns, is_unix) = (core.options.send_timeout_ns.get(), core.family == AF_UNIX);
+        let connected = socket.clone().connect(k, t, &address, file.is_nonblocking());
+        let errno = if is_unix { Errno::EAGAIN } else { Errno::EINPROGRESS };
+        unless_nonblocking(file, within_timeout(k, t, timeout_ns, errno, connected)).map(|()| 0)
     })
 }
 
@@ -168,43 +148,43 @@ pub(super) fn accept4(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr
         return Err(Errno::EINVAL.into());
     }
     with_socket(t, fd, |file, socket| {
-        if socket.kind == SOCK_DGRAM {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        let accepted = unless_nonblocking(file, socket.accept(k))?;
-        let name = accepted.peer().and_then(|peer| peer.name.borrow().clone());
-        give_name(t, name.as_ref(), addr, len_addr)?;
+        let accepted = socket.accept(k);
+        let timeout_ns = socket.core().options.receive_timeout_ns.get();
+        let accepted = unless_nonblocking(file, within_timeout(k, t, timeout_ns, Errno::EAGAIN, accepted))?;
+        let address = accepted.accepted_address();
         let file = open_socket(k, t, accepted, flags);
-        k.add_file(t, file, flags & SOCK_CLOEXEC != 0).map(|fd| fd as u64)
+        let given = address.and_then(|address| give_address(t, &address, addr, len_addr));
+        match given {
+            Err(stop) if addr != 0 => {
+                k.close_file(file);
+                Err(if stop.is(Errno::ENOTCONN) { Errno::ECONNABORTED.into() } else { stop })
+            }
+            _ => k.add_file(t, file, flags & SOCK_CLOEXEC != 0).map(|fd| fd as u64),
+        }
     })
 }
 
 pub(super) fn getsockname(_k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr: u64) -> Outcome<u64> {
-    with_socket(t, fd, |_, socket| {
-        let name = socket.name.borrow().clone();
-        give_name(t, name.as_ref(), addr, len_addr).map(|()| 0)
-    })
+    with_socket(t, fd, |_, socket| give_address(t, &socket.local_address(), addr, len_addr).map(|()| 0))
 }
 
 pub(super) fn getpeername(_k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr: u64) -> Outcome<u64> {
-    with_socket(t, fd, |_, socket| {
-        let peer = socket.peer().ok_or(Errno::ENOTCONN)?;
-        let name = peer.name.borrow().clone();
-        give_name(t, name.as_ref(), addr, len_addr).map(|()| 0)
-    })
+    with_socket(t, fd, |_, socket| give_address(t, &socket.peer_address()?, addr, len_addr).map(|()| 0))
 }
 
 pub(super) fn shutdown(k: &mut Kernel, t: &Rc<Task>, fd: i32, how: u32) -> Outcome<u64> {
-    if how > SHUT_RDWR {
-        return Err(Errno::EINVAL.into());
-    }
-    with_socket(t, fd, |_, socket| socket.shutdown(k, how != SHUT_WR, how != SHUT_RD).map(|()| 0))
+    with_socket(t, fd, |_, socket| {
+        if how > SHUT_RDWR {
+            return Err(Errno::EINVAL.into());
+        }
+        socket.shutdown(k, how != SHUT_WR, how != SHUT_RD).map(|()| 0)
+    })
 }
 
 // ---- options ----
 
 pub(super) fn getsockopt(
-    _k: &mut Kernel,
+    k: &mut Kernel,
     t: &Rc<Task>,
     fd: i32,
     level: u32,
@@ -212,40 +192,40 @@ pub(super) fn getsockopt(
     value: u64,
     len_addr: u64,
 ) -> Outcome<u64> {
-    /// What the buffer sizes are said to be.
-    const BUFFER_BYTES: u32 = 212_992;
     with_socket(t, fd, |_, socket| {
-        if level != SOL_SOCKET {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        let number = |value: u32| value.to_le_bytes().to_vec();
-        let bytes = match option {
-            SO_TYPE => number(socket.kind),
-            SO_DOMAIN => number(AF_UNIX),
-            SO_PROTOCOL | SO_ERROR | SO_REUSEADDR | SO_PASSCRED => number(0),
-            SO_SNDBUF | SO_RCVBUF => number(BUFFER_BYTES),
-            SO_ACCEPTCONN => number(u32::from(socket.is_listening())),
-            SO_PEERCRED => {
-                let peer = socket.peer_owner.get();
-                Writer::new().i32(peer.pid).u32(peer.uid).u32(peer.gid).finish()
-            }
-            _ => return Err(Errno::ENOPROTOOPT.into()),
-        };
         let mm = t.mm()?;
-        let len = bytes.len().min(mm.read_u32(len_addr)? as usize);
+        let room = i32::from_le_bytes(mm.read_u32(len_addr)?.to_le_bytes());
+        let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+        // Reading an error clears it: it must arrive.
+        mm.prepare_write(value, room.min(options::VALUE_BYTES_MAX))?;
+        let bytes = match socket.get_option(k, level, option) {
+            Err(stop) if level == SOL_SOCKET && stop.is(Errno::ENOPROTOOPT) => {
+                options::get(socket.core(), t.layout(), option)
+            }
+            outcome => outcome,
+        }?;
+        let len = bytes.len().min(room);
         mm.write_user(value, &bytes[..len])?;
         mm.write_u32(len_addr, len as u32).map(|()| 0)
     })
 }
 
-/// Sizes and timeouts are accepted and have no effect.
-pub(super) fn setsockopt(_k: &mut Kernel, t: &Rc<Task>, fd: i32, level: u32, option: u32) -> Outcome<u64> {
-    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` would change behaviour, and are refused.
-    const TIMEOUTS: [u32; 2] = [20, 21];
-    with_socket(t, fd, |_, _| {
-        if level != SOL_SOCKET || TIMEOUTS.contains(&option) {
-            return Err(Errno::ENOPROTOOPT.into());
+pub(super) fn setsockopt(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    level: u32,
+    option: u32,
+    value: u64,
+    len: i32,
+) -> Outcome<u64> {
+    with_socket(t, fd, |_, socket| {
+        let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+        let bytes = t.struct_arg(value, len.min(options::VALUE_BYTES_MAX) as u64)?;
+        match level {
+            SOL_SOCKET => options::set(socket.core(), &t.credentials(), t.layout(), option, &bytes),
+            _ => socket.set_option(k, t, level, option, &bytes),
         }
-        Ok(0)
+        .map(|()| 0)
     })
 }

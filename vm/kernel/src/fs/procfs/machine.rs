@@ -1,10 +1,14 @@
 //! What procfs says about the machine.
 
 use abi::Errno;
+use abi::socket::{AF_INET, AF_INET6, IPPROTO_UDP, IPPROTO_UDPLITE};
 use abi::time::USER_HZ;
 
 use super::Node;
 use crate::kernel::{Kernel, SECOND_NS};
+use crate::net::inet::address::UNPRIVILEGED_PORT;
+use crate::net::inet::ports::EPHEMERAL;
+use crate::net::{BACKLOG_MAX, report};
 use crate::stop::Outcome;
 use crate::syscall::system::{RELEASE, VERSION};
 use crate::task::RunState;
@@ -44,6 +48,24 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("meminfo", Item::Made(meminfo)),
     ("modules", Item::Text("")),
     ("mounts", Item::Link("self/mounts")),
+    ("net", Item::Directory),
+    ("net/arp", Item::Text(report::ARP)),
+    ("net/dev", Item::Made(report::dev)),
+    ("net/if_inet6", Item::Text(report::IF_INET6)),
+    ("net/ipv6_route", Item::Text(report::IPV6_ROUTE)),
+    ("net/netlink", Item::Made(report::netlink)),
+    ("net/raw", Item::Made(|_| report::raw(AF_INET))),
+    ("net/raw6", Item::Made(|_| report::raw(AF_INET6))),
+    ("net/route", Item::Text(report::ROUTE)),
+    ("net/sockstat", Item::Made(report::sockstat)),
+    ("net/sockstat6", Item::Made(report::sockstat6)),
+    ("net/tcp", Item::Made(|kernel| report::tcp(kernel, AF_INET))),
+    ("net/tcp6", Item::Made(|kernel| report::tcp(kernel, AF_INET6))),
+    ("net/udp", Item::Made(|kernel| report::udp(kernel, AF_INET, IPPROTO_UDP))),
+    ("net/udp6", Item::Made(|kernel| report::udp(kernel, AF_INET6, IPPROTO_UDP))),
+    ("net/udplite", Item::Made(|kernel| report::udp(kernel, AF_INET, IPPROTO_UDPLITE))),
+    ("net/udplite6", Item::Made(|kernel| report::udp(kernel, AF_INET6, IPPROTO_UDPLITE))),
+    ("net/unix", Item::Made(report::unix)),
     ("partitions", Item::Text("major minor  #blocks  name\n\n")),
     ("stat", Item::Made(stat)),
     ("swaps", Item::Text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")),
@@ -79,6 +101,29 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/threads-max", Item::Text("4096\n")),
     ("sys/kernel/version", Item::Made(|_| format!("{VERSION}\n"))),
     ("sys/kernel/yama", Item::Directory),
+    ("sys/net", Item::Directory),
+    ("sys/net/core", Item::Directory),
+    ("sys/net/core/rmem_default", Item::Text("212992\n")),
+    ("sys/net/core/rmem_max", Item::Text("212992\n")),
+    ("sys/net/core/somaxconn", Item::Made(|_| format!("{BACKLOG_MAX}\n"))),
+    ("sys/net/core/wmem_default", Item::Text("212992\n")),
+    ("sys/net/core/wmem_max", Item::Text("212992\n")),
+    ("sys/net/ipv4", Item::Directory),
+    ("sys/net/ipv4/ip_forward", Item::Text("0\n")),
+    ("sys/net/ipv4/ip_local_port_range", Item::Made(|_| format!("{}\t{}\n", EPHEMERAL.start(), EPHEMERAL.end()))),
+    ("sys/net/ipv4/ip_unprivileged_port_start", Item::Made(|_| format!("{UNPRIVILEGED_PORT}\n"))),
+    ("sys/net/ipv4/ping_group_range", Item::Text("1\t0\n")),
+    ("sys/net/ipv4/tcp_fastopen", Item::Text("0\n")),
+    ("sys/net/ipv4/tcp_fin_timeout", Item::Text("60\n")),
+    ("sys/net/ipv4/tcp_keepalive_time", Item::Text("7200\n")),
+    ("sys/net/ipv4/tcp_max_syn_backlog", Item::Text("4096\n")),
+    ("sys/net/ipv6", Item::Directory),
+    ("sys/net/ipv6/bindv6only", Item::Text("0\n")),
+    ("sys/net/ipv6/conf", Item::Directory),
+    ("sys/net/ipv6/conf/all", Item::Directory),
+    ("sys/net/ipv6/conf/all/disable_ipv6", Item::Text("0\n")),
+    ("sys/net/ipv6/conf/lo", Item::Directory),
+    ("sys/net/ipv6/conf/lo/disable_ipv6", Item::Text("0\n")),
     ("sys/vm", Item::Directory),
     ("sys/vm/max_map_count", Item::Text("65530\n")),
     ("sys/vm/mmap_min_addr", Item::Text("65536\n")),

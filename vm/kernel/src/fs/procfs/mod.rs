@@ -267,6 +267,10 @@ impl FileSystem for ProcFs {
                 machine::Item::Link(target) => Ok(target.as_bytes().to_vec()),
                 _ => Err(Errno::EINVAL.into()),
             },
+            // All processes have the same network.
+            Some(node @ Node::Entry { tid, .. }) if node.entry() == Some(Entry::Network) => {
+                Ok(if tid == 0 { &b"../net"[..] } else { b"../../../net" }.to_vec())
+            }
             // A process that has ended has nothing these could lead to.
             Some(_) => Err(Errno::ENOENT.into()),
             None => Err(Errno::EINVAL.into()),

@@ -34,6 +34,7 @@ pub enum Entry {
     Memory,
     MountInfo,
     Mounts,
+    Network,
     OomScore,
     OomScoreAdjustment,
     Personality,
@@ -68,6 +69,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("mem", Entry::Memory),
     ("mountinfo", Entry::MountInfo),
     ("mounts", Entry::Mounts),
+    ("net", Entry::Network),
     ("oom_score", Entry::OomScore),
     ("oom_score_adj", Entry::OomScoreAdjustment),
     ("personality", Entry::Personality),
@@ -89,7 +91,7 @@ impl Entry {
     pub fn kind(self) -> FileKind {
         match self {
             Entry::Descriptors | Entry::DescriptorInfo | Entry::Tasks => FileKind::Directory,
-            Entry::WorkingDirectory | Entry::Executable | Entry::Root => FileKind::Symlink,
+            Entry::WorkingDirectory | Entry::Executable | Entry::Network | Entry::Root => FileKind::Symlink,
             _ => FileKind::Regular,
         }
     }
@@ -99,7 +101,7 @@ impl Entry {
         match self {
             Entry::Descriptors | Entry::DescriptorInfo => 0o500,
             Entry::Tasks => 0o555,
-            Entry::WorkingDirectory | Entry::Executable | Entry::Root => 0o777,
+            Entry::WorkingDirectory | Entry::Executable | Entry::Network | Entry::Root => 0o777,
             Entry::Auxiliary | Entry::Environment | Entry::InputOutput | Entry::Personality => 0o400,
             Entry::Memory => 0o600,
             Entry::Name | Entry::OomScoreAdjustment => 0o644,

@@ -266,7 +266,7 @@ pub const TABLE: &[Row] = table! {
         333 preadv rw::preadv, [0 1 2 (3 4)];
         334 pwritev rw::pwritev, [0 1 2 (3 4)];
         335 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
-        337 recvmmsg message::recvmmsg, 4;
+        337 recvmmsg message::recvmmsg, 5;
         340 prlimit64 limits::prlimit64, 4;
         344 syncfs rw::syncfs, 1;
         345 sendmmsg message::sendmmsg, 4;
@@ -281,7 +281,7 @@ pub const TABLE: &[Row] = table! {
         363 listen socket::listen, 2;
         364 accept4 socket::accept4, 4;
         365 getsockopt socket::getsockopt, 5;
-        366 setsockopt socket::setsockopt, 3;
+        366 setsockopt socket::setsockopt, 5;
         367 getsockname socket::getsockname, 3;
         368 getpeername socket::getpeername, 3;
         369 sendto message::sendto, 6;
@@ -311,7 +311,7 @@ pub const TABLE: &[Row] = table! {
         412 utimensat_time64 attributes::utimensat, 4;
         413 pselect6_time64 poll::pselect6, 6;
         414 ppoll_time64 poll::ppoll, 5;
-        417 recvmmsg_time64 message::recvmmsg, 4;
+        417 recvmmsg_time64 message::recvmmsg, 5;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
         422 futex_time64 futex::futex, 6 "no priority inheritance";
         423 sched_rr_get_interval_time64 system::sched_rr_get_interval, 2;

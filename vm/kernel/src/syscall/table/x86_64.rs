@@ -57,7 +57,7 @@ pub const TABLE: &[Row] = table! {
         51 getsockname socket::getsockname, 3;
         52 getpeername socket::getpeername, 3;
         53 socketpair socket::socketpair, 4;
-        54 setsockopt socket::setsockopt, 3;
+        54 setsockopt socket::setsockopt, 5;
         55 getsockopt socket::getsockopt, 5;
         56 clone process::clone, 5;
         57 fork process::fork, 0;
@@ -229,7 +229,7 @@ pub const TABLE: &[Row] = table! {
         295 preadv rw::preadv, 4;
         296 pwritev rw::pwritev, 4;
         297 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
-        299 recvmmsg message::recvmmsg, 4;
+        299 recvmmsg message::recvmmsg, 5;
         302 prlimit64 limits::prlimit64, 4;
         306 syncfs rw::syncfs, 1;
         307 sendmmsg message::sendmmsg, 4;

@@ -1,0 +1,222 @@
+//! What waits in a socket to be received: a stream's bytes, or messages.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::files::OpenFile;
+use crate::task::Pid;
+
+/// Who made a socket, as `SO_PEERCRED` tells.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct PeerCredentials {
+    pub pid: Pid,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A `struct sockaddr_*` as programs see it. Which one it is, is up to the socket's family.
+pub type RawAddress = Vec<u8>;
+
+/// How a datagram came (`IP_PKTINFO` and its relatives).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// The address it was sent to.
+    pub to: IpAddr,
+    /// `IP_TTL`, `IPV6_HOPLIMIT`.
+    pub hops: u8,
+    /// `IP_TOS`, `IPV6_TCLASS`.
+    pub class: u8,
+}
+
+/// What comes with bytes.
+#[derive(Clone, Default)]
+pub struct Attached {
+    /// Files (`SCM_RIGHTS`), not yet anybody's.
+    pub files: Vec<Rc<OpenFile>>,
+    /// Who sent it, among unix sockets.
+    pub sender: PeerCredentials,
+    /// The sender's address.
+    pub from: Option<RawAddress>,
+    /// How it came, among datagrams of the Internet.
+    pub delivery: Option<Delivery>,
+    /// When, in nanoseconds since 1970.
+    pub time_ns: u64,
+}
+
+/// What is sent in one go.
+#[derive(Default)]
+pub struct Message {
+    /// The bytes, or what is left of them.
+    pub bytes: VecDeque<u8>,
+    /// What comes with them.
+    pub attached: Attached,
+}
+
+/// What was taken from an inbox.
+#[derive(Default)]
+pub struct Received {
+    /// The bytes; none at the end.
+    pub bytes: Vec<u8>,
+    /// What came with them.
+    pub attached: Attached,
+    /// Bytes of the message it was part of; of a stream, as many as were taken.
+    pub full_len: usize,
+    /// The bytes are the urgent one (`MSG_OOB`).
+    pub urgent: bool,
+}
+
+/// Messages, or the bytes of a stream, whose pieces are joined unless something comes with them.
+#[derive(Default)]
+pub struct Inbox {
+    messages: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// Bytes in it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Messages in it.
+    pub fn messages(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there is nothing in it: a message without bytes is something.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Bytes of the first message.
+    pub fn first_bytes(&self) -> usize {
+        self.messages.front().map_or(0, |message| message.bytes.len())
+    }
+
+    /// Adds a message that keeps its boundaries.
+    pub fn push_message(&mut self, message: Message) {
+        self.bytes += message.bytes.len();
+        self.messages.push_back(message);
+    }
+
+    /// Adds bytes to a stream; they join those before if both come from the same sender and without files.
+    pub fn push_stream(&mut self, message: Message) {
+        let joins = |last: &Message| {
+            let (last, next) = (&last.attached, &message.attached);
+            last.files.is_empty() && next.files.is_empty() && last.sender == next.sender
+        };
+        match self.messages.back_mut() {
+            Some(last) if joins(last) => {
+                self.bytes += message.bytes.len();
+                last.bytes.extend(message.bytes);
+            }
+            _ if message.bytes.is_empty() => {}
+            _ => self.push_message(message),
+        }
+    }
+
+    /// Takes the first message and gives up to `len` of its bytes; the rest is lost. With `peek` it stays.
+    pub fn take_message(&mut self, len: usize, peek: bool) -> Option<Received> {
+        let first = self.messages.front()?;
+        let full_len = first.bytes.len();
+        let bytes = copy_front(&first.bytes, len);
+        let attached = match peek {
+            true => first.attached.clone(),
+            false => {
+                self.bytes -= full_len;
+                self.messages.pop_front()?.attached
+            }
+        };
+        Some(Received { bytes, attached, full_len, urgent: false })
+    }
+
+    /// Takes up to `len` bytes of a stream, and the files that come with the first of them; it goes on with what
+    /// follows, up to the next files or another sender. With `peek` all of it stays.
+    pub fn take_stream(&mut self, len: usize, peek: bool) -> Option<Received> {
+        let first = self.messages.front_mut()?;
+        let mut bytes = copy_front(&first.bytes, len);
+        let attached = match peek {
+            true => first.attached.clone(),
+            false => {
+                let (sender, time_ns) = (first.attached.sender, first.attached.time_ns);
+                Attached { files: std::mem::take(&mut first.attached.files), sender, time_ns, ..Attached::default() }
+            }
+        };
+        for next in self.messages.iter().skip(1) {
+            if bytes.len() >= len || !next.attached.files.is_empty() || next.attached.sender != attached.sender {
+                break;
+            }
+            bytes.extend(copy_front(&next.bytes, len - bytes.len()));
+        }
+        if !peek {
+            self.drop_front(bytes.len());
+        }
+        let full_len = bytes.len();
+        Some(Received { bytes, attached, full_len, urgent: false })
+    }
+
+    /// Drops bytes of a stream.
+    pub fn drop_front(&mut self, len: usize) {
+        let mut left = len.min(self.bytes);
+        self.bytes -= left;
+        while let Some(first) = self.messages.front_mut() {
+            if first.bytes.len() > left {
+                first.bytes.drain(..left);
+                break;
+            }
+            left -= first.bytes.len();
+            self.messages.pop_front();
+        }
+    }
+
+    /// Takes everything out: files in it are the caller's to close.
+    pub fn clear(&mut self) -> Vec<Rc<OpenFile>> {
+        self.bytes = 0;
+        self.messages.drain(..).flat_map(|message| message.attached.files).collect()
+    }
+}
+
+/// The first bytes of a queue, up to `len`.
+fn copy_front(bytes: &VecDeque<u8>, len: usize) -> Vec<u8> {
+    let (front, back) = bytes.as_slices();
+    let split = len.min(front.len());
+    let rest = (len - split).min(back.len());
+    [&front[..split], &back[..rest]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: &[u8], uid: u32) -> Message {
+        let sender = PeerCredentials { pid: 1, uid, gid: 0 };
+        Message { bytes: bytes.iter().copied().collect(), attached: Attached { sender, ..Attached::default() } }
+    }
+
+    #[test]
+    fn a_stream_has_no_boundaries_but_between_senders() {
+        let mut inbox = Inbox::default();
+        for (bytes, uid) in [(&b"one"[..], 1), (b"two", 1), (b"", 2), (b"three", 2)] {
+            inbox.push_stream(message(bytes, uid));
+        }
+        assert_eq!((inbox.messages(), inbox.bytes()), (2, 11));
+        assert_eq!(inbox.take_stream(4, true).unwrap().bytes, b"onet");
+        assert_eq!(inbox.take_stream(4, false).unwrap().bytes, b"onet");
+        assert_eq!(inbox.take_stream(100, false).unwrap().bytes, b"wo");
+        assert_eq!(inbox.take_stream(100, false).unwrap().bytes, b"three");
+        assert!(inbox.take_stream(100, false).is_none() && inbox.is_empty() && inbox.bytes() == 0);
+    }
+
+    #[test]
+    fn messages_keep_their_boundaries_and_lose_what_is_not_taken() {
+        let mut inbox = Inbox::default();
+        inbox.push_message(message(b"one", 1));
+        inbox.push_message(message(b"", 1));
+        assert_eq!(inbox.take_message(2, true).unwrap().full_len, 3);
+        assert_eq!(inbox.take_message(2, false).unwrap().bytes, b"on");
+        assert_eq!(inbox.take_message(9, false).unwrap().full_len, 0);
+        assert!(inbox.take_message(9, false).is_none() && inbox.bytes() == 0);
+    }
+}

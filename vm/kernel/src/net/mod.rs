@@ -1,0 +1,267 @@
+//! Sockets (`socket(7)`): what they have in common, and the families.
+//!
+//! A [`Socket`] is what a descriptor of one ([`file::SocketFile`]) stands for. Every socket has a [`Core`]: its type,
+//! its [`options`], its pending error, and an [`inbox`] that senders put bytes or messages into. A connection is two
+//! sockets that know each other; there are no packets in between, since nothing is lost on the way. What a network
+//! would show is there nevertheless: refusals, resets, half-closed connections, ports that stay taken for a while.
+//!
+//! The machine has one network interface, the loopback ([`interface`]). Addresses that are not its own can't be
+//! reached, as on a Linux with nothing plugged in.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`inbox`] | what waits in a socket |
+//! | [`options`] | options that every socket has |
+//! | [`control`] | what a receiver is told besides
+//! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
+//! | [`unix`] | `AF_UNIX` |
+//! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
+//! | [`netlink`] | `AF_NETLINK`: asking for interfaces, addresses, routes |
+//! | [`interface`] | the loopback interface and its `ioctl`s |
+//! | [`report`] | `/proc/net` |
+//!
+//! **Invariant:** no borrow of an inbox or a backlog is held while another socket is entered.
+
+pub mod control;
+pub mod file;
+pub mod inbox;
+pub mod inet;
+pub mod interface;
+pub mod netlink;
+pub mod options;
+pub mod report;
+pub mod unix;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi::Errno;
+use abi::socket::*;
+
+use crate::files::OpenFile;
+use crate::kernel::Kernel;
+use crate::stop::Outcome;
+use crate::task::Task;
+use crate::wait::WaitQueue;
+use inbox::{Inbox, PeerCredentials, RawAddress, Received};
+use inet::ports::{Ports, TimeWaits};
+use inet::tcp::TcpSocket;
+use inet::udp::UdpSocket;
+use netlink::NetlinkPorts;
+use options::Options;
+use unix::names::UnixNames;
+
+/// Connections that wait to be accepted, at most (`net.core.somaxconn`).
+pub const BACKLOG_MAX: usize = 4096;
+
+/// What all sockets have.
+pub struct Core {
+    /// `AF_*`.
+    pub family: u32,
+    /// `SOCK_*`.
+    pub kind: u32,
+    /// `IPPROTO_*` or `NETLINK_*`.
+    pub protocol: u32,
+    /// Names the socket for as long as the machine runs (`SO_COOKIE`).
+    pub cookie: u64,
+    /// Of its descriptor; 0 before it has one.
+    pub inode: Cell<u64>,
+    /// Who made it.
+    pub uid: Cell<u32>,
+    /// `SOL_SOCKET`, and numbers of other levels.
+    pub options: Options,
+    /// What went wrong since a call last told (`SO_ERROR`).
+    pub error: Cell<Option<Errno>>,
+    /// Nothing more will come in.
+    pub shut_in: Cell<bool>,
+    /// Nothing more will go out.
+    pub shut_out: Cell<bool>,
+    /// What has come in.
+    pub inbox: RefCell<Inbox>,
+    /// Woken when something comes in, and at whatever changes the socket's state.
+    pub arrivals: WaitQueue,
+    /// Woken when there is room in the inbox, for those who send here.
+    pub room: WaitQueue,
+}
+
+impl Core {
+    /// A new socket's, with buffers of so many bytes for sending and receiving.
+    pub fn new(family: u32, kind: u32, protocol: u32, send_bytes: u32, receive_bytes: u32) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            family,
+            kind,
+            protocol,
+            cookie: NEXT.fetch_add(1, Ordering::Relaxed),
+            inode: Cell::new(0),
+            uid: Cell::new(0),
+            options: Options::new(send_bytes, receive_bytes),
+            error: Cell::default(),
+            shut_in: Cell::new(false),
+            shut_out: Cell::new(false),
+            inbox: RefCell::default(),
+            arrivals: WaitQueue::default(),
+            room: WaitQueue::default(),
+        }
+    }
+
+    /// The pending error, which is told once.
+    pub fn take_error(&self) -> Outcome<()> {
+        self.error.take().map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// Wakes everyone who waits for anything here.
+    pub fn wake(&self, kernel: &mut Kernel) {
+        kernel.wake(&self.arrivals);
+        kernel.wake(&self.room);
+    }
+}
+
+/// What a call sends.
+pub struct Outgoing {
+    /// Where to, if the call says so.
+    pub to: Option<RawAddress>,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Files that go with them; those left here when the call is over are closed.
+    pub files: Vec<Rc<OpenFile>>,
+    /// Who sends.
+    pub sender: PeerCredentials,
+    /// Control messages of the family: level, type, contents.
+    pub control: Vec<(u32, u32, Vec<u8>)>,
+    /// `MSG_*`.
+    pub flags: u32,
+}
+
+/// What a family's sockets do. An operation that would block returns `Wait`; the callers know about `O_NONBLOCK`,
+/// `MSG_DONTWAIT` and timeouts.
+#[allow(unused_variables)]
+pub trait Socket: Any {
+    /// What all sockets have.
+    fn core(&self) -> &Core;
+
+    /// Whether messages keep their boundaries.
+    fn has_messages(&self) -> bool {
+        self.core().kind != SOCK_STREAM
+    }
+
+    /// `bind(2)`.
+    fn bind(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, address: &[u8]) -> Outcome<()>;
+
+    /// `connect(2)`.
+    fn connect(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, address: &[u8], nonblocking: bool) -> Outcome<()>;
+
+    /// `listen(2)`.
+    fn listen(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, backlog: usize) -> Outcome<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// `accept(2)`.
+    fn accept(&self, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// `getsockname(2)`.
+    fn local_address(&self) -> RawAddress;
+
+    /// `getpeername(2)`.
+    fn peer_address(&self) -> Outcome<RawAddress>;
+
+    /// The other side's address, as `accept(2)` tells it: also when that is gone already.
+    fn accepted_address(&self) -> Outcome<RawAddress> {
+        self.peer_address()
+    }
+
+    /// `shutdown(2)`: of what comes in, of what goes out.
+    fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()>;
+
+    /// Sends; returns how many bytes were taken.
+    fn send(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, out: &mut Outgoing) -> Outcome<usize>;
+
+    /// Takes up to `len` bytes, or a message; `flags` are `MSG_*`.
+    fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received>;
+
+    /// `getsockopt(2)`, but for what [`options::get`] answers.
+    fn get_option(&self, k: &mut Kernel, level: u32, option: u32) -> Outcome<Vec<u8>> {
+        Err(if level == SOL_SOCKET { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }.into())
+    }
+
+    /// `setsockopt(2)`, but for what [`options::set`] answers.
+    fn set_option(&self, k: &mut Kernel, t: &Rc<Task>, level: u32, option: u32, value: &[u8]) -> Outcome<()> {
+        Err(if level == SOL_SOCKET { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }.into())
+    }
+
+    /// `FIONREAD`: bytes that a read would give.
+    fn readable_bytes(&self) -> Outcome<usize> {
+        let inbox = self.core().inbox.borrow();
+        Ok(if self.has_messages() { inbox.first_bytes() } else { inbox.bytes() })
+    }
+
+    /// `SIOCOUTQ`: bytes that have not arrived.
+    fn unsent_bytes(&self) -> Outcome<usize> {
+        Ok(0)
+    }
+
+    /// `SIOCATMARK`: whether the next byte is the urgent one.
+    fn is_at_mark(&self) -> Outcome<bool> {
+        Err(Errno::ENOTTY.into())
+    }
+
+    /// The other side of a connection, if it has room for what this one sends.
+    fn receiver(&self) -> Option<Rc<dyn Socket>> {
+        None
+    }
+
+    /// `POLL*`.
+    fn readiness(&self) -> u32;
+
+    /// The last descriptor is gone.
+    fn close(&self, k: &mut Kernel);
+}
+
+/// What the machine knows of its sockets.
+#[derive(Default)]
+pub struct Net {
+    /// All sockets, by cookie.
+    all: BTreeMap<u64, Weak<dyn Socket>>,
+    /// Unix sockets that have an address.
+    pub unix_names: UnixNames,
+    /// TCP ports in use.
+    pub tcp: Ports<TcpSocket>,
+    /// UDP ports in use.
+    pub udp: Ports<UdpSocket>,
+    /// UDP-Lite ports in use.
+    pub udplite: Ports<UdpSocket>,
+    /// Connections that are over, but whose addresses can't be had yet.
+    pub time_waits: TimeWaits,
+    /// Netlink sockets.
+    pub netlink: NetlinkPorts,
+    /// What the loopback interface has carried.
+    pub carried: interface::Carried,
+}
+
+impl Net {
+    /// Adds a socket to those listed.
+    pub fn register(&mut self, socket: &Rc<dyn Socket>) {
+        self.all.insert(socket.core().cookie, Rc::downgrade(socket));
+    }
+
+    /// Takes a socket out.
+    pub fn forget(&mut self, cookie: u64) {
+        self.all.remove(&cookie);
+    }
+
+    /// All sockets, in the order they were made.
+    pub fn sockets(&self) -> Vec<Rc<dyn Socket>> {
+        self.all.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// A socket as what it is, if it is that.
+pub fn downcast<T: Socket>(socket: &Rc<dyn Socket>) -> Option<Rc<T>> {
+    let any: Rc<dyn Any> = socket.clone();
+    any.downcast().ok()
+}
