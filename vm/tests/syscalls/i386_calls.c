@@ -259,11 +259,11 @@ static void waiting(void) {
     CALL(SYS_timerfd_settime64, fd, 0, &timer, 0);
     CALL(SYS_timerfd_gettime64, fd, &left);
     printf("%d\n", (int)left.value.seconds);
-    struct { struct timespec32 interval, value; } old_timer = {{7, 8}, {1000, 5}};
+    struct { struct timespec32 interval, value; } old_timer = {{7, 8}, {1000, 500000000}};
     CALL(SYS_timerfd_settime, fd, 0, &old_timer, &old_timer);
     CALL(SYS_timerfd_gettime, fd, &old_timer);
     printf("%d %d %d\n", old_timer.value.seconds, old_timer.interval.seconds, old_timer.interval.nanos);
-    struct { struct timeval32 interval, value; } interval = {{3, 4}, {500, 6}};
+    struct { struct timeval32 interval, value; } interval = {{3, 4}, {500, 600000}};
     CALL(SYS_setitimer, ITIMER_REAL, &interval, 0);
     CALL(SYS_getitimer, ITIMER_REAL, &interval);
     printf("%d %d %d\n", interval.interval.seconds, interval.interval.micros, interval.value.seconds);
