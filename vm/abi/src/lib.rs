@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`errno`] | error numbers, names, descriptions |
 //! | [`file`] | `open`, `fcntl`, `*at`, `stat` |
+//! | [`inotify`] | watching files |
+//! | [`ipc`] | shared memory, semaphores and message queues of System V |
 //! | [`memory`] | `mmap` and its relatives |
 //! | [`process`] | `clone`, `wait`, `prctl`, resource limits, auxiliary vector |
 //! | [`signal`] | signals, `sigaction`, `siginfo` codes |
@@ -24,6 +26,8 @@ mod constants;
 pub mod errno;
 pub mod file;
 pub mod i386;
+pub mod inotify;
+pub mod ipc;
 pub mod layout;
 pub mod memory;
 pub mod poll;

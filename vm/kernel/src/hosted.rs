@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::{O_CREAT, O_RDWR, O_TRUNC, O_WRONLY};
+use abi::inotify::{IN_CLOSE_WRITE, IN_MODIFY};
 use cpu::CpuState;
 
 use crate::credentials::Credentials;
@@ -383,6 +384,8 @@ impl Kernel {
                 len => done += len,
             }
         }
+        [IN_MODIFY, IN_CLOSE_WRITE].iter().for_each(|event| opened.location.notify(*event));
+        self.tell_watchers();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use memory::SpaceId;
 
 use crate::files::anonymous::AnonymousFiles;
+use crate::files::inotify::Inotify;
 use crate::files::lock::Locks;
 use crate::files::pipe::Fifos;
 use crate::files::unix::UnixNames;
@@ -14,6 +15,7 @@ use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
+use crate::ipc::Ipc;
 use crate::mm::{Mm, SharedObjects};
 use crate::stop::Outcome;
 use crate::task::{Pid, Task, TaskTable, Tid};
@@ -38,11 +40,13 @@ pub struct Kernel {
     pub(crate) disk_waiters: Vec<Tid>,
     pub(crate) timers: Timers,
     pub(crate) futexes: Futexes,
+    pub(crate) ipc: Ipc,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
     pub(crate) unix_names: UnixNames,
     pub(crate) locks: Locks,
+    pub(crate) inotify_instances: Vec<Weak<Inotify>>,
     pub(crate) console: Rc<Tty>,
     pub(crate) ptys: Rc<PtyTable>,
     pub(crate) hosted: BTreeMap<Pid, Hosted>,
@@ -91,11 +95,13 @@ impl Kernel {
             disk_waiters: Vec::new(),
             timers: Timers::default(),
             futexes: Futexes::default(),
+            ipc: Ipc::default(),
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
             unix_names: UnixNames::default(),
             locks: Locks::default(),
+            inotify_instances: Vec::new(),
             console,
             ptys,
             hosted: BTreeMap::new(),

@@ -23,6 +23,7 @@
 //! | [`exec`] | starting programs |
 //! | [`signal`] | signals |
 //! | [`futex`] | sleeping on a word of memory |
+//! | [`ipc`] | shared memory, semaphores and message queues of System V |
 //! | [`files`] | open files: pipes, devices, sockets and others |
 //! | [`tty`] | terminals |
 //! | [`vfs`] | paths, mounts, permissions |
@@ -36,6 +37,7 @@ pub mod fs;
 pub mod futex;
 pub mod host;
 pub mod hosted;
+pub mod ipc;
 pub mod kernel;
 pub mod mm;
 pub mod oom;

@@ -90,6 +90,7 @@ impl Kernel {
             self.handle_exit(task, exit);
         }
         self.check_memory();
+        self.tell_watchers();
         self.tell(engine);
         let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
         task.cpu_time_ns.set(task.cpu_time_ns.get() + used_ns);
@@ -244,6 +245,7 @@ impl Kernel {
         let Some((abi, number, args)) = call else { return };
         task.with_call(|call| call.queues.clear());
         let outcome = crate::syscall::dispatch(self, task, abi, number, args);
+        self.tell_watchers();
         if self.traces_calls {
             self.trace_call(task, abi.name(number), args, &outcome);
         }
@@ -315,7 +317,12 @@ impl Kernel {
     /// Announces an event: everyone who waits for it looks again.
     pub(crate) fn wake(&mut self, queue: &WaitQueue) {
         queue.count_event();
-        for tid in self.waiters.take(queue.id()) {
+        self.wake_queue(queue.id());
+    }
+
+    /// The same for a queue that can't be borrowed meanwhile, and that no edge-triggered `epoll` looks at.
+    pub(crate) fn wake_queue(&mut self, queue: QueueId) {
+        for tid in self.waiters.take(queue) {
             if let Some(task) = self.task(tid) {
                 self.wake_task(&task);
             }

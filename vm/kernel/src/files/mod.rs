@@ -11,7 +11,7 @@
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
-//! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`] | kernel objects as files |
+//! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`], [`inotify`], [`pidfd`] | kernel objects as files |
 //! | [`unix`] | sockets between processes |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
@@ -20,8 +20,10 @@ pub mod anonymous;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
+pub mod inotify;
 pub mod lock;
 pub mod open;
+pub mod pidfd;
 pub mod pipe;
 pub mod proc;
 pub mod regular;
@@ -36,6 +38,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::{O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
+use abi::inotify::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE};
 
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
@@ -111,7 +114,7 @@ pub trait FileObject: Any {
     fn release(&self, kernel: &mut Kernel, file: &OpenFile) {}
 
     /// A line or more for `/proc/PID/fdinfo`.
-    fn describe(&self) -> String {
+    fn describe(&self, kernel: &Kernel) -> String {
         String::new()
     }
 }
@@ -179,6 +182,9 @@ impl Kernel {
         if let Some(file) = Rc::into_inner(file) {
             if let Some(queue) = self.locks.release_description(&file) {
                 self.wake(&queue);
+            }
+            if !file.is_path_only() {
+                file.location.notify(if file.is_writable() { IN_CLOSE_WRITE } else { IN_CLOSE_NOWRITE });
             }
             file.object.clone().release(self, &file);
         }

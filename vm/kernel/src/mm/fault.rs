@@ -102,6 +102,9 @@ impl Mm {
 
     /// Reads the cluster of file pages around `page`.
     fn bring_in_file(&self, page: PageIndex, vma: &Vma, file: &Location, offset: u64) -> Result<(), FaultError> {
+        if let Some(object) = self.shared.get(file) {
+            object.flush()?;
+        }
         let run = self.absent_run(page, vma, FILE_CLUSTER_PAGES);
         let first = PageIndex(run.start).start().0;
         let mut bytes = vec![0; run.len() * PAGE_SIZE as usize];

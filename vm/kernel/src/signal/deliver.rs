@@ -78,6 +78,7 @@ impl Kernel {
         if let Some(call) = &call {
             finish_interrupted(task, call, action);
             self.futex_cancel(task);
+            self.semaphore_cancel(task);
         }
         let blocked = task.saved_blocked.get().unwrap_or(task.blocked.get());
         let alt_stack = task.alt_stack.get();

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`table`] | all calls, of x86-64 and of i386 |
 //! | [`args`] | typed arguments |
+//! | [`shm`], [`sem`], [`msg`], [`ipc`] | shared memory, semaphores, message queues of System V |
 //! | [`ia32`] | what only 32-bit programs call |
 //! | [`thread_area`] | thread-local storage of 32-bit programs |
 //! | [`rw`] | reading and writing |
@@ -20,6 +21,7 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
 //! | [`ids`] | user, group, process-group and session ids |
 //! | [`limits`] | limits, priorities, resource use |
@@ -29,6 +31,7 @@
 //! | [`poll`] | poll, select |
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
+//! | [`inotify`] | watching files |
 //! | [`futex`] | futexes |
 //! | [`socket`], [`message`] | sockets; sending and receiving |
 //! | [`system`] | the machine as a whole |
@@ -44,14 +47,21 @@ pub mod fd;
 pub mod futex;
 pub mod ia32;
 pub mod ids;
+pub mod inotify;
+pub mod ipc;
 pub mod limits;
 pub mod memory;
 pub mod message;
+pub mod msg;
 pub mod path;
+pub mod peek;
+pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod process;
 pub mod rw;
+pub mod sem;
+pub mod shm;
 pub mod signal;
 pub mod socket;
 pub mod stat;

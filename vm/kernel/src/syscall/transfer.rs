@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::{Errno, Layout};
 
 use super::rw::{Place, readable, unless_nonblocking, writable};
@@ -175,5 +176,9 @@ fn move_piece(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, buffer: &mut
     }
     from.advance(t, read_at, written)?;
     to.advance(t, write_at, written)?;
+    if written > 0 {
+        from.file.location.notify(IN_ACCESS);
+        to.file.location.notify(IN_MODIFY);
+    }
     Ok(written)
 }

@@ -8,6 +8,7 @@ use abi::process::*;
 use cpu::{CpuState, reg};
 
 use super::{Process, RunState, Task, Tid};
+use crate::ipc::shm::Attachment;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::{Actions, AltStack};
@@ -30,6 +31,8 @@ pub struct CloneArgs {
     pub child_tid: u64,
     /// Thread-local storage.
     pub tls: u64,
+    /// Where the parent finds a descriptor of the child (`CLONE_PIDFD`).
+    pub pidfd: u64,
 }
 
 /// Namespaces are refused as an unprivileged process is refused them.
@@ -44,7 +47,9 @@ impl CloneArgs {
             || (has(CLONE_THREAD) && !has(CLONE_SIGHAND))
             || (has(CLONE_FS) && has(CLONE_NEWNS))
             || (has(CLONE_SIGHAND) && has(CLONE_CLEAR_SIGHAND));
-        if broken || has(CLONE_PIDFD) {
+        if broken
+            || (has(CLONE_PIDFD) && (has(CLONE_DETACHED) || self.pidfd == self.parent_tid && has(CLONE_PARENT_SETTID)))
+        {
             return Err(Errno::EINVAL);
         }
         if has(NAMESPACES) { Err(Errno::EPERM) } else { Ok(()) }
@@ -94,6 +99,8 @@ impl Kernel {
         let child = parent.fork(host);
         let parent_id = parent.space.borrow().id();
         self.forked_spaces.push((parent_id, Rc::downgrade(&child)));
+        let user = self.tasks.current().map_or(0, |task| task.process.pid);
+        self.note_attachments(&child, user, Attachment::Begins);
         Ok(child)
     }
 

@@ -7,6 +7,7 @@ use abi::process::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use abi::signal::*;
 
 use super::{ExitStatus, Pid, Process, ProcessState, RunState, Task};
+use crate::ipc::shm::Attachment;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::SigInfo;
@@ -36,10 +37,12 @@ impl Kernel {
         for thread in self.tasks.threads(process) {
             self.end_task(&thread);
         }
+        self.semaphore_undo(process.pid);
         self.leave_children(process);
         self.leave_session(process);
         process.state.set(ProcessState::Zombie(status));
         process.posix_timers.take();
+        self.wake(&process.ended);
         self.report_exit(process, status, uid);
     }
 
@@ -47,6 +50,7 @@ impl Kernel {
     pub(crate) fn end_task(&mut self, task: &Rc<Task>) {
         self.leave_queues(task);
         self.futex_cancel(task);
+        self.semaphore_cancel(task);
         self.release_futexes(task);
         task.run_state.set(RunState::Dead);
         task.call.take();
@@ -75,11 +79,14 @@ impl Kernel {
         if Rc::strong_count(&mm) > 1 {
             return;
         }
+        let user = self.tasks.current().map_or(0, |task| task.process.pid);
+        self.note_attachments(&mm, user, Attachment::Ends);
         let id = mm.space.borrow().id();
         self.dead_spaces.push(id);
         if let Some(host) = mm.into_host() {
             self.pool.give_back(host);
         }
+        self.sweep_segments();
         // What can't be written now is tried again when the disk has news.
         let _ = self.shared.write_back();
     }
@@ -153,7 +160,10 @@ impl Kernel {
                         self.wake(&heir.child_events);
                     }
                 }
-                None if child.is_zombie() => self.tasks.remove_process(pid),
+                None if child.is_zombie() => {
+                    self.tasks.remove_process(pid);
+                    self.wake(&child.ended);
+                }
                 None => {}
             }
             self.signal_parent_death(&child);
@@ -204,6 +214,7 @@ impl Kernel {
         let Some(parent) = parent else {
             self.hosted_exit(process.pid, status);
             self.tasks.remove_process(process.pid);
+            self.wake(&process.ended);
             return;
         };
         let (code, value) = match status {
@@ -231,5 +242,6 @@ impl Kernel {
         parent.children_cpu_time_ns.set(parent.children_cpu_time_ns.get() + times);
         parent.children.borrow_mut().retain(|pid| *pid != child.pid);
         self.tasks.remove_process(child.pid);
+        self.wake(&child.ended);
     }
 }

@@ -78,6 +78,8 @@ pub struct Process {
     pub child_events: WaitQueue,
     /// Woken when a signal is queued, for `signalfd`.
     pub signal_events: WaitQueue,
+    /// Woken when it has ended, and when it has been waited for.
+    pub ended: WaitQueue,
     /// Resource limits.
     pub limits: RefCell<Limits>,
     /// Controlling terminal.
@@ -127,6 +129,7 @@ impl Process {
             pending: RefCell::default(),
             child_events: WaitQueue::default(),
             signal_events: WaitQueue::default(),
+            ended: WaitQueue::default(),
             limits: RefCell::default(),
             tty: RefCell::default(),
             has_executed: Cell::new(false),

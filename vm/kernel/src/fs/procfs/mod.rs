@@ -6,12 +6,14 @@
 //! | module | subject |
 //! |---|---|
 //! | [`machine`] | what is said about the machine |
+//! | [`sysvipc`] | `/proc/sysvipc` |
 //! | [`process`] | what is said about a process |
 //! | [`maps`] | `/proc/PID/maps` and its relatives |
 
 pub mod machine;
 pub mod maps;
 pub mod process;
+pub mod sysvipc;
 
 use std::rc::Rc;
 
@@ -338,7 +340,7 @@ pub fn render(kernel: &mut Kernel, node: Node) -> Outcome<Vec<u8>> {
         Node::Descriptor { pid, fd, .. } => {
             let process = kernel.tasks.process(pid).ok_or(Errno::ENOENT)?;
             let task = kernel.tasks.main_thread(&process).ok_or(Errno::ENOENT)?;
-            process::descriptor_info(&task, fd)
+            process::descriptor_info(kernel, &task, fd)
         }
         Node::Process { .. } => Err(Errno::EISDIR.into()),
     }

@@ -332,12 +332,12 @@ fn mount_info(kernel: &Kernel, root: &Location) -> Outcome<Vec<u8>> {
 }
 
 /// The text of a file below `fdinfo`.
-pub fn descriptor_info(task: &Rc<Task>, fd: i32) -> Outcome<Vec<u8>> {
+pub fn descriptor_info(kernel: &Kernel, task: &Rc<Task>, fd: i32) -> Outcome<Vec<u8>> {
     let file = task.file(fd).map_err(|_| Errno::ENOENT)?;
     let close_on_exec = task.fd_table()?.borrow().close_on_exec(fd)?;
     let flags = file.flags.get() | if close_on_exec { abi::file::O_CLOEXEC } else { 0 };
     let head = format!("pos:\t{}\nflags:\t0{flags:o}\nmnt_id:\t{}\n", file.position.get(), file.location.mount().id);
-    let rest = format!("ino:\t{}\n{}", file.location.ino().0, file.object.describe());
+    let rest = format!("ino:\t{}\n{}", file.location.ino().0, file.object.describe(kernel));
     Ok((head + &rest).into_bytes())
 }
 

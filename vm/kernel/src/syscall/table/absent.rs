@@ -5,22 +5,15 @@
 #[rustfmt::skip]
 pub const ABSENT: &[(&str, &[&str])] = &[
     (
-        "System V IPC: nothing that people put into a Dockerfile for one user needs it so far",
-        &[
-            "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop", "semtimedop_time64",
-            "msgget", "msgsnd", "msgrcv", "msgctl", "ipc",
-        ],
-    ),
-    (
-        "POSIX message queues: the same",
+        "POSIX message queues: nothing that people put into a Dockerfile for one user needs them so far",
         &[
             "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
             "mq_timedsend_time64", "mq_timedreceive_time64",
         ],
     ),
     (
-        "watching files: programs fall back to polling",
-        &["inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fanotify_init", "fanotify_mark"],
+        "watching whole file systems, which takes privileges: programs fall back to inotify",
+        &["fanotify_init", "fanotify_mark"],
     ),
     (
         "asynchronous I/O: programs fall back to threads",
@@ -32,13 +25,9 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     (
         "looking into other processes: there is no debugger in the kernel layer",
         &[
-            "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "perf_event_open", "userfaultfd",
-            "process_madvise",
+            "ptrace", "perf_event_open", "userfaultfd",
+            "process_madvise", "process_mrelease",
         ],
-    ),
-    (
-        "processes as descriptors: C libraries do without",
-        &["pidfd_send_signal", "pidfd_open", "pidfd_getfd", "process_mrelease"],
     ),
     (
         "filters and further restrictions on programs",

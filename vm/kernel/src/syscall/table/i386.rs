@@ -100,6 +100,7 @@ pub const TABLE: &[Row] = table! {
         109 olduname ia32::olduname, 1;
         114 wait4 process::wait4, 4;
         116 sysinfo system::sysinfo, 1;
+        117 ipc ipc::ipc, 6 "only with structures of 32-bit ids";
         118 fsync rw::fsync, 1;
         119 sigreturn ia32::sigreturn, 0;
         120 clone process::clone, [0 1 2 4 3];
@@ -230,6 +231,9 @@ pub const TABLE: &[Row] = table! {
         271 utimes attributes::utimes, 2;
         272 fadvise64_64 rw::fadvise64, 1;
         284 waitid process::waitid, 5;
+        291 inotify_init inotify::inotify_init, 0;
+        292 inotify_add_watch inotify::inotify_add_watch, 3;
+        293 inotify_rm_watch inotify::inotify_rm_watch, 2;
         295 openat fd::openat, 4;
         296 mkdirat path::mkdirat, 3;
         297 mknodat path::mknodat, 4;
@@ -263,6 +267,7 @@ pub const TABLE: &[Row] = table! {
         329 epoll_create1 epoll::epoll_create1, 1;
         330 dup3 fd::dup3, 3;
         331 pipe2 fd::pipe2, 2;
+        332 inotify_init1 inotify::inotify_init1, 1;
         333 preadv rw::preadv, [0 1 2 (3 4)];
         334 pwritev rw::pwritev, [0 1 2 (3 4)];
         335 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
@@ -270,6 +275,9 @@ pub const TABLE: &[Row] = table! {
         340 prlimit64 limits::prlimit64, 4;
         344 syncfs rw::syncfs, 1;
         345 sendmmsg message::sendmmsg, 4;
+        347 process_vm_readv peek::process_vm_readv, 6;
+        348 process_vm_writev peek::process_vm_writev, 6;
+        349 kcmp peek::kcmp, [0 1 2 3 4];
         353 renameat2 path::renameat2, 5;
         355 getrandom system::getrandom, 3;
         356 memfd_create fd::memfd_create, 2 "no seals";
@@ -297,6 +305,16 @@ pub const TABLE: &[Row] = table! {
         383 statx stat::statx, 5;
         384 arch_prctl ia32::arch_prctl, 0;
         386 rseq system::absent, 0 "the C library does without";
+        393 semget sem::semget, 3;
+        394 semctl sem::semctl, 4;
+        395 shmget shm::shmget, 3;
+        396 shmctl shm::shmctl, 3;
+        397 shmat shm::shmat, 3;
+        398 shmdt shm::shmdt, 1;
+        399 msgget msg::msgget, 2;
+        400 msgsnd msg::msgsnd, 4;
+        401 msgrcv msg::msgrcv, 5;
+        402 msgctl msg::msgctl, 3;
     }
     // From here on, every time is 64 bits long.
     I386_TIME64: {
@@ -312,12 +330,16 @@ pub const TABLE: &[Row] = table! {
         413 pselect6_time64 poll::pselect6, 6;
         414 ppoll_time64 poll::ppoll, 5;
         417 recvmmsg_time64 message::recvmmsg, 4;
+        420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
         422 futex_time64 futex::futex, 6 "no priority inheritance";
         423 sched_rr_get_interval_time64 system::sched_rr_get_interval, 2;
+        424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
+        434 pidfd_open pidfd::pidfd_open, 2;
         435 clone3 process::clone3, 2;
         436 close_range fd::close_range, 3;
         437 openat2 fd::openat2, 4 "no RESOLVE flags";
+        438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
     }

@@ -35,6 +35,9 @@ pub const TABLE: &[Row] = table! {
         26 msync memory::msync, 3;
         27 mincore memory::mincore, 3;
         28 madvise memory::madvise, 3;
+        29 shmget shm::shmget, 3;
+        30 shmat shm::shmat, 3;
+        31 shmctl shm::shmctl, 3;
         32 dup fd::dup, 1;
         33 dup2 fd::dup2, 2;
         34 pause process::pause, 0;
@@ -67,6 +70,14 @@ pub const TABLE: &[Row] = table! {
         61 wait4 process::wait4, 4;
         62 kill signal::kill, 2;
         63 uname system::uname, 1;
+        64 semget sem::semget, 3;
+        65 semop sem::semop, 3;
+        66 semctl sem::semctl, 4;
+        67 shmdt shm::shmdt, 1;
+        68 msgget msg::msgget, 2;
+        69 msgsnd msg::msgsnd, 4;
+        70 msgrcv msg::msgrcv, 5;
+        71 msgctl msg::msgctl, 3;
         72 fcntl fd::fcntl, 3;
         73 flock fd::flock, 2;
         74 fsync rw::fsync, 1;
@@ -177,6 +188,7 @@ pub const TABLE: &[Row] = table! {
         213 epoll_create epoll::epoll_create, 1;
         217 getdents64 stat::getdents64, 3;
         218 set_tid_address futex::set_tid_address, 1;
+        220 semtimedop sem::semtimedop, 4;
         221 fadvise64 rw::fadvise64, 1;
         222 timer_create time::timer_create, 3;
         223 timer_settime time::timer_settime, 4;
@@ -193,6 +205,9 @@ pub const TABLE: &[Row] = table! {
         234 tgkill signal::tgkill, 3;
         235 utimes attributes::utimes, 2;
         247 waitid process::waitid, 5;
+        253 inotify_init inotify::inotify_init, 0;
+        254 inotify_add_watch inotify::inotify_add_watch, 3;
+        255 inotify_rm_watch inotify::inotify_rm_watch, 2;
         257 openat fd::openat, 4;
         258 mkdirat path::mkdirat, 3;
         259 mknodat path::mknodat, 4;
@@ -226,6 +241,7 @@ pub const TABLE: &[Row] = table! {
         291 epoll_create1 epoll::epoll_create1, 1;
         292 dup3 fd::dup3, 3;
         293 pipe2 fd::pipe2, 2;
+        294 inotify_init1 inotify::inotify_init1, 1;
         295 preadv rw::preadv, 4;
         296 pwritev rw::pwritev, 4;
         297 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
@@ -234,6 +250,9 @@ pub const TABLE: &[Row] = table! {
         306 syncfs rw::syncfs, 1;
         307 sendmmsg message::sendmmsg, 4;
         309 getcpu system::getcpu, 2;
+        310 process_vm_readv peek::process_vm_readv, 6;
+        311 process_vm_writev peek::process_vm_writev, 6;
+        312 kcmp peek::kcmp, [0 1 2 3 4];
         316 renameat2 path::renameat2, 5;
         318 getrandom system::getrandom, 3;
         319 memfd_create fd::memfd_create, 2 "no seals";
@@ -245,9 +264,12 @@ pub const TABLE: &[Row] = table! {
         328 pwritev2 rw::pwritev2, 6;
         332 statx stat::statx, 5;
         334 rseq system::absent, 0 "the C library does without";
+        424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
+        434 pidfd_open pidfd::pidfd_open, 2;
         435 clone3 process::clone3, 2;
         436 close_range fd::close_range, 3;
         437 openat2 fd::openat2, 4 "no RESOLVE flags";
+        438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
     }
