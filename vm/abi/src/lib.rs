@@ -12,6 +12,7 @@
 //! | [`ipc`] | shared memory, semaphores and message queues of System V |
 //! | [`memory`] | `mmap` and its relatives |
 //! | [`process`] | `clone`, `wait`, `prctl`, resource limits, auxiliary vector |
+//! | [`ptrace`] | tracing |
 //! | [`signal`] | signals, `sigaction`, `siginfo` codes |
 //! | [`poll`] | `poll`, `epoll`, `eventfd` |
 //! | [`time`] | clocks and timers |
@@ -32,6 +33,7 @@ pub mod layout;
 pub mod memory;
 pub mod poll;
 pub mod process;
+pub mod ptrace;
 pub mod signal;
 pub mod socket;
 pub mod time;

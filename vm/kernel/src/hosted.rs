@@ -133,6 +133,10 @@ impl Kernel {
             parent_death_signal: Cell::new(0),
             no_new_privileges: Cell::new(false),
             scheduling: Cell::new((0, 0)),
+            trace: RefCell::default(),
+            call_number: Cell::default(),
+            call_abi: Cell::default(),
+            interrupted: Cell::default(),
         })
     }
 

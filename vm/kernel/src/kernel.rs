@@ -73,6 +73,8 @@ pub struct Kernel {
     /// Things said once.
     pub(crate) said: BTreeSet<String>,
     pub(crate) context_switches: u64,
+    /// Tasks that are traced.
+    pub(crate) tracees: usize,
 }
 
 impl Kernel {
@@ -119,6 +121,7 @@ impl Kernel {
             traces_calls: false,
             said: BTreeSet::new(),
             context_switches: 0,
+            tracees: 0,
             vfs,
         }
     }

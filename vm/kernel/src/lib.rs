@@ -15,6 +15,7 @@
 //! | [`sched`] | running, sleeping, waking |
 //! | [`wait`] | wait queues |
 //! | [`stop`] | why an operation has no result yet: an errno, or something to wait for |
+//! | [`trace`] | tracing: what debuggers and strace use |
 //! | [`timer`] | what happens at a time |
 //! | [`task`] | tasks, processes, their beginning and end |
 //! | [`credentials`] | on whose behalf a task acts |
@@ -47,6 +48,7 @@ pub mod stop;
 pub mod syscall;
 pub mod task;
 pub mod timer;
+pub mod trace;
 pub mod tty;
 pub mod vfs;
 pub mod wait;

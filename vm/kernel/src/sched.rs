@@ -15,6 +15,7 @@ use crate::stop::{Outcome, Stop, Wait};
 use crate::syscall::{Abi, set_result};
 use crate::task::{Call, RunState, Task};
 use crate::timer::TimerEvent;
+use crate::trace::Resume;
 use crate::wait::{QueueId, WaitQueue};
 
 /// Guest instructions a task runs before it is another's turn: a few milliseconds, so typing stays pleasant.
@@ -107,7 +108,11 @@ impl Kernel {
         if task.run_state.get() != RunState::Ready {
             return false;
         }
-        if (self.has_signal(task) || task.saved_blocked.get().is_some())
+        if task.is_traced() && self.has_trace_work(task) && self.trace_before_signals(task) {
+            return false;
+        }
+        let was_in_call = task.saved_blocked.get().is_some() || task.interrupted.get().is_some();
+        if (self.has_signal(task) || was_in_call || self.has_trace_work(task))
             && let Err(Stop::Wait(wait)) = self.deliver_signals(task)
         {
             self.sleep(task, wait);
@@ -118,8 +123,15 @@ impl Kernel {
     fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> Exit {
         self.tell(engine);
         let Ok(mm) = task.mm() else { return Exit::Interrupted };
+        let steps = task.with_trace(|trace| trace.resume == Resume::Step);
+        if steps.is_some() {
+            task.call_number.set(None);
+        }
         let mut cpu = task.cpu.borrow_mut();
         let mut space = mm.space.borrow_mut();
+        if steps == Some(true) {
+            return engine.step(&mut cpu, &mut space);
+        }
         engine.run(&mut cpu, &mut space, budget)
     }
 
@@ -236,11 +248,21 @@ impl Kernel {
         let (number, args) = abi.registers(&task.cpu.borrow());
         let call = Call { abi, number, args, ..Call::default() };
         *task.call.borrow_mut() = Some(call);
+        if task.is_traced() || task.interrupted.get().is_some() {
+            self.trace_call_entry(task);
+            if task.is_trace_stopped() {
+                return;
+            }
+        }
         self.make_call(task);
     }
 
     /// Makes the call that `task` is in, for the first time or again.
     fn make_call(&mut self, task: &Rc<Task>) {
+        let entering = task.call.borrow().as_ref().is_some_and(|call| call.entering);
+        if entering && !self.trace_call_entered(task) {
+            return;
+        }
         let call = task.call.borrow().as_ref().map(|call| (call.abi, call.number, call.args));
         let Some((abi, number, args)) = call else { return };
         task.with_call(|call| call.queues.clear());
@@ -258,6 +280,9 @@ impl Kernel {
         if !task.is_dead() && task.call.take().is_some() {
             set_result(&mut task.cpu.borrow_mut(), value);
         }
+        if task.is_traced() && !task.is_dead() {
+            self.trace_call_exit(task);
+        }
     }
 
     /// Logs a call and its result, much as strace does.
@@ -273,7 +298,13 @@ impl Kernel {
             return;
         }
         task.with_call(|call| call.is_retry = true);
+        if task.is_trace_stopped() {
+            return;
+        }
         let interruptible = matches!(wait, Wait::On(_) | Wait::Listed);
+        if interruptible && task.is_traced() && (self.has_signal(task) || self.has_trace_work(task)) {
+            return self.trace_interrupt_call(task);
+        }
         if interruptible && self.has_signal(task) {
             let delivered = self.deliver_signals(task);
             if let Err(Stop::Wait(wait)) = delivered {

@@ -68,7 +68,9 @@ impl Kernel {
         match self.prepare(task, mm.clone(), &file, path, &arguments) {
             Ok(prepared) => {
                 drop(mm);
+                let former = task.tid();
                 self.commit(task, prepared, path);
+                self.trace_exec(task, former);
                 [IN_OPEN, IN_ACCESS, IN_CLOSE_NOWRITE].iter().for_each(|event| file.notify(*event));
                 Ok(())
             }

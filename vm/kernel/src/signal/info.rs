@@ -165,6 +165,12 @@ impl SignalQueue {
         true
     }
 
+    /// Puts back one that has just been taken.
+    pub fn push_front(&mut self, info: SigInfo) {
+        self.set = self.set.with(SignalSet::of(&[info.signal]));
+        self.infos.push_front(info);
+    }
+
     /// Takes the next one of those in `wanted`: synchronous ones first, then by number.
     pub fn take(&mut self, wanted: SignalSet) -> Option<SigInfo> {
         let ready = SignalSet(self.set.0 & wanted.0);

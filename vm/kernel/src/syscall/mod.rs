@@ -21,6 +21,7 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`ptrace`] | tracing |
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
 //! | [`ids`] | user, group, process-group and session ids |
@@ -59,6 +60,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod process;
+pub mod ptrace;
 pub mod rw;
 pub mod sem;
 pub mod shm;

@@ -92,13 +92,17 @@ fn start(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<u64> {
     let child = match t.with_call(|call| call.memo) {
         Some(tid) => tid as i32,
         None => {
-            let child = clone_with_descriptor(k, t, args)?.tid();
-            t.with_call(|call| call.memo = Some(child as u64));
-            child
+            let child = clone_with_descriptor(k, t, args)?;
+            t.with_call(|call| call.memo = Some(child.tid() as u64));
+            if k.trace_clone(t, &child, args) {
+                return Err(Wait::Turn.into());
+            }
+            child.tid()
         }
     };
     match k.task(child).filter(|child| child.vfork_pending.get()) {
         Some(running) => Err(Wait::Vfork(running.vfork_done.id()).into()),
+        None if k.trace_vfork_done(t, child) => Err(Wait::Turn.into()),
         None => Ok(child as u64),
     }
 }
@@ -154,12 +158,20 @@ pub(super) fn execveat(
 }
 
 pub(super) fn exit(k: &mut Kernel, t: &Rc<Task>, status: i32) -> Outcome<u64> {
-    k.exit_task(t, ExitStatus::Code(status as u8));
+    let status = ExitStatus::Code(status as u8);
+    if k.trace_end(t, status) {
+        return Err(Wait::Turn.into());
+    }
+    k.exit_task(t, status);
     Ok(0)
 }
 
 pub(super) fn exit_group(k: &mut Kernel, t: &Rc<Task>, status: i32) -> Outcome<u64> {
-    k.exit_process(&t.process, ExitStatus::Code(status as u8));
+    let status = ExitStatus::Code(status as u8);
+    if k.trace_end(t, status) {
+        return Err(Wait::Turn.into());
+    }
+    k.exit_process(&t.process, status);
     Ok(0)
 }
 

@@ -170,5 +170,9 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),
+        trace: RefCell::default(),
+        call_number: Cell::default(),
+        call_abi: Cell::default(),
+        interrupted: Cell::default(),
     }
 }

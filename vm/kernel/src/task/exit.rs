@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::SigInfo;
 use crate::stop::Outcome;
+use crate::trace::report::Ended;
 
 /// Entries of a robust list that are looked at: it may be a loop.
 const ROBUST_LIST_MAX: usize = 2048;
@@ -23,7 +24,7 @@ impl Kernel {
         if last {
             self.exit_process(&task.process, status);
         } else {
-            self.end_task(task);
+            self.end_thread(task, status);
         }
     }
 
@@ -34,21 +35,45 @@ impl Kernel {
         }
         process.exiting.set(Some(status));
         let uid = self.tasks.main_thread(process).map_or(0, |task| task.credentials().uid);
+        let tracer = self.task(process.pid).and_then(|leader| leader.tracer_process());
         for thread in self.tasks.threads(process) {
-            self.end_task(&thread);
+            self.end_thread(&thread, status);
         }
+        self.release_all_ended(process);
         self.semaphore_undo(process.pid);
         self.leave_children(process);
         self.leave_session(process);
         process.state.set(ProcessState::Zombie(status));
         process.posix_timers.take();
         self.wake(&process.ended);
-        self.report_exit(process, status, uid);
+        match tracer.filter(|tracer| *tracer != process.parent.get()) {
+            Some(tracer) => {
+                process.held_by_tracer.set(true);
+                let (tid, group) = (process.pid, process.group.get());
+                self.tell_tracer_of_end(tracer, Ended { tid, group, uid, status, is_process: true });
+            }
+            None => self.report_exit(process, status, uid),
+        }
+    }
+
+    /// Ends one thread, and tells its tracer if it is not its process's first.
+    fn end_thread(&mut self, task: &Rc<Task>, status: ExitStatus) {
+        let tracer = task.tracer_process().filter(|_| !task.is_leader());
+        let uid = task.credentials().uid;
+        self.end_task(task);
+        if let Some(tracer) = tracer {
+            let (tid, group) = (task.tid(), task.process.group.get());
+            self.tell_tracer_of_end(tracer, Ended { tid, group, uid, status, is_process: false });
+        }
     }
 
     /// Ends one thread, whatever it is doing.
     pub(crate) fn end_task(&mut self, task: &Rc<Task>) {
         self.leave_queues(task);
+        if task.trace.take().is_some() {
+            self.tracees -= 1;
+        }
+        self.end_traces_by(task);
         self.futex_cancel(task);
         self.semaphore_cancel(task);
         self.release_futexes(task);
@@ -209,7 +234,8 @@ impl Kernel {
         process.tty.take();
     }
 
-    fn report_exit(&mut self, process: &Rc<Process>, status: ExitStatus, uid: u32) {
+    /// Tells a process's parent that it has ended.
+    pub(crate) fn report_exit(&mut self, process: &Rc<Process>, status: ExitStatus, uid: u32) {
         let parent = self.tasks.process(process.parent.get());
         let Some(parent) = parent else {
             self.hosted_exit(process.pid, status);
@@ -217,11 +243,7 @@ impl Kernel {
             self.wake(&process.ended);
             return;
         };
-        let (code, value) = match status {
-            ExitStatus::Code(code) => (CLD_EXITED, u32::from(code)),
-            ExitStatus::Signal { signal, core: false } => (CLD_KILLED, signal),
-            ExitStatus::Signal { signal, core: true } => (CLD_DUMPED, signal),
-        };
+        let (code, value) = status.child_code();
         let action = parent.actions().borrow().get(SIGCHLD);
         let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
         let auto_reap = process.exit_signal.get() == SIGCHLD && unwanted;

@@ -34,6 +34,8 @@ use crate::mm::Mm;
 use crate::signal::{AltStack, SignalQueue, SignalSet};
 use crate::stop::Outcome;
 use crate::syscall::Abi;
+use crate::trace::Trace;
+use crate::trace::calls::Interrupted;
 use crate::vfs::{Context, Location};
 use crate::wait::{QueueId, WaitQueue};
 
@@ -58,6 +60,8 @@ pub enum RunState {
     SleepingOnDisk,
     /// Its process is stopped by job control.
     Stopped,
+    /// It is stopped for its tracer.
+    Traced,
     /// It has ended.
     Dead,
 }
@@ -99,6 +103,8 @@ pub struct Call {
     pub queues: Vec<QueueId>,
     /// It has slept at least once.
     pub is_retry: bool,
+    /// A tracer has stopped it before it was made, and may have changed it.
+    pub entering: bool,
 }
 
 /// Working directory, root and file mode mask; threads share one (`CLONE_FS`).
@@ -164,6 +170,14 @@ pub struct Task {
     pub no_new_privileges: Cell<bool>,
     /// Scheduling class and priority it asked for; all run alike.
     pub scheduling: Cell<(u32, i32)>,
+    /// Who traces it, if anybody does.
+    pub trace: RefCell<Option<Trace>>,
+    /// While it is traced: the call it is in, or has just returned from (`orig_rax`), and which table that is in.
+    pub call_number: Cell<Option<u64>>,
+    /// See [`Self::call_number`].
+    pub call_abi: Cell<Abi>,
+    /// The call that was interrupted, if it may be made again.
+    pub interrupted: Cell<Option<Interrupted>>,
 }
 
 impl Task {

@@ -361,6 +361,16 @@ pub fn store(kernel: &mut Kernel, node: Node, bytes: &[u8]) -> Outcome<()> {
 }
 
 impl Kernel {
+    /// Whether the task that runs may open that file, if it is a process's memory.
+    pub fn check_proc_memory(&self, node: Node) -> Outcome<()> {
+        let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(()) };
+        let main = self.tasks.process(pid).and_then(|process| self.tasks.main_thread(&process));
+        match main {
+            Some(main) if !self.may_look_into(&self.current()?, &main) => Err(Errno::EACCES.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The memory behind `/proc/PID/mem`; `None` for any other file.
     pub fn proc_memory(&self, node: Node) -> Outcome<Option<Rc<Mm>>> {
         let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(None) };

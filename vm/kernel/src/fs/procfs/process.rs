@@ -160,6 +160,7 @@ fn memory_text(entry: Entry, mm: Option<Rc<crate::mm::Mm>>, root: &Location) -> 
 fn state_letter(process: &Process, task: Option<&Rc<Task>>) -> (char, &'static str) {
     match (process.state.get(), task.map(|task| task.run_state.get())) {
         (ProcessState::Zombie(_), _) | (_, None) => ('Z', "zombie"),
+        (_, Some(RunState::Traced)) => ('t', "tracing stop"),
         (ProcessState::Stopped(_), _) | (_, Some(RunState::Stopped)) => ('T', "stopped"),
         (_, Some(RunState::Ready)) => ('R', "running"),
         (_, Some(RunState::SleepingOnDisk | RunState::SleepingHard)) => ('D', "disk sleep"),
@@ -223,9 +224,10 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
     let who = task.map(|task| task.credentials());
     let umask = task.map_or(0o22, |task| task.fs_state().umask);
     let parent = kernel.shown_parent(process);
+    let tracer = task.and_then(|task| task.tracer_process()).unwrap_or(0);
     let mut add = |line: String| text.extend(format!("\n{line}").bytes());
     add(format!("Umask:\t{umask:04o}\nState:\t{letter} ({word})\nTgid:\t{}\nNgid:\t0", process.pid));
-    add(format!("Pid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t0"));
+    add(format!("Pid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t{tracer}"));
     if let Some(who) = who {
         add(format!("Uid:\t{}\t{}\t{}\t{}", who.uid, who.euid, who.suid, who.fsuid));
         add(format!("Gid:\t{}\t{}\t{}\t{}", who.gid, who.egid, who.sgid, who.fsgid));

@@ -25,7 +25,7 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     (
         "looking into other processes: there is no debugger in the kernel layer",
         &[
-            "ptrace", "perf_event_open", "userfaultfd",
+            "perf_event_open", "userfaultfd",
             "process_madvise", "process_mrelease",
         ],
     ),

@@ -32,6 +32,7 @@ pub const TABLE: &[Row] = table! {
         23 setuid ia32::setuid16, 1;
         24 getuid ia32::getuid16, 0;
         25 stime ia32::stime, 1;
+        26 ptrace ptrace::ptrace, 4;
         27 alarm time::alarm, 1;
         29 pause process::pause, 0;
         30 utime attributes::utime, 2;

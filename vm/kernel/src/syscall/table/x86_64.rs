@@ -107,6 +107,7 @@ pub const TABLE: &[Row] = table! {
         98 getrusage limits::getrusage, 2;
         99 sysinfo system::sysinfo, 1;
         100 times time::times, 1;
+        101 ptrace ptrace::ptrace, 4;
         102 getuid ids::getuid, 0;
         104 getgid ids::getgid, 0;
         105 setuid ids::setuid, 1;
