@@ -25,10 +25,12 @@
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
 //! | [`ids`] | user, group, process-group and session ids |
+//! | [`priority`], [`nodes`] | priorities, where memory is to be |
 //! | [`limits`] | limits, priorities, resource use |
 //! | [`prctl`] | prctl and arch_prctl |
 //! | [`signal`] | signals |
 //! | [`time`] | clocks and timers |
+//! | [`adjust`] | adjusting the clock |
 //! | [`poll`] | poll, select |
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
@@ -40,6 +42,7 @@
 // A call has up to six arguments, besides the kernel and the task.
 #![allow(clippy::too_many_arguments)]
 
+pub mod adjust;
 pub mod args;
 pub mod attributes;
 pub mod epoll;
@@ -54,11 +57,13 @@ pub mod limits;
 pub mod memory;
 pub mod message;
 pub mod msg;
+pub mod nodes;
 pub mod path;
 pub mod peek;
 pub mod pidfd;
 pub mod poll;
 pub mod prctl;
+pub mod priority;
 pub mod process;
 pub mod ptrace;
 pub mod rw;

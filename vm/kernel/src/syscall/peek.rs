@@ -28,6 +28,11 @@ impl Kernel {
     }
 }
 
+/// The task of a process that `t` may look into; 0 is its own.
+pub(super) fn process_arg(k: &Kernel, t: &Rc<Task>, pid: i32) -> Outcome<Rc<Task>> {
+    if pid == 0 { Ok(t.clone()) } else { target(k, t, pid) }
+}
+
 fn target(k: &Kernel, t: &Rc<Task>, pid: i32) -> Outcome<Rc<Task>> {
     let found = k.task(pid).or_else(|| k.tasks.process(pid).and_then(|process| k.tasks.main_thread(&process)));
     let other = found.ok_or(Errno::ESRCH)?;

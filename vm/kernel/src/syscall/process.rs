@@ -15,7 +15,7 @@ use crate::signal::SigInfo;
 use crate::signal::info::Detail;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::syscall::limits::{encode_usage, usage_bytes};
-use crate::task::clone::CloneArgs;
+use crate::task::clone::{CloneArgs, NAMESPACES};
 use crate::task::reap::Which;
 use crate::task::{ExitStatus, Restart, Task};
 
@@ -110,7 +110,15 @@ fn start(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<u64> {
 /// Stops sharing directories and descriptors with other tasks.
 pub(super) fn unshare(_k: &mut Kernel, t: &Rc<Task>, flags: u64) -> Outcome<u64> {
     const HARMLESS: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
-    if flags & !HARMLESS != 0 {
+    const OWN: u64 = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+    if flags & !(HARMLESS | OWN | NAMESPACES) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    // What a task that is alone has anyway.
+    if flags & OWN != 0 && t.process.threads.borrow().len() > 1 {
+        return Err(Errno::EINVAL.into());
+    }
+    if flags & NAMESPACES != 0 {
         return Err(Errno::EPERM.into());
     }
     if flags & CLONE_FS != 0 {
@@ -122,6 +130,17 @@ pub(super) fn unshare(_k: &mut Kernel, t: &Rc<Task>, flags: u64) -> Outcome<u64>
         *t.files.borrow_mut() = Some(Rc::new(RefCell::new(own)));
     }
     Ok(0)
+}
+
+/// There is one namespace of each kind, and nothing that stands for it.
+pub(super) fn setns(_k: &mut Kernel, t: &Rc<Task>, fd: i32, _kind: u32) -> Outcome<u64> {
+    t.usable_file(fd)?;
+    Err(Errno::EINVAL.into())
+}
+
+/// Made by nobody: calls that are made again are made again as they were.
+pub(super) fn restart_syscall(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    Err(Errno::EINTR.into())
 }
 
 pub(super) fn execve(k: &mut Kernel, t: &Rc<Task>, path: u64, args: u64, env: u64) -> Outcome<u64> {

@@ -36,7 +36,7 @@ pub struct CloneArgs {
 }
 
 /// Namespaces are refused as an unprivileged process is refused them.
-const NAMESPACES: u64 =
+pub const NAMESPACES: u64 =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 impl CloneArgs {
@@ -170,6 +170,8 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),
+        io_priority: parent.io_priority.clone(),
+        memory_policy: parent.memory_policy.clone(),
         trace: RefCell::default(),
         call_number: Cell::default(),
         call_abi: Cell::default(),

@@ -170,6 +170,10 @@ pub struct Task {
     pub no_new_privileges: Cell<bool>,
     /// Scheduling class and priority it asked for; all run alike.
     pub scheduling: Cell<(u32, i32)>,
+    /// `ioprio_set(2)`; without effect.
+    pub io_priority: Cell<u16>,
+    /// Memory policy, and whether it names the only node (`set_mempolicy(2)`); without effect.
+    pub memory_policy: Cell<(u32, bool)>,
     /// Who traces it, if anybody does.
     pub trace: RefCell<Option<Trace>>,
     /// While it is traced: the call it is in, or has just returned from (`orig_rax`), and which table that is in.

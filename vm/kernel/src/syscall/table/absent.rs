@@ -38,21 +38,14 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     ),
     (
         "namespaces, and mounts put together step by step",
-        &["setns", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"],
-    ),
-    (
-        "one processor with one memory, all tasks alike",
-        &[
-            "mbind", "set_mempolicy", "get_mempolicy", "migrate_pages", "move_pages", "set_mempolicy_home_node",
-            "ioprio_set", "ioprio_get", "sched_setattr", "sched_getattr",
-        ],
+        &["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"],
     ),
     (
         "administration of a machine that a tab is not",
         &[
             "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "init_module", "finit_module", "delete_module",
             "create_module", "get_kernel_syms", "query_module", "kexec_load", "kexec_file_load", "iopl", "ioperm",
-            "adjtimex", "clock_adjtime", "clock_adjtime64", "syslog", "vhangup", "bdflush",
+            "vhangup", "bdflush",
         ],
     ),
     (
@@ -62,13 +55,8 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     (
         "C libraries do without: file handles, several futexes at once, ways to move bytes that `splice` does not have",
         &[
-            "name_to_handle_at", "open_by_handle_at", "futex_waitv", "tee", "vmsplice", "sync_file_range",
-            "remap_file_pages", "lookup_dcookie",
+            "open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie",
         ],
-    ),
-    (
-        "a call that programs don't make themselves: what it would go on with ends with EINTR here",
-        &["restart_syscall"],
     ),
     (
         "no C library since 1996 makes them",

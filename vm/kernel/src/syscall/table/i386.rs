@@ -9,6 +9,7 @@ use super::*;
 #[rustfmt::skip]
 pub const TABLE: &[Row] = table! {
     I386: {
+        0 restart_syscall process::restart_syscall, 0;
         1 exit process::exit, 1;
         2 fork process::fork, 0;
         3 read rw::read, 3;
@@ -93,6 +94,7 @@ pub const TABLE: &[Row] = table! {
         99 statfs stat::statfs, 2;
         100 fstatfs stat::fstatfs, 2;
         102 socketcall ia32::socketcall, 2;
+        103 syslog system::syslog, 3 "one message";
         104 setitimer time::setitimer, 3;
         105 getitimer time::getitimer, 2;
         106 stat ia32::stat, 2;
@@ -107,6 +109,7 @@ pub const TABLE: &[Row] = table! {
         120 clone process::clone, [0 1 2 4 3];
         121 setdomainname system::setdomainname, 2;
         122 uname system::uname, 1;
+        124 adjtimex adjust::adjtimex, 1 "reads only";
         125 mprotect memory::mprotect, 3;
         126 sigprocmask ia32::sigprocmask, 3;
         132 getpgid ids::getpgid, 1;
@@ -231,10 +234,16 @@ pub const TABLE: &[Row] = table! {
         270 tgkill signal::tgkill, 3;
         271 utimes attributes::utimes, 2;
         272 fadvise64_64 rw::fadvise64, 1;
+        274 mbind nodes::mbind, 6 "one node";
+        275 get_mempolicy nodes::get_mempolicy, 5;
+        276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
         284 waitid process::waitid, 5;
+        289 ioprio_set priority::ioprio_set, 3 "remembered without effect";
+        290 ioprio_get priority::ioprio_get, 2;
         291 inotify_init inotify::inotify_init, 0;
         292 inotify_add_watch inotify::inotify_add_watch, 3;
         293 inotify_rm_watch inotify::inotify_rm_watch, 2;
+        294 migrate_pages nodes::migrate_pages, 4;
         295 openat fd::openat, 4;
         296 mkdirat path::mkdirat, 3;
         297 mknodat path::mknodat, 4;
@@ -254,6 +263,10 @@ pub const TABLE: &[Row] = table! {
         311 set_robust_list futex::set_robust_list, 2;
         312 get_robust_list futex::get_robust_list, 3;
         313 splice transfer::splice, 6;
+        314 sync_file_range rw::sync_file_range, [0 (1 2) (3 4) 5];
+        315 tee transfer::tee, 4;
+        316 vmsplice transfer::vmsplice, 4;
+        317 move_pages nodes::move_pages, 6;
         318 getcpu system::getcpu, 2;
         319 epoll_pwait epoll::epoll_pwait, 5;
         320 utimensat attributes::utimensat, 4;
@@ -274,11 +287,16 @@ pub const TABLE: &[Row] = table! {
         335 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
         337 recvmmsg message::recvmmsg, 4;
         340 prlimit64 limits::prlimit64, 4;
+        341 name_to_handle_at path::name_to_handle_at, 5 "no file system makes handles";
+        343 clock_adjtime adjust::clock_adjtime, 2 "reads only";
         344 syncfs rw::syncfs, 1;
         345 sendmmsg message::sendmmsg, 4;
+        346 setns process::setns, 2 "no namespaces";
         347 process_vm_readv peek::process_vm_readv, 6;
         348 process_vm_writev peek::process_vm_writev, 6;
         349 kcmp peek::kcmp, [0 1 2 3 4];
+        351 sched_setattr priority::sched_setattr, 3 "remembered without effect";
+        352 sched_getattr priority::sched_getattr, 4;
         353 renameat2 path::renameat2, 5;
         355 getrandom system::getrandom, 3;
         356 memfd_create fd::memfd_create, 2 "no seals";
@@ -321,6 +339,7 @@ pub const TABLE: &[Row] = table! {
     I386_TIME64: {
         403 clock_gettime64 time::clock_gettime, 2;
         404 clock_settime64 time::clock_settime, 2;
+        405 clock_adjtime64 adjust::clock_adjtime, 2 "reads only";
         406 clock_getres_time64 time::clock_getres, 2;
         407 clock_nanosleep_time64 time::clock_nanosleep, 4;
         408 timer_gettime64 time::timer_gettime, 2;
@@ -343,5 +362,6 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };

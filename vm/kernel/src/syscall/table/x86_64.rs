@@ -109,6 +109,7 @@ pub const TABLE: &[Row] = table! {
         100 times time::times, 1;
         101 ptrace ptrace::ptrace, 4;
         102 getuid ids::getuid, 0;
+        103 syslog system::syslog, 3 "one message";
         104 getgid ids::getgid, 0;
         105 setuid ids::setuid, 1;
         106 setgid ids::setgid, 1;
@@ -158,6 +159,7 @@ pub const TABLE: &[Row] = table! {
         155 pivot_root system::privileged, 0;
         157 prctl prctl::prctl, 3 "see its handler for the options";
         158 arch_prctl prctl::arch_prctl, 2;
+        159 adjtimex adjust::adjtimex, 1 "reads only";
         160 setrlimit limits::setrlimit, 2;
         161 chroot path::chroot, 1;
         162 sync rw::sync, 0;
@@ -189,6 +191,7 @@ pub const TABLE: &[Row] = table! {
         213 epoll_create epoll::epoll_create, 1;
         217 getdents64 stat::getdents64, 3;
         218 set_tid_address futex::set_tid_address, 1;
+        219 restart_syscall process::restart_syscall, 0;
         220 semtimedop sem::semtimedop, 4;
         221 fadvise64 rw::fadvise64, 1;
         222 timer_create time::timer_create, 3;
@@ -205,10 +208,16 @@ pub const TABLE: &[Row] = table! {
         233 epoll_ctl epoll::epoll_ctl, 4;
         234 tgkill signal::tgkill, 3;
         235 utimes attributes::utimes, 2;
+        237 mbind nodes::mbind, 6 "one node";
+        238 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
+        239 get_mempolicy nodes::get_mempolicy, 5;
         247 waitid process::waitid, 5;
+        251 ioprio_set priority::ioprio_set, 3 "remembered without effect";
+        252 ioprio_get priority::ioprio_get, 2;
         253 inotify_init inotify::inotify_init, 0;
         254 inotify_add_watch inotify::inotify_add_watch, 3;
         255 inotify_rm_watch inotify::inotify_rm_watch, 2;
+        256 migrate_pages nodes::migrate_pages, 4;
         257 openat fd::openat, 4;
         258 mkdirat path::mkdirat, 3;
         259 mknodat path::mknodat, 4;
@@ -228,6 +237,10 @@ pub const TABLE: &[Row] = table! {
         273 set_robust_list futex::set_robust_list, 2;
         274 get_robust_list futex::get_robust_list, 3;
         275 splice transfer::splice, 6;
+        276 tee transfer::tee, 4;
+        277 sync_file_range rw::sync_file_range, 4;
+        278 vmsplice transfer::vmsplice, 4;
+        279 move_pages nodes::move_pages, 6;
         280 utimensat attributes::utimensat, 4;
         281 epoll_pwait epoll::epoll_pwait, 5;
         282 signalfd event::signalfd, 3;
@@ -248,12 +261,17 @@ pub const TABLE: &[Row] = table! {
         297 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
         299 recvmmsg message::recvmmsg, 4;
         302 prlimit64 limits::prlimit64, 4;
+        303 name_to_handle_at path::name_to_handle_at, 5 "no file system makes handles";
+        305 clock_adjtime adjust::clock_adjtime, 2 "reads only";
         306 syncfs rw::syncfs, 1;
         307 sendmmsg message::sendmmsg, 4;
+        308 setns process::setns, 2 "no namespaces";
         309 getcpu system::getcpu, 2;
         310 process_vm_readv peek::process_vm_readv, 6;
         311 process_vm_writev peek::process_vm_writev, 6;
         312 kcmp peek::kcmp, [0 1 2 3 4];
+        314 sched_setattr priority::sched_setattr, 3 "remembered without effect";
+        315 sched_getattr priority::sched_getattr, 4;
         316 renameat2 path::renameat2, 5;
         318 getrandom system::getrandom, 3;
         319 memfd_create fd::memfd_create, 2 "no seals";
@@ -273,5 +291,6 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };
