@@ -322,8 +322,17 @@ static void events(int options, int seized) {
     if (seized) {
         waitpid(pid, &status, WUNTRACED);
         TRY(ptrace(PTRACE_SEIZE, pid, 0, options));
-        status_of(pid);
-        kill(pid, SIGCONT);
+        if (seized == 2) {
+            // As strace does it.
+            TRY(ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+            kill(pid, SIGCONT);
+            status_of(pid);
+            TRY(ptrace(PTRACE_LISTEN, pid, 0, 0));
+            status_of(pid);
+        } else {
+            status_of(pid);
+            kill(pid, SIGCONT);
+        }
     } else {
         status_of(pid);
         ptrace(PTRACE_SETOPTIONS, pid, 0, options);
@@ -681,6 +690,7 @@ int main(int argc, char **argv) {
               PTRACE_O_TRACEEXIT;
     events(all, 0);
     events(all, 1);
+    events(all, 2);
     events(0, 0);
     threads();
     memory();

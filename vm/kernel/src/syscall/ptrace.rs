@@ -93,17 +93,7 @@ fn resume(k: &mut Kernel, other: &Rc<Task>, request: u32, data: u64) -> Outcome<
     let how = match request {
         PTRACE_SYSCALL => Resume::ToSyscall,
         PTRACE_SINGLESTEP => Resume::Step,
-        PTRACE_LISTEN => {
-            let may = other.with_trace(|trace| {
-                let is_group = trace.stop.as_ref().is_some_and(|stop| stop.code >> 8 == PTRACE_EVENT_STOP);
-                trace.seized && is_group
-            });
-            if may != Some(true) {
-                return Err(Errno::EIO.into());
-            }
-            other.with_trace(|trace| trace.listening = true);
-            return Ok(0);
-        }
+        PTRACE_LISTEN => return k.trace_listen(other).map(|()| 0),
         PTRACE_DETACH => {
             if signal > abi::signal::SIGNAL_MAX {
                 return Err(Errno::EIO.into());

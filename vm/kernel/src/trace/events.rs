@@ -44,7 +44,7 @@ impl Kernel {
         let Some(tracer) = self.task(of.tracer) else { return };
         let mut trace = Trace::new(&tracer, of.seized, of.options);
         if of.seized {
-            trace.trap = Some(SIGTRAP);
+            trace.trap = true;
         } else {
             child.pending.borrow_mut().push(SigInfo::user(SIGSTOP, SI_USER, 0, 0));
         }

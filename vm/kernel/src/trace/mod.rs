@@ -97,8 +97,8 @@ pub struct Trace {
     pub resume: Resume,
     /// `PTRACE_LISTEN`: it stays stopped with its process.
     pub listening: bool,
-    /// It is to stop, with that signal (`PTRACE_INTERRUPT`, or it is new).
-    pub trap: Option<u32>,
+    /// It is to stop for no signal (`PTRACE_INTERRUPT`, a new task, `SIGCONT`).
+    pub trap: bool,
     /// A signal that the tracer has let through.
     pub injected: Option<SigInfo>,
     /// `PTRACE_GETEVENTMSG`.
@@ -122,7 +122,7 @@ impl Trace {
             stop: None,
             resume: Resume::Continue,
             listening: false,
-            trap: None,
+            trap: false,
             injected: None,
             message: 0,
             next: None,

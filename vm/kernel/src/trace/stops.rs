@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::signal::info::Detail;
 use crate::signal::{SigInfo, SignalSet};
 use crate::stop::Outcome;
-use crate::task::{RunState, Task};
+use crate::task::{ProcessState, RunState, Task};
 
 impl Kernel {
     /// Stops a task for its tracer.
@@ -51,17 +51,49 @@ impl Kernel {
         }
     }
 
-    /// Its process is told to go on: a tracer by `PTRACE_SEIZE` hears of that, at once if it listens.
+    /// Its process is told to go on: a tracer by `PTRACE_SEIZE` hears of that.
     pub(crate) fn trace_group_continue(&mut self, task: &Rc<Task>) {
-        if task.with_trace(|trace| trace.seized) != Some(true) {
-            return;
+        if task.with_trace(|trace| trace.seized) == Some(true) {
+            self.trace_trap_soon(task);
         }
-        if task.is_trace_stopped() && task.with_trace(|trace| std::mem::take(&mut trace.listening)) == Some(true) {
-            self.trace_trap(task, StopKind::Group, PTRACE_EVENT_STOP << 8 | SIGTRAP);
+    }
+
+    /// A task stops for no signal as soon as it can: at once if its tracer listens, after the stop that it is in
+    /// otherwise.
+    fn trace_trap_soon(&mut self, task: &Rc<Task>) {
+        task.with_trace(|trace| trace.trap = true);
+        if task.with_trace(|trace| std::mem::take(&mut trace.listening)) == Some(true) {
+            self.trace_take_trap(task);
         } else {
-            task.with_trace(|trace| trace.trap = Some(SIGTRAP));
             self.wake_for_signal(task, false);
         }
+    }
+
+    /// Stops for no signal, if that is due: what `wait` says is whether its process is stopped.
+    fn trace_take_trap(&mut self, task: &Rc<Task>) -> bool {
+        let due = task.with_trace(|trace| std::mem::take(&mut trace.trap)) == Some(true);
+        if due {
+            let (kind, signal) = match task.process.state.get() {
+                ProcessState::Stopped(signal) => (StopKind::Group, signal),
+                _ => (StopKind::Event, SIGTRAP),
+            };
+            self.trace_trap(task, kind, PTRACE_EVENT_STOP << 8 | signal);
+        }
+        due
+    }
+
+    /// `PTRACE_LISTEN`: it stays as it is, unless something has happened meanwhile.
+    pub fn trace_listen(&mut self, task: &Rc<Task>) -> Outcome<()> {
+        let is_event_stop = |trace: &mut Trace| {
+            trace.seized && trace.stop.as_ref().is_some_and(|stop| stop.code >> 8 == PTRACE_EVENT_STOP)
+        };
+        if task.with_trace(is_event_stop) != Some(true) {
+            return Err(Errno::EIO.into());
+        }
+        if !self.trace_take_trap(task) {
+            task.with_trace(|trace| trace.listening = true);
+        }
+        Ok(())
     }
 
     /// The next signal for a task to act on. A traced task stops before it does, unless its tracer has just let this
@@ -105,16 +137,12 @@ impl Kernel {
         if task.is_trace_stopped() {
             return true;
         }
-        if let Some(signal) = task.with_trace(|trace| trace.trap.take()).flatten() {
-            self.trace_trap(task, StopKind::Event, PTRACE_EVENT_STOP << 8 | signal);
-            return true;
-        }
-        false
+        self.trace_take_trap(task)
     }
 
     /// Whether a traced task has to be looked after before it runs.
     pub(crate) fn has_trace_work(&self, task: &Rc<Task>) -> bool {
-        let due = |trace: &mut Trace| trace.trap.is_some() || trace.injected.is_some() || trace.next.is_some();
+        let due = |trace: &mut Trace| trace.trap || trace.injected.is_some() || trace.next.is_some();
         task.with_trace(due).unwrap_or(false)
     }
 
@@ -131,7 +159,7 @@ impl Kernel {
             (StopKind::Signal, info) => drop(task.with_trace(|trace| trace.injected = info)),
             (_, Some(info)) => drop(task.pending.borrow_mut().push(info)),
             (StopKind::Group, None) if task.process.is_stopped() => {
-                task.process.state.set(crate::task::ProcessState::Running);
+                task.process.state.set(ProcessState::Running);
             }
             _ => {}
         }
@@ -141,15 +169,7 @@ impl Kernel {
 
     /// `PTRACE_INTERRUPT`.
     pub fn trace_interrupt(&mut self, task: &Rc<Task>) {
-        if task.is_trace_stopped() && task.with_trace(|trace| trace.listening) != Some(true) {
-            return;
-        }
-        if task.is_trace_stopped() {
-            task.with_trace(|trace| trace.listening = false);
-            return self.trace_trap(task, StopKind::Group, PTRACE_EVENT_STOP << 8 | SIGTRAP);
-        }
-        task.with_trace(|trace| trace.trap = Some(SIGTRAP));
-        self.wake_for_signal(task, false);
+        self.trace_trap_soon(task);
     }
 
     /// A handler has been entered: a task that steps stops at its first instruction.
