@@ -133,6 +133,7 @@ impl Kernel {
             parent_death_signal: Cell::new(0),
             no_new_privileges: Cell::new(false),
             scheduling: Cell::new((0, 0)),
+            seccomp: RefCell::default(),
             io_priority: Cell::default(),
             memory_policy: Cell::default(),
             trace: RefCell::default(),

@@ -22,6 +22,7 @@
 //! | [`mm`] | memory maps and page faults |
 //! | [`oom`] | what happens when memory runs out |
 //! | [`exec`] | starting programs |
+//! | [`seccomp`] | filters on system calls |
 //! | [`signal`] | signals |
 //! | [`futex`] | sleeping on a word of memory |
 //! | [`ipc`] | shared memory, semaphores and message queues of System V |
@@ -43,6 +44,7 @@ pub mod kernel;
 pub mod mm;
 pub mod oom;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod stop;
 pub mod syscall;

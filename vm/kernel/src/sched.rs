@@ -265,6 +265,13 @@ impl Kernel {
         }
         let call = task.call.borrow().as_ref().map(|call| (call.abi, call.number, call.args));
         let Some((abi, number, args)) = call else { return };
+        let is_new = !task.with_call(|call| call.is_retry);
+        if is_new && !self.may_call(task, abi, number, args) {
+            if task.is_traced() && !task.is_dead() {
+                self.trace_call_exit(task);
+            }
+            return;
+        }
         task.with_call(|call| call.queues.clear());
         let outcome = crate::syscall::dispatch(self, task, abi, number, args);
         self.tell_watchers();

@@ -27,6 +27,7 @@
 //! | [`ids`] | user, group, process-group and session ids |
 //! | [`priority`], [`nodes`] | priorities, where memory is to be |
 //! | [`limits`] | limits, priorities, resource use |
+//! | [`seccomp`] | filters on calls |
 //! | [`prctl`] | prctl and arch_prctl |
 //! | [`signal`] | signals |
 //! | [`time`] | clocks and timers |
@@ -67,6 +68,7 @@ pub mod priority;
 pub mod process;
 pub mod ptrace;
 pub mod rw;
+pub mod seccomp;
 pub mod sem;
 pub mod shm;
 pub mod signal;

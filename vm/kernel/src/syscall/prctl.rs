@@ -12,7 +12,7 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 
-pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
+pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
     let mm = t.mm()?;
     let process = &t.process;
     match option {
@@ -41,7 +41,9 @@ pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: 
         PR_CAPBSET_READ if arg <= 40 => return Ok(1),
         PR_CAP_AMBIENT if arg == 1 && arg3 <= 40 => return Ok(0),
         PR_CAP_AMBIENT if arg == 4 => return Ok(0),
-        PR_GET_SECCOMP | PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
+        PR_GET_SECCOMP => return Ok(t.seccomp.borrow().mode()),
+        PR_SET_SECCOMP => return super::seccomp::set_mode(k, t, arg, arg3),
+        PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
         PR_GET_TIMERSLACK => return Ok(50_000),
         PR_SET_KEEPCAPS if arg <= 1 => {}
         PR_SET_TIMERSLACK | PR_SET_VMA => {}

@@ -170,6 +170,7 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),
+        seccomp: parent.seccomp.clone(),
         io_priority: parent.io_priority.clone(),
         memory_policy: parent.memory_policy.clone(),
         trace: RefCell::default(),

@@ -31,6 +31,7 @@ use cpu::CpuState;
 use crate::credentials::Credentials;
 use crate::files::{FdTable, OpenFile};
 use crate::mm::Mm;
+use crate::seccomp::Seccomp;
 use crate::signal::{AltStack, SignalQueue, SignalSet};
 use crate::stop::Outcome;
 use crate::syscall::Abi;
@@ -170,6 +171,8 @@ pub struct Task {
     pub no_new_privileges: Cell<bool>,
     /// Scheduling class and priority it asked for; all run alike.
     pub scheduling: Cell<(u32, i32)>,
+    /// What restricts its calls.
+    pub seccomp: RefCell<Seccomp>,
     /// `ioprio_set(2)`; without effect.
     pub io_priority: Cell<u16>,
     /// Memory policy, and whether it names the only node (`set_mempolicy(2)`); without effect.

@@ -89,6 +89,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/random/uuid", Item::Made(uuid)),
     ("sys/kernel/randomize_va_space", Item::Text("0\n")),
     ("sys/kernel/seccomp", Item::Directory),
+    ("sys/kernel/seccomp/actions_avail", Item::Text("kill_process kill_thread trap errno trace log allow\n")),
     ("sys/kernel/sem", Item::Made(sysvipc::semaphore_limits)),
     ("sys/kernel/shmall", Item::Made(|_| format!("{}\n", shm::PAGES_MAX))),
     ("sys/kernel/shmmax", Item::Made(|_| format!("{}\n", shm::SEGMENT_BYTES_MAX))),

@@ -251,7 +251,14 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
     add(format!("SigPnd:\t{pending:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}"));
     add(format!("SigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}"));
     let no_new = task.is_some_and(|task| task.no_new_privileges.get());
-    add(format!("NoNewPrivs:\t{}\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0", u8::from(no_new)));
+    let (mode, filters) = task.map_or((0, 0), |task| {
+        let seccomp = task.seccomp.borrow();
+        (seccomp.mode(), seccomp.filter_count())
+    });
+    add(format!(
+        "NoNewPrivs:\t{}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\nCpus_allowed:\t1\nCpus_allowed_list:\t0",
+        u8::from(no_new)
+    ));
     add("Mems_allowed:\t1\nMems_allowed_list:\t0".to_owned());
     add("voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n".to_owned());
     text

@@ -32,7 +32,7 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     (
         "filters and further restrictions on programs",
         &[
-            "seccomp", "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
+            "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
             "request_key", "keyctl", "pkey_mprotect", "pkey_alloc", "pkey_free", "memfd_secret",
         ],
     ),

@@ -298,6 +298,7 @@ pub const TABLE: &[Row] = table! {
         351 sched_setattr priority::sched_setattr, 3 "remembered without effect";
         352 sched_getattr priority::sched_getattr, 4;
         353 renameat2 path::renameat2, 5;
+        354 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         355 getrandom system::getrandom, 3;
         356 memfd_create fd::memfd_create, 2 "no seals";
         358 execveat process::execveat, 5;

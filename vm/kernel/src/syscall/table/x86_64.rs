@@ -273,6 +273,7 @@ pub const TABLE: &[Row] = table! {
         314 sched_setattr priority::sched_setattr, 3 "remembered without effect";
         315 sched_getattr priority::sched_getattr, 4;
         316 renameat2 path::renameat2, 5;
+        317 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         318 getrandom system::getrandom, 3;
         319 memfd_create fd::memfd_create, 2 "no seals";
         322 execveat process::execveat, 5;
