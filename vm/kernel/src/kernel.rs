@@ -18,6 +18,7 @@ use crate::hosted::Hosted;
 use crate::ipc::Ipc;
 use crate::mm::{Mm, SharedObjects};
 use crate::stop::Outcome;
+use crate::syscall::aio::Contexts;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
 use crate::tty::{PtyTable, Tty};
@@ -41,6 +42,7 @@ pub struct Kernel {
     pub(crate) timers: Timers,
     pub(crate) futexes: Futexes,
     pub(crate) ipc: Ipc,
+    pub(crate) aio: Contexts,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
@@ -98,6 +100,7 @@ impl Kernel {
             timers: Timers::default(),
             futexes: Futexes::default(),
             ipc: Ipc::default(),
+            aio: Contexts::default(),
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),

@@ -15,6 +15,7 @@
 //! | [`ia32`] | what only 32-bit programs call |
 //! | [`thread_area`] | thread-local storage of 32-bit programs |
 //! | [`rw`] | reading and writing |
+//! | [`aio`] | asynchronous I/O |
 //! | [`transfer`] | from file to file: sendfile, splice, copy_file_range |
 //! | [`fd`] | descriptors |
 //! | [`path`] | paths: making, removing, renaming |
@@ -44,6 +45,7 @@
 #![allow(clippy::too_many_arguments)]
 
 pub mod adjust;
+pub mod aio;
 pub mod args;
 pub mod attributes;
 pub mod epoll;

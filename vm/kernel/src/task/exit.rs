@@ -108,6 +108,7 @@ impl Kernel {
         self.note_attachments(&mm, user, Attachment::Ends);
         let id = mm.space.borrow().id();
         self.dead_spaces.push(id);
+        self.aio.retain(|(space, _), _| *space != id);
         if let Some(host) = mm.into_host() {
             self.pool.give_back(host);
         }

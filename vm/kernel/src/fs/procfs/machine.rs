@@ -58,6 +58,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sysvipc/shm", Item::Made(sysvipc::segments)),
     ("sys", Item::Directory),
     ("sys/fs", Item::Directory),
+    ("sys/fs/aio-max-nr", Item::Made(|_| format!("{}\n", crate::syscall::aio::EVENTS_MAX))),
     ("sys/fs/file-max", Item::Text("1048576\n")),
     ("sys/fs/file-nr", Item::Text("0\t0\t1048576\n")),
     ("sys/fs/inotify", Item::Directory),

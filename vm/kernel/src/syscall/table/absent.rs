@@ -16,14 +16,13 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &["fanotify_init", "fanotify_mark"],
     ),
     (
-        "asynchronous I/O: programs fall back to threads",
+        "rings of requests: programs fall back to threads",
         &[
-            "io_setup", "io_destroy", "io_getevents", "io_submit", "io_cancel", "io_pgetevents", "io_pgetevents_time64",
             "io_uring_setup", "io_uring_enter", "io_uring_register",
         ],
     ),
     (
-        "looking into other processes: there is no debugger in the kernel layer",
+        "looking deeper into processes than debuggers do",
         &[
             "perf_event_open", "userfaultfd",
             "process_madvise", "process_mrelease",

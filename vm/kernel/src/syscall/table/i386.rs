@@ -214,6 +214,11 @@ pub const TABLE: &[Row] = table! {
         242 sched_getaffinity system::sched_getaffinity, 3;
         243 set_thread_area thread_area::set_thread_area, 1;
         244 get_thread_area thread_area::get_thread_area, 1;
+        245 io_setup aio::io_setup, 2;
+        246 io_destroy aio::io_destroy, 1;
+        247 io_getevents aio::io_getevents, 5;
+        248 io_submit aio::io_submit, 3 "carried out at once";
+        249 io_cancel aio::io_cancel, 3;
         250 fadvise64 rw::fadvise64, 1;
         252 exit_group process::exit_group, 1;
         254 epoll_create epoll::epoll_create, 1;
@@ -324,6 +329,7 @@ pub const TABLE: &[Row] = table! {
         379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5];
         383 statx stat::statx, 5;
         384 arch_prctl ia32::arch_prctl, 0;
+        385 io_pgetevents aio::io_pgetevents, 6;
         386 rseq system::absent, 0 "the C library does without";
         393 semget sem::semget, 3;
         394 semctl sem::semctl, 4;
@@ -350,6 +356,7 @@ pub const TABLE: &[Row] = table! {
         412 utimensat_time64 attributes::utimensat, 4;
         413 pselect6_time64 poll::pselect6, 6;
         414 ppoll_time64 poll::ppoll, 5;
+        416 io_pgetevents_time64 aio::io_pgetevents, 6;
         417 recvmmsg_time64 message::recvmmsg, 4;
         420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;

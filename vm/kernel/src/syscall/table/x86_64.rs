@@ -188,6 +188,11 @@ pub const TABLE: &[Row] = table! {
         202 futex futex::futex, 6 "no priority inheritance";
         203 sched_setaffinity system::sched_setaffinity, 3;
         204 sched_getaffinity system::sched_getaffinity, 3;
+        206 io_setup aio::io_setup, 2;
+        207 io_destroy aio::io_destroy, 1;
+        208 io_getevents aio::io_getevents, 5;
+        209 io_submit aio::io_submit, 3 "carried out at once";
+        210 io_cancel aio::io_cancel, 3;
         213 epoll_create epoll::epoll_create, 1;
         217 getdents64 stat::getdents64, 3;
         218 set_tid_address futex::set_tid_address, 1;
@@ -283,6 +288,7 @@ pub const TABLE: &[Row] = table! {
         327 preadv2 rw::preadv2, 6;
         328 pwritev2 rw::pwritev2, 6;
         332 statx stat::statx, 5;
+        333 io_pgetevents aio::io_pgetevents, 6;
         334 rseq system::absent, 0 "the C library does without";
         424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
         434 pidfd_open pidfd::pidfd_open, 2;
