@@ -127,7 +127,7 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => aio, epoll, faults, files, float, fpe, ids, inotify, memory, pidfd, pipe, proc, process, ptrace, scheduling, seccomp, signals, splice, sysv_msg, sysv_sem, sysv_shm,
+    &FORMS => aio, epoll, faults, files, float, fpe, ids, inotify, memory, openat2, pidfd, pipe, proc, process, ptrace, scheduling, seccomp, signals, splice, sysv_msg, sysv_sem, sysv_shm,
         threads, time, tty, unix;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => int80;

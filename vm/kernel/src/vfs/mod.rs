@@ -77,17 +77,34 @@ pub struct At<'a> {
     pub start: Option<&'a Location>,
     /// The path, without terminating NUL.
     pub path: &'a [u8],
+    /// What must not be on the way.
+    pub restrict: Restrict,
+}
+
+/// What is forbidden on the way (`openat2(2)`).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Restrict {
+    /// `RESOLVE_NO_XDEV`: other mounts.
+    pub mounts: bool,
+    /// `RESOLVE_NO_MAGICLINKS`: links like `/proc/self/fd/1`.
+    pub magic_links: bool,
+    /// `RESOLVE_NO_SYMLINKS`: any symbolic links.
+    pub symlinks: bool,
+    /// `RESOLVE_BENEATH`: anything outside of where it starts.
+    pub outside: bool,
+    /// `RESOLVE_IN_ROOT`: not forbidden, but where it starts is the root.
+    pub in_root: bool,
 }
 
 impl<'a> At<'a> {
     /// `path` from an open directory, or from the working directory.
     pub fn new(start: Option<&'a Location>, path: &'a [u8]) -> Self {
-        Self { start, path }
+        Self { start, path, restrict: Restrict::default() }
     }
 
     /// `path` from the working directory.
     pub fn cwd(path: &'a [u8]) -> Self {
-        Self { start: None, path }
+        Self { start: None, path, restrict: Restrict::default() }
     }
 }
 

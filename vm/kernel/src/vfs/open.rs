@@ -74,6 +74,7 @@ impl Vfs {
             if how.exclusive {
                 return Err(Errno::EEXIST.into());
             }
+            walk.check_mount(&found)?;
             let location = if found.kind() == FileKind::Symlink && !how.no_follow {
                 match walk.follow(&found, false)? {
                     Some(location) => location,

@@ -366,7 +366,7 @@ pub const TABLE: &[Row] = table! {
         434 pidfd_open pidfd::pidfd_open, 2;
         435 clone3 process::clone3, 2;
         436 close_range fd::close_range, 3;
-        437 openat2 fd::openat2, 4 "no RESOLVE flags";
+        437 openat2 fd::openat2, 4;
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
