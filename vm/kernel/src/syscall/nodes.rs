@@ -50,7 +50,7 @@ fn nodes_arg(t: &Rc<Task>, addr: u64, bits: u64) -> Outcome<(bool, bool)> {
         return Err(Errno::EINVAL.into());
     }
     let mut bytes = t.struct_arg(addr, bits.div_ceil(8))?;
-    if let Some(last) = bytes.last_mut().filter(|_| bits % 8 != 0) {
+    if let Some(last) = bytes.last_mut().filter(|_| !bits.is_multiple_of(8)) {
         *last &= (1 << (bits % 8)) - 1;
     }
     let first = bytes[0] & 1 != 0;

@@ -17,19 +17,14 @@ pub const ABSENT: &[(&str, &[&str])] = &[
     ),
     (
         "rings of requests: programs fall back to threads",
-        &[
-            "io_uring_setup", "io_uring_enter", "io_uring_register",
-        ],
+        &["io_uring_setup", "io_uring_enter", "io_uring_register"],
     ),
     (
         "looking deeper into processes than debuggers do",
-        &[
-            "perf_event_open", "userfaultfd",
-            "process_madvise", "process_mrelease",
-        ],
+        &["perf_event_open", "userfaultfd", "process_madvise", "process_mrelease"],
     ),
     (
-        "filters and further restrictions on programs",
+        "restrictions on programs beyond seccomp, and keys",
         &[
             "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
             "request_key", "keyctl", "pkey_mprotect", "pkey_alloc", "pkey_free", "memfd_secret",
@@ -52,10 +47,8 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &["modify_ldt", "vm86", "vm86old"],
     ),
     (
-        "C libraries do without: file handles, several futexes at once, ways to move bytes that `splice` does not have",
-        &[
-            "open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie",
-        ],
+        "C libraries do without: file handles, several futexes at once, pages of a file in any order",
+        &["open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie"],
     ),
     (
         "no C library since 1996 makes them",
