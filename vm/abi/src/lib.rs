@@ -8,8 +8,11 @@
 //! |---|---|
 //! | [`errno`] | error numbers, names, descriptions |
 //! | [`file`] | `open`, `fcntl`, `*at`, `stat` |
+//! | [`inotify`] | watching files |
+//! | [`ipc`] | shared memory, semaphores and message queues of System V |
 //! | [`memory`] | `mmap` and its relatives |
 //! | [`process`] | `clone`, `wait`, `prctl`, resource limits, auxiliary vector |
+//! | [`ptrace`] | tracing |
 //! | [`signal`] | signals, `sigaction`, `siginfo` codes |
 //! | [`poll`] | `poll`, `epoll`, `eventfd` |
 //! | [`time`] | clocks and timers |
@@ -24,10 +27,13 @@ mod constants;
 pub mod errno;
 pub mod file;
 pub mod i386;
+pub mod inotify;
+pub mod ipc;
 pub mod layout;
 pub mod memory;
 pub mod poll;
 pub mod process;
+pub mod ptrace;
 pub mod signal;
 pub mod socket;
 pub mod time;

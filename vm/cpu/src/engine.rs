@@ -11,6 +11,11 @@ pub trait Engine {
     /// `budget` instructions have run. `cpu` is exact whenever this returns.
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, budget: u64) -> Exit;
 
+    /// Runs one instruction, as with the trap flag set: if nothing else comes of it, that is [`Exception::Debug`].
+    ///
+    /// [`Exception::Debug`]: crate::Exception::Debug
+    fn step(&mut self, cpu: &mut CpuState, space: &mut AddressSpace) -> Exit;
+
     /// `child` has just become a copy of `parent` (fork), each page present or still inherited: translations valid
     /// there are valid here, until one of their pages changes.
     fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace);

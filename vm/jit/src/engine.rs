@@ -511,6 +511,13 @@ impl<H: CodeHost> Engine for Jit<H> {
         exit
     }
 
+    fn step(&mut self, cpu: &mut CpuState, space: &mut AddressSpace) -> Exit {
+        self.interpreter.enter(space);
+        self.drop_stale(space);
+        self.instructions = self.instructions.wrapping_add(1);
+        self.interpreter.step(cpu, space)
+    }
+
     fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
         self.interpreter.forked(parent, child);
         self.cache.forked(parent, child);

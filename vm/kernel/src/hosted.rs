@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::{O_CREAT, O_RDWR, O_TRUNC, O_WRONLY};
+use abi::inotify::{IN_CLOSE_WRITE, IN_MODIFY};
 use cpu::CpuState;
 
 use crate::credentials::Credentials;
@@ -132,6 +133,13 @@ impl Kernel {
             parent_death_signal: Cell::new(0),
             no_new_privileges: Cell::new(false),
             scheduling: Cell::new((0, 0)),
+            seccomp: RefCell::default(),
+            io_priority: Cell::default(),
+            memory_policy: Cell::default(),
+            trace: RefCell::default(),
+            call_number: Cell::default(),
+            call_abi: Cell::default(),
+            interrupted: Cell::default(),
         })
     }
 
@@ -383,6 +391,8 @@ impl Kernel {
                 len => done += len,
             }
         }
+        [IN_MODIFY, IN_CLOSE_WRITE].iter().for_each(|event| opened.location.notify(*event));
+        self.tell_watchers();
         Ok(())
     }
 }

@@ -7,15 +7,18 @@ use std::rc::{Rc, Weak};
 use memory::SpaceId;
 
 use crate::files::anonymous::AnonymousFiles;
+use crate::files::inotify::Inotify;
 use crate::files::lock::Locks;
 use crate::files::pipe::Fifos;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
+use crate::ipc::Ipc;
 use crate::mm::{Mm, SharedObjects};
 use crate::net::Net;
 use crate::stop::Outcome;
+use crate::syscall::aio::Contexts;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
 use crate::tty::{PtyTable, Tty};
@@ -38,11 +41,14 @@ pub struct Kernel {
     pub(crate) disk_waiters: Vec<Tid>,
     pub(crate) timers: Timers,
     pub(crate) futexes: Futexes,
+    pub(crate) ipc: Ipc,
+    pub(crate) aio: Contexts,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
     pub(crate) net: Net,
     pub(crate) locks: Locks,
+    pub(crate) inotify_instances: Vec<Weak<Inotify>>,
     pub(crate) console: Rc<Tty>,
     pub(crate) ptys: Rc<PtyTable>,
     pub(crate) hosted: BTreeMap<Pid, Hosted>,
@@ -69,6 +75,8 @@ pub struct Kernel {
     /// Things said once.
     pub(crate) said: BTreeSet<String>,
     pub(crate) context_switches: u64,
+    /// Tasks that are traced.
+    pub(crate) tracees: usize,
 }
 
 impl Kernel {
@@ -91,11 +99,14 @@ impl Kernel {
             disk_waiters: Vec::new(),
             timers: Timers::default(),
             futexes: Futexes::default(),
+            ipc: Ipc::default(),
+            aio: Contexts::default(),
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
             net: Net::default(),
             locks: Locks::default(),
+            inotify_instances: Vec::new(),
             console,
             ptys,
             hosted: BTreeMap::new(),
@@ -113,6 +124,7 @@ impl Kernel {
             traces_calls: false,
             said: BTreeSet::new(),
             context_switches: 0,
+            tracees: 0,
             vfs,
         }
     }

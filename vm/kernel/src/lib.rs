@@ -15,14 +15,17 @@
 //! | [`sched`] | running, sleeping, waking |
 //! | [`wait`] | wait queues |
 //! | [`stop`] | why an operation has no result yet: an errno, or something to wait for |
+//! | [`trace`] | tracing: what debuggers and strace use |
 //! | [`timer`] | what happens at a time |
 //! | [`task`] | tasks, processes, their beginning and end |
 //! | [`credentials`] | on whose behalf a task acts |
 //! | [`mm`] | memory maps and page faults |
 //! | [`oom`] | what happens when memory runs out |
 //! | [`exec`] | starting programs |
+//! | [`seccomp`] | filters on system calls |
 //! | [`signal`] | signals |
 //! | [`futex`] | sleeping on a word of memory |
+//! | [`ipc`] | shared memory, semaphores and message queues of System V |
 //! | [`files`] | open files: pipes, devices, sockets and others |
 //! | [`tty`] | terminals |
 //! | [`vfs`] | paths, mounts, permissions |
@@ -36,16 +39,19 @@ pub mod fs;
 pub mod futex;
 pub mod host;
 pub mod hosted;
+pub mod ipc;
 pub mod kernel;
 pub mod mm;
 pub mod net;
 pub mod oom;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod stop;
 pub mod syscall;
 pub mod task;
 pub mod timer;
+pub mod trace;
 pub mod tty;
 pub mod vfs;
 pub mod wait;

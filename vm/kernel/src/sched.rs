@@ -15,6 +15,7 @@ use crate::stop::{Outcome, Stop, Wait};
 use crate::syscall::{Abi, set_result};
 use crate::task::{Call, RunState, Task};
 use crate::timer::TimerEvent;
+use crate::trace::Resume;
 use crate::wait::{QueueId, WaitQueue};
 
 /// Guest instructions a task runs before it is another's turn: a few milliseconds, so typing stays pleasant.
@@ -90,6 +91,7 @@ impl Kernel {
             self.handle_exit(task, exit);
         }
         self.check_memory();
+        self.tell_watchers();
         self.tell(engine);
         let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
         task.cpu_time_ns.set(task.cpu_time_ns.get() + used_ns);
@@ -106,7 +108,11 @@ impl Kernel {
         if task.run_state.get() != RunState::Ready {
             return false;
         }
-        if (self.has_signal(task) || task.saved_blocked.get().is_some())
+        if task.is_traced() && self.has_trace_work(task) && self.trace_before_signals(task) {
+            return false;
+        }
+        let was_in_call = task.saved_blocked.get().is_some() || task.interrupted.get().is_some();
+        if (self.has_signal(task) || was_in_call || self.has_trace_work(task))
             && let Err(Stop::Wait(wait)) = self.deliver_signals(task)
         {
             self.sleep(task, wait);
@@ -117,8 +123,15 @@ impl Kernel {
     fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> Exit {
         self.tell(engine);
         let Ok(mm) = task.mm() else { return Exit::Interrupted };
+        let steps = task.with_trace(|trace| trace.resume == Resume::Step);
+        if steps.is_some() {
+            task.call_number.set(None);
+        }
         let mut cpu = task.cpu.borrow_mut();
         let mut space = mm.space.borrow_mut();
+        if steps == Some(true) {
+            return engine.step(&mut cpu, &mut space);
+        }
         engine.run(&mut cpu, &mut space, budget)
     }
 
@@ -235,15 +248,33 @@ impl Kernel {
         let (number, args) = abi.registers(&task.cpu.borrow());
         let call = Call { abi, number, args, ..Call::default() };
         *task.call.borrow_mut() = Some(call);
+        if task.is_traced() || task.interrupted.get().is_some() {
+            self.trace_call_entry(task);
+            if task.is_trace_stopped() {
+                return;
+            }
+        }
         self.make_call(task);
     }
 
     /// Makes the call that `task` is in, for the first time or again.
     fn make_call(&mut self, task: &Rc<Task>) {
+        let entering = task.call.borrow().as_ref().is_some_and(|call| call.entering);
+        if entering && !self.trace_call_entered(task) {
+            return;
+        }
         let call = task.call.borrow().as_ref().map(|call| (call.abi, call.number, call.args));
         let Some((abi, number, args)) = call else { return };
+        let is_new = !task.with_call(|call| call.is_retry);
+        if is_new && !self.may_call(task, abi, number, args) {
+            if task.is_traced() && !task.is_dead() {
+                self.trace_call_exit(task);
+            }
+            return;
+        }
         task.with_call(|call| call.queues.clear());
         let outcome = crate::syscall::dispatch(self, task, abi, number, args);
+        self.tell_watchers();
         if self.traces_calls {
             self.trace_call(task, abi.name(number), args, &outcome);
         }
@@ -255,6 +286,9 @@ impl Kernel {
         // `rt_sigreturn` and `execve` have taken the call away: the registers are theirs.
         if !task.is_dead() && task.call.take().is_some() {
             set_result(&mut task.cpu.borrow_mut(), value);
+        }
+        if task.is_traced() && !task.is_dead() {
+            self.trace_call_exit(task);
         }
     }
 
@@ -271,7 +305,13 @@ impl Kernel {
             return;
         }
         task.with_call(|call| call.is_retry = true);
+        if task.is_trace_stopped() {
+            return;
+        }
         let interruptible = matches!(wait, Wait::On(_) | Wait::Listed);
+        if interruptible && task.is_traced() && (self.has_signal(task) || self.has_trace_work(task)) {
+            return self.trace_interrupt_call(task);
+        }
         if interruptible && self.has_signal(task) {
             let delivered = self.deliver_signals(task);
             if let Err(Stop::Wait(wait)) = delivered {
@@ -315,7 +355,12 @@ impl Kernel {
     /// Announces an event: everyone who waits for it looks again.
     pub(crate) fn wake(&mut self, queue: &WaitQueue) {
         queue.count_event();
-        for tid in self.waiters.take(queue.id()) {
+        self.wake_queue(queue.id());
+    }
+
+    /// The same for a queue that can't be borrowed meanwhile, and that no edge-triggered `epoll` looks at.
+    pub(crate) fn wake_queue(&mut self, queue: QueueId) {
+        for tid in self.waiters.take(queue) {
             if let Some(task) = self.task(tid) {
                 self.wake_task(&task);
             }

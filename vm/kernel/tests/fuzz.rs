@@ -90,6 +90,10 @@ impl RandomCalls {
 }
 
 impl Engine for RandomCalls {
+    fn step(&mut self, cpu: &mut CpuState, space: &mut AddressSpace) -> Exit {
+        self.run(cpu, space, 1)
+    }
+
     fn run(&mut self, cpu: &mut CpuState, space: &mut AddressSpace, _budget: u64) -> Exit {
         self.calls += 1;
         let stack = 0xffbf_f000;

@@ -127,8 +127,9 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => epoll, faults, files, float, fpe, ids, memory, netlink, pipe, proc, process, signals, socket_options, tcp,
-        tcp_errors, threads, time, tty, udp, unix, xsave;
+    &FORMS => aio, epoll, faults, files, float, fpe, ids, inotify, memory, netlink, openat2, pidfd, pipe, proc, process,
+        ptrace, scheduling, seccomp, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors,
+        threads, time, tty, udp, unix, xsave;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80;
 }

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::exit::Exit;
 use crate::ir::{Block, Mark, Op};
-use crate::lift::{WINDOW_BYTES, lift};
+use crate::lift::{WINDOW_BYTES, lift, lift_one};
 use crate::state::Mode;
 
 /// Index of a block.
@@ -37,6 +37,9 @@ pub(super) const TAIL_LINK: u32 = 0;
 
 /// Entries of the cache of blocks jumped to, a power of two; each is 24 bytes. Large programs run some ten thousand.
 const JUMPS: usize = 1 << 15;
+
+/// The longest instruction.
+const INSTRUCTION_BYTES_MAX: usize = 15;
 
 /// Entries of the filter before [`BlockCache::note_target`], a power of two.
 const NOTED: usize = 1 << 10;
@@ -231,6 +234,33 @@ impl BlockCache {
         };
         self.jumps[jump_index(rip)] = Jump { rip, space: self.current, block };
         Ok(block)
+    }
+
+    /// Lifts one instruction as a block that nobody else finds; also where its links begin, for [`Self::drop_alone`].
+    pub fn lift_alone(&mut self, rip: u64, mode: Mode, space: &mut AddressSpace) -> Result<(BlockId, usize), Exit> {
+        self.drop_stale(space);
+        let mut window = [0; INSTRUCTION_BYTES_MAX];
+        let length = space.fetch(GuestAddr(rip), &mut window).map_err(Exit::Fault)?;
+        let window = &window[..length];
+        let lifted = lift_one(window, rip, mode)
+            .ok_or(Exit::Fault(Fault { addr: GuestAddr(rip) + length as u64, access: Access::Execute }))?;
+        let links = lifted.exits.len();
+        let block = self.store(lifted, mode, window);
+        if let Some(known) = self.by_rip.get_mut(&(rip, mode)) {
+            known.retain(|other| *other != block);
+        }
+        Ok((block, self.links.len() - links))
+    }
+
+    /// Forgets what [`Self::lift_alone`] has just made.
+    pub fn drop_alone(&mut self, block: BlockId, first_link: usize) {
+        if block as usize + 1 == self.blocks.len()
+            && let Some(stored) = self.blocks.pop()
+        {
+            self.heat.pop();
+            self.ops.truncate(stored.start as usize);
+            self.links.truncate(first_link);
+        }
     }
 
     /// Finds a block lifted elsewhere from the same bytes, or lifts one, and makes it valid here.

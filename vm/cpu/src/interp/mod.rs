@@ -13,7 +13,7 @@ mod profile;
 use memory::{AddressSpace, SpaceId};
 
 use crate::engine::Engine;
-use crate::exit::Exit;
+use crate::exit::{Exception, Exit};
 use crate::state::CpuState;
 use cache::{BlockCache, BlockId};
 
@@ -93,6 +93,23 @@ impl Engine for Interpreter {
         };
         self.instructions = self.instructions.wrapping_add(budget.wrapping_sub(fuel) as u64);
         exit
+    }
+
+    fn step(&mut self, cpu: &mut CpuState, space: &mut AddressSpace) -> Exit {
+        self.cache.enter(space);
+        let (block, first_link) = match self.cache.lift_alone(cpu.rip, cpu.mode, space) {
+            Ok(alone) => alone,
+            Err(exit) => return exit,
+        };
+        let mut fuel = 1;
+        let next = self.execute(block, cpu, space, &mut fuel);
+        self.cache.drop_alone(block, first_link);
+        self.instructions = self.instructions.wrapping_add(1);
+        match next {
+            // It has led to a block that there was no fuel for, or is one iteration of a repeated one.
+            Next::Exit(Exit::Interrupted) | Next::Block { .. } | Next::Hot => Exit::Exception(Exception::Debug),
+            Next::Exit(exit) => exit,
+        }
     }
 
     fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {

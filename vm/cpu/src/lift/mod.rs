@@ -64,6 +64,14 @@ pub fn lift_part(window: &[u8], rip: u64, mode: Mode) -> Option<Block> {
     })
 }
 
+/// The same for the first instruction alone.
+pub fn lift_one(window: &[u8], rip: u64, mode: Mode) -> Option<Block> {
+    let bitness = if mode == Mode::Long { 64 } else { 32 };
+    let inst = Decoder::with_ip(bitness, window, rip, DecoderOptions::NONE).decode();
+    let len = if inst.is_invalid() { window.len() } else { inst.len() };
+    lift_part(&window[..len], rip, mode)
+}
+
 /// Whether an instruction listed as setting flags may also leave them: a shift whose count may be 0, a repeated
 /// comparison of nothing.
 fn may_leave_flags(inst: &Instruction) -> bool {

@@ -19,6 +19,7 @@ pub mod vdso;
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::inotify::{IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN};
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_STACK};
 use cpu::{CpuState, reg};
@@ -63,11 +64,14 @@ impl Kernel {
         let (file, arguments) = self.resolve_scripts(task, path, file, arguments)?;
         arguments.check(task.process.limits.borrow().soft(RLIMIT_STACK))?;
         let host = self.pool.allocate().ok_or(Errno::ENOMEM)?;
-        let mm = Mm::new(host);
+        let mm = Mm::new(host, self.shared.clone());
         match self.prepare(task, mm.clone(), &file, path, &arguments) {
             Ok(prepared) => {
                 drop(mm);
+                let former = task.tid();
                 self.commit(task, prepared, path);
+                self.trace_exec(task, former);
+                [IN_OPEN, IN_ACCESS, IN_CLOSE_NOWRITE].iter().for_each(|event| file.notify(*event));
                 Ok(())
             }
             Err(stop) => {

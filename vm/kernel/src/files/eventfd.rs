@@ -61,7 +61,7 @@ impl FileObject for EventFd {
         Readiness::on(&self.queue, readable | writable)
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, _kernel: &Kernel) -> String {
         format!("eventfd-count: {:16x}\n", self.count.get())
     }
 }

@@ -11,7 +11,7 @@
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
-//! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`] | kernel objects as files |
+//! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`], [`inotify`], [`pidfd`] | kernel objects as files |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
 
@@ -19,8 +19,10 @@ pub mod anonymous;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
+pub mod inotify;
 pub mod lock;
 pub mod open;
+pub mod pidfd;
 pub mod pipe;
 pub mod proc;
 pub mod regular;
@@ -34,6 +36,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::{O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
+use abi::inotify::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE};
 
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
@@ -109,7 +112,7 @@ pub trait FileObject: Any {
     fn release(&self, kernel: &mut Kernel, file: &OpenFile) {}
 
     /// A line or more for `/proc/PID/fdinfo`.
-    fn describe(&self) -> String {
+    fn describe(&self, kernel: &Kernel) -> String {
         String::new()
     }
 }
@@ -177,6 +180,9 @@ impl Kernel {
         if let Some(file) = Rc::into_inner(file) {
             if let Some(queue) = self.locks.release_description(&file) {
                 self.wake(&queue);
+            }
+            if !file.is_path_only() {
+                file.location.notify(if file.is_writable() { IN_CLOSE_WRITE } else { IN_CLOSE_NOWRITE });
             }
             file.object.clone().release(self, &file);
         }

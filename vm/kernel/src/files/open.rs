@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::*;
+use abi::inotify::{IN_MODIFY, IN_OPEN};
 
 use super::device::{Device, number};
 use super::regular::{Directory, PathOnly, Regular};
@@ -51,7 +52,7 @@ impl Kernel {
         let flags = if flags & O_PATH != 0 { flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) } else { flags };
         let opening = task.with_call(|call| call.opening.as_ref().map(|file| file.location.clone()));
         if let Some(location) = opening {
-            return self.open_fifo(task, location, flags & !OPENING_FLAGS);
+            return self.open_location(task, location, flags & !OPENING_FLAGS);
         }
         let (fs, who) = (task.fs_state(), task.credentials());
         let opened = self.vfs.open(&fs.context(&who), path, &open_how(flags, mode))?;
@@ -60,11 +61,23 @@ impl Kernel {
         {
             object.forget(0..u64::MAX);
         }
-        self.open_location(task, opened.location, flags)
+        let file = self.open_location(task, opened.location, flags)?;
+        if opened.truncated {
+            file.location.notify(IN_MODIFY);
+        }
+        Ok(file)
     }
 
     /// Opens a file that has been found, and that the caller may open.
     pub fn open_location(&mut self, task: &Rc<Task>, location: Location, flags: u32) -> Outcome<Rc<OpenFile>> {
+        let file = self.make_file(task, location, flags)?;
+        if !file.is_path_only() {
+            file.location.notify(IN_OPEN);
+        }
+        Ok(file)
+    }
+
+    fn make_file(&mut self, task: &Rc<Task>, location: Location, flags: u32) -> Outcome<Rc<OpenFile>> {
         // 32-bit programs say themselves whether they can cope with long offsets.
         let large = if flags & O_PATH != 0 || task.layout().is_32() { 0 } else { O_LARGEFILE };
         let kept = flags & !OPENING_FLAGS | large;

@@ -71,6 +71,15 @@ impl Pipe {
         Ok(len)
     }
 
+    /// Up to `len` bytes, which stay; none if there are none and nobody can write any more.
+    pub fn peek(&self, len: usize) -> Outcome<Vec<u8>> {
+        let bytes = self.bytes.borrow();
+        if bytes.is_empty() && self.writers.get() > 0 {
+            return Err(self.readable.stop());
+        }
+        Ok(bytes.iter().take(len).copied().collect())
+    }
+
     /// Adds bytes, as many as there is room for.
     pub fn write(&self, kernel: &mut Kernel, from: &[u8]) -> Outcome<usize> {
         if self.readers.get() == 0 {

@@ -19,8 +19,9 @@ pub struct ProcFile {
 
 impl ProcFile {
     /// Opens the file of an inode of procfs.
-    pub fn open(_kernel: &mut Kernel, location: &Location) -> Outcome<Self> {
+    pub fn open(kernel: &mut Kernel, location: &Location) -> Outcome<Self> {
         let node = Node::of(location.ino()).ok_or(Errno::ENOENT)?;
+        kernel.check_proc_memory(node)?;
         Ok(Self { node, text: RefCell::default() })
     }
 }
@@ -46,7 +47,13 @@ impl FileObject for ProcFile {
         Ok(len)
     }
 
-    fn write(&self, kernel: &mut Kernel, _file: &OpenFile, _position: u64, from: &[u8]) -> Outcome<usize> {
+    fn write(&self, kernel: &mut Kernel, _file: &OpenFile, position: u64, from: &[u8]) -> Outcome<usize> {
+        if let Some(memory) = kernel.proc_memory(self.node)? {
+            memory
+                .write_forced(position, from)
+                .map_err(|stop| if stop.is(Errno::EFAULT) { Errno::EIO.into() } else { stop })?;
+            return Ok(from.len());
+        }
         crate::fs::procfs::store(kernel, self.node, from)?;
         Ok(from.len())
     }

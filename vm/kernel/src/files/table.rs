@@ -104,6 +104,12 @@ impl FdTable {
         self.slots[index].replace(slot)
     }
 
+    /// Whether a number below `limit` is free.
+    pub fn has_room(&self, limit: u64) -> bool {
+        let used = self.slots.iter().filter(|slot| slot.is_some()).count() as u64;
+        used < limit && (0..limit).any(|fd| self.slots.get(fd as usize).is_none_or(Option::is_none))
+    }
+
     /// Frees a number.
     pub fn remove(&mut self, fd: i32) -> Outcome<Rc<OpenFile>> {
         let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get_mut(index)?.take());

@@ -69,6 +69,28 @@ impl Mm {
         Ok(())
     }
 
+    /// Sees to it that the bytes at an address are here, whatever may be done to them; returns the mapping.
+    ///
+    /// # Errors
+    /// See [`FaultError`].
+    pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<Vma, FaultError> {
+        let page = addr.page().ok_or(UNMAPPED)?;
+        let vma = self.maps.borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
+        let state = self.space.borrow().state(page);
+        if state.has(PageState::PRESENT) {
+            return Ok(vma);
+        }
+        if let Backing::Shared { object, offset } = &vma.backing {
+            let index = (offset + (page.start().0 - vma.start)) / PAGE_SIZE;
+            object.resolve(self, page, index, &vma, Access::Read)?;
+        } else if state.has(PageState::INHERITED) {
+            self.take_inherited(page, &vma);
+        } else {
+            self.bring_in(page, &vma)?;
+        }
+        Ok(vma)
+    }
+
     /// The mapping at an address, growing a stack down to it if that is what it takes.
     fn vma_at(&self, addr: GuestAddr) -> Option<Vma> {
         let mut maps = self.maps.borrow_mut();
@@ -102,6 +124,9 @@ impl Mm {
 
     /// Reads the cluster of file pages around `page`.
     fn bring_in_file(&self, page: PageIndex, vma: &Vma, file: &Location, offset: u64) -> Result<(), FaultError> {
+        if let Some(object) = self.shared.get(file) {
+            object.flush()?;
+        }
         let run = self.absent_run(page, vma, FILE_CLUSTER_PAGES);
         let first = PageIndex(run.start).start().0;
         let mut bytes = vec![0; run.len() * PAGE_SIZE as usize];

@@ -13,7 +13,7 @@ type PageBytes = [u8; PAGE_SIZE as usize];
 impl Mm {
     /// A copy of this address space over `host`, for a child process.
     pub fn fork(self: &Rc<Self>, host: HostMemory) -> Rc<Mm> {
-        let child = Mm::new(host);
+        let child = Mm::new(host, self.shared.clone());
         for vma in self.maps.borrow().iter().filter(|vma| !vma.flags.dont_fork) {
             child.maps.borrow_mut().insert(vma.clone());
             match &vma.backing {

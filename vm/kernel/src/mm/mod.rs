@@ -70,6 +70,8 @@ pub struct Mm {
     pub vdso: Cell<u64>,
     /// Soft `RLIMIT_STACK` when the program started.
     pub stack_limit_bytes: Cell<u64>,
+    /// Files that are mapped shared somewhere.
+    shared: SharedObjects,
     /// Whom this space still inherits pages from.
     parent: RefCell<Weak<Mm>>,
     /// Who may still inherit pages from this space.
@@ -77,8 +79,8 @@ pub struct Mm {
 }
 
 impl Mm {
-    /// An empty address space.
-    pub fn new(host: HostMemory) -> Rc<Self> {
+    /// An empty address space; `shared` are the files mapped shared somewhere.
+    pub fn new(host: HostMemory, shared: SharedObjects) -> Rc<Self> {
         Rc::new(Self {
             space: RefCell::new(AddressSpace::new(host)),
             maps: RefCell::default(),
@@ -90,6 +92,7 @@ impl Mm {
             executable: RefCell::default(),
             vdso: Cell::new(0),
             stack_limit_bytes: Cell::new(8 << 20),
+            shared,
             parent: RefCell::default(),
             children: RefCell::default(),
         })

@@ -48,6 +48,21 @@ impl SharedObject {
         }
     }
 
+    /// How many mappings show it.
+    pub fn mapping_count(&self) -> usize {
+        let mappers: Vec<Rc<Mm>> = self.mappers.borrow().iter().filter_map(Weak::upgrade).collect();
+        let shows =
+            |vma: &&Vma| matches!(&vma.backing, Backing::Shared { object, .. } if std::ptr::eq(&**object, self));
+        mappers.iter().map(|mm| mm.maps.borrow().iter().filter(shows).count()).sum()
+    }
+
+    /// How many pages of it exist.
+    pub fn page_count(&self) -> u64 {
+        let mut pages: BTreeSet<u64> = self.kept.borrow().keys().copied().collect();
+        pages.extend(self.dirty.borrow().iter());
+        pages.len() as u64
+    }
+
     /// Makes an access to a page possible; `page` is where `mm` sees this object's page `index`.
     pub(super) fn resolve(
         &self,
@@ -204,37 +219,45 @@ fn readable_only(state: PageState) -> PageState {
     state.without(PageState::WRITE | PageState::WRITE_UNDER_CODE | PageState::CODE)
 }
 
+/// Objects by device and inode.
+type ByFile = HashMap<(u64, u64), Rc<SharedObject>>;
+
 /// Files that are mapped shared somewhere, or whose changes still wait to be written.
-#[derive(Default)]
+/// Every address space knows them: what is mapped privately shows what others have written through shared mappings.
+#[derive(Clone, Default)]
 pub struct SharedObjects {
-    by_file: HashMap<(u64, u64), Rc<SharedObject>>,
+    by_file: Rc<RefCell<ByFile>>,
 }
 
 impl SharedObjects {
     /// The object of a file.
-    pub fn of(&mut self, file: &Location) -> Rc<SharedObject> {
+    pub fn of(&self, file: &Location) -> Rc<SharedObject> {
         let make = || SharedObject::new(Some(file.clone()));
-        self.by_file.entry((file.device(), file.ino().0)).or_insert_with(make).clone()
+        self.by_file.borrow_mut().entry((file.device(), file.ino().0)).or_insert_with(make).clone()
     }
 
     /// The object of a file, if it is mapped.
     pub fn get(&self, file: &Location) -> Option<Rc<SharedObject>> {
-        if self.by_file.is_empty() {
+        let by_file = self.by_file.borrow();
+        if by_file.is_empty() {
             return None;
         }
-        self.by_file.get(&(file.device(), file.ino().0)).cloned()
+        by_file.get(&(file.device(), file.ino().0)).cloned()
     }
 
     /// Writes back what can be written now, and forgets files that nobody maps any more.
-    pub fn write_back(&mut self) -> Outcome<()> {
+    pub fn write_back(&self) -> Outcome<()> {
         let mut result = Ok(());
-        self.by_file.retain(|_, object| {
+        let objects: Vec<_> = self.by_file.borrow().iter().map(|(key, object)| (*key, object.clone())).collect();
+        for (key, object) in objects {
             let flushed = object.flush();
             // A page that can't be written for good (no space) is lost, as it is with Linux.
             let waiting = matches!(flushed, Err(crate::stop::Stop::Wait(_)));
             result = result.and(flushed);
-            waiting || object.has_mappers()
-        });
+            if !waiting && !object.has_mappers() {
+                self.by_file.borrow_mut().remove(&key);
+            }
+        }
         result
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
-use memory::{Access, GuestAddr, PAGE_SIZE};
+use memory::{GuestAddr, PAGE_SIZE};
 
 use super::Mm;
 use crate::stop::{Outcome, Stop};
@@ -88,26 +88,53 @@ impl Mm {
         self.write_user(addr, &value.to_le_bytes())
     }
 
+    /// Reads memory whatever its protection (debuggers).
+    pub fn read_forced(self: &Rc<Self>, addr: u64, to: &mut [u8]) -> Outcome<()> {
+        let mut page_bytes = [0; PAGE_SIZE as usize];
+        let mut done = 0;
+        while done < to.len() {
+            let at = GuestAddr(addr.wrapping_add(done as u64));
+            self.fetch(at).map_err(super::FaultError::into_stop)?;
+            let offset = at.page_offset() as usize;
+            let len = (page_bytes.len() - offset).min(to.len() - done);
+            self.space.borrow().read_page(at.page().ok_or(Errno::EFAULT)?, &mut page_bytes);
+            to[done..done + len].copy_from_slice(&page_bytes[offset..offset + len]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Writes memory whatever its protection, but what is shared and read-only: breakpoints of debuggers.
+    pub fn write_forced(self: &Rc<Self>, addr: u64, from: &[u8]) -> Outcome<()> {
+        let mut done = 0;
+        while done < from.len() {
+            let at = GuestAddr(addr.wrapping_add(done as u64));
+            let len = ((PAGE_SIZE - at.page_offset()) as usize).min(from.len() - done);
+            let piece = &from[done..done + len];
+            let vma = self.fetch(at).map_err(super::FaultError::into_stop)?;
+            if vma.is_shared() {
+                self.write_user(at.0, piece)?;
+            } else {
+                self.hand_down(at.page().ok_or(Errno::EFAULT)?);
+                self.space.borrow_mut().poke(at, piece).map_err(|_| Errno::EFAULT)?;
+            }
+            done += len;
+        }
+        Ok(())
+    }
+
     /// Reads what can be read, at most `len` bytes: for `/proc/PID/mem` and its relatives.
     pub fn peek(self: &Rc<Self>, addr: u64, len: usize) -> Outcome<Vec<u8>> {
         let mut bytes = Vec::new();
         while bytes.len() < len {
             let at = addr.wrapping_add(bytes.len() as u64);
             let mut piece = vec![0; ((PAGE_SIZE - at % PAGE_SIZE) as usize).min(len - bytes.len())];
-            match self.resolve_readable(at).and_then(|()| self.read_user(at, &mut piece)) {
+            match self.read_forced(at, &mut piece) {
                 Ok(()) => bytes.append(&mut piece),
                 Err(Stop::Errno(_)) if !bytes.is_empty() => break,
                 Err(stop) => return Err(stop),
             }
         }
         Ok(bytes)
-    }
-
-    fn resolve_readable(self: &Rc<Self>, addr: u64) -> Outcome<()> {
-        let readable = self.space.borrow().load8(addr).is_ok();
-        if readable {
-            return Ok(());
-        }
-        self.resolve(GuestAddr(addr), Access::Read).map_err(super::FaultError::into_stop)
     }
 }

@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop};
 use crate::syscall::set_result;
 use crate::task::{ExitStatus, Process, Restart, Task};
+use crate::trace::calls::settle_interrupted;
 
 /// Bytes of `syscall` as of `int 0x80`, by which a call is made again after a handler.
 const SYSCALL_INSTRUCTION_BYTES: u64 = 2;
@@ -28,7 +29,7 @@ impl Kernel {
     /// # Errors
     /// Only `Wait`: the stack a frame goes to is not there yet.
     pub fn deliver_signals(&mut self, task: &Rc<Task>) -> Outcome<()> {
-        while let Some(info) = next_signal(task) {
+        while let Some(info) = self.take_signal(task) {
             let signal = info.signal;
             let action = task.process.actions().borrow().get(signal);
             match action.handler {
@@ -38,14 +39,24 @@ impl Kernel {
                         return Ok(());
                     }
                 }
-                _ => self.enter_handler(task, &action, info)?,
+                _ => {
+                    self.enter_handler(task, &action, info)?;
+                    self.trace_handler_entered(task);
+                }
             }
+            if task.is_trace_stopped() {
+                break;
+            }
+        }
+        if task.is_trace_stopped() {
+            return Ok(());
         }
         if task.call.borrow().is_none()
             && let Some(blocked) = task.saved_blocked.take()
         {
             task.blocked.set(blocked);
         }
+        settle_interrupted(task, None);
         Ok(())
     }
 
@@ -65,7 +76,10 @@ impl Kernel {
                 // The bit says that a core was dumped, for which there must be leave.
                 let allowed = task.process.limits.borrow().soft(abi::process::RLIMIT_CORE) > 0;
                 let core = kind == DefaultAction::Core && allowed;
-                self.exit_process(&task.process, ExitStatus::Signal { signal, core });
+                let status = ExitStatus::Signal { signal, core };
+                if !self.trace_death(task, status) {
+                    self.exit_process(&task.process, status);
+                }
                 true
             }
         }
@@ -73,11 +87,13 @@ impl Kernel {
 
     fn enter_handler(&mut self, task: &Rc<Task>, action: &Action, info: SigInfo) -> Outcome<()> {
         let signal = info.signal;
+        settle_interrupted(task, Some(action));
         let before = task.cpu.borrow().clone();
         let call = task.call.take();
         if let Some(call) = &call {
             finish_interrupted(task, call, action);
             self.futex_cancel(task);
+            self.semaphore_cancel(task);
         }
         let blocked = task.saved_blocked.get().unwrap_or(task.blocked.get());
         let alt_stack = task.alt_stack.get();
@@ -89,7 +105,11 @@ impl Kernel {
             Err(wait @ Stop::Wait(_)) => {
                 *task.cpu.borrow_mut() = before;
                 *task.call.borrow_mut() = call;
-                task.pending.borrow_mut().push(info);
+                // A tracer has let it through already.
+                let again = info.clone();
+                if task.with_trace(|trace| trace.injected = Some(info)).is_none() {
+                    task.pending.borrow_mut().push(again);
+                }
                 return Err(wait);
             }
             Err(Stop::Errno(_)) => {
@@ -124,7 +144,10 @@ impl Kernel {
     pub fn return_from_handler(&mut self, task: &Rc<Task>, kind: FrameKind) -> Outcome<()> {
         let popped = frame::pop(kind, &mut task.cpu.borrow_mut(), &task.mm()?);
         match popped {
-            Ok(blocked) => task.blocked.set(blocked),
+            Ok(blocked) => {
+                task.blocked.set(blocked);
+                task.call_number.set(None);
+            }
             Err(Stop::Errno(_)) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),
             Err(wait) => return Err(wait),
         }
@@ -132,11 +155,16 @@ impl Kernel {
     }
 }
 
-fn next_signal(task: &Rc<Task>) -> Option<SigInfo> {
+/// Takes the next signal for a task to act on.
+pub(crate) fn next_signal(task: &Rc<Task>) -> Option<SigInfo> {
     if task.is_dead() || task.process.exiting.get().is_some() {
         return None;
     }
     let wanted = SignalSet(!task.blocked.get().0);
+    let deadly = task.process.pending.borrow_mut().take(SignalSet::of(&[SIGKILL]));
+    if deadly.is_some() {
+        return deadly;
+    }
     let own = task.pending.borrow_mut().take(wanted);
     own.or_else(|| task.process.pending.borrow_mut().take(wanted))
 }

@@ -165,7 +165,7 @@ pub fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSe
 ///
 /// # Errors
 /// `EFAULT` if it is none of the two.
-pub(super) fn mode_of(selector: u16) -> Outcome<Mode> {
+pub(crate) fn mode_of(selector: u16) -> Outcome<Mode> {
     match selector | 3 {
         USER_CODE_64 => Ok(Mode::Long),
         USER_CODE_32 => Ok(Mode::Compat),

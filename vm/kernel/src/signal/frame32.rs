@@ -148,7 +148,7 @@ fn context(head: Writer, frame: &Frame<'_>, cpu: &CpuState, fpstate: u64) -> Wri
 }
 
 /// The x87 registers as FSAVE has them, the status word again, and 0 for "an FXSAVE image follows".
-fn encode_x87(cpu: &CpuState) -> Vec<u8> {
+pub(crate) fn encode_x87(cpu: &CpuState) -> Vec<u8> {
     let fpu = &cpu.fpu;
     let word = |value: u16| 0xffff_0000 | u32::from(value);
     let head = Writer::new().u32(word(fpu.control)).u32(word(fpu.status_word())).u32(word(fpu.tag_word()));
@@ -162,7 +162,7 @@ fn encode_x87(cpu: &CpuState) -> Vec<u8> {
 }
 
 /// Takes x87 state back, which counts more than that of the FXSAVE image behind it.
-fn decode_x87(cpu: &mut CpuState, bytes: &[u8]) {
+pub(crate) fn decode_x87(cpu: &mut CpuState, bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     let (control, status, tags) = (reader.u32() as u16, reader.u32() as u16, reader.u32() as u16);
     let mut reader = Reader::new(&bytes[28..]);

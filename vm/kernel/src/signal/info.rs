@@ -59,6 +59,17 @@ pub enum Detail {
         /// Its error code.
         error: u16,
     },
+    /// A filter has caught a system call.
+    Call {
+        /// Where the program goes on.
+        addr: u64,
+        /// The call.
+        number: u32,
+        /// The table it is in (`AUDIT_ARCH_*`).
+        arch: u32,
+        /// What the filter says of it.
+        errno: i32,
+    },
     /// A timer ran out.
     Timer {
         /// `timer_create`'s number.
@@ -105,12 +116,14 @@ impl SigInfo {
 
     /// `siginfo_t`, 128 bytes.
     pub fn encode(&self, layout: Layout) -> Vec<u8> {
-        let head = layout.writer().u32(self.signal).i32(0).i32(self.code).align();
+        let errno = if let Detail::Call { errno, .. } = self.detail { errno } else { 0 };
+        let head = layout.writer().u32(self.signal).i32(errno).i32(self.code).align();
         let all = match &self.detail {
             Detail::None | Detail::Exception { .. } => head,
             Detail::Sender { pid, uid } => head.i32(*pid).u32(*uid),
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).u32(*status),
             Detail::Fault { addr, .. } => head.word(*addr),
+            Detail::Call { addr, number, arch, .. } => head.word(*addr).u32(*number).u32(*arch),
             Detail::Timer { id, overrun, value } => head.i32(*id).i32(*overrun).word(*value),
             Detail::Raw { bytes, layout: theirs } if *theirs == layout => head.raw(bytes),
             // Between programs of different kinds, what `sigqueue` sends is understood.
@@ -163,6 +176,12 @@ impl SignalQueue {
         self.set = self.set.with(SignalSet::of(&[info.signal]));
         self.infos.push_back(info);
         true
+    }
+
+    /// Puts back one that has just been taken.
+    pub fn push_front(&mut self, info: SigInfo) {
+        self.set = self.set.with(SignalSet::of(&[info.signal]));
+        self.infos.push_front(info);
     }
 
     /// Takes the next one of those in `wanted`: synchronous ones first, then by number.

@@ -86,7 +86,8 @@ impl Kernel {
         }
         let Some(main) = self.tasks.main_thread(process) else { return };
         let signal = info.signal;
-        if process.actions().borrow().ignores(signal) && !main.blocked.get().has(signal) {
+        let ignored = process.actions().borrow().ignores(signal) && !self.keeps_ignored(&main, signal);
+        if ignored && !main.blocked.get().has(signal) {
             return;
         }
         process.pending.borrow_mut().push(info);
@@ -94,7 +95,10 @@ impl Kernel {
         self.wake(&process.child_events);
         let threads = self.tasks.threads(process);
         if signal == SIGKILL {
-            threads.iter().for_each(|thread| self.wake_for_signal(thread, true));
+            for thread in &threads {
+                self.wake_for_signal(thread, true);
+                self.trace_killed(thread);
+            }
         } else if let Some(thread) = threads.iter().find(|thread| !thread.blocked.get().has(signal)) {
             self.wake_for_signal(thread, false);
         }
@@ -114,7 +118,8 @@ impl Kernel {
             return;
         }
         let signal = info.signal;
-        if process.actions().borrow().ignores(signal) && !task.blocked.get().has(signal) {
+        let ignored = process.actions().borrow().ignores(signal) && !self.keeps_ignored(task, signal);
+        if ignored && !task.blocked.get().has(signal) {
             return;
         }
         task.pending.borrow_mut().push(info);
@@ -152,6 +157,11 @@ impl Kernel {
         if matches!(signal, SIGCONT | SIGKILL) && process.is_stopped() {
             self.continue_process(process, signal == SIGCONT);
         }
+        if signal == SIGCONT && self.tracees > 0 {
+            for thread in self.tasks.threads(process) {
+                self.trace_group_continue(&thread);
+            }
+        }
         true
     }
 
@@ -161,10 +171,20 @@ impl Kernel {
         process.stop_unreported.set(true);
         process.continue_unreported.set(false);
         for thread in self.tasks.threads(process) {
-            self.leave_queues(&thread);
-            thread.run_state.set(RunState::Stopped);
+            match thread.is_traced() {
+                true if thread.is_trace_stopped() => {}
+                true => self.trace_group_stop(&thread, signal),
+                false => {
+                    self.leave_queues(&thread);
+                    thread.run_state.set(RunState::Stopped);
+                }
+            }
         }
-        self.notify_parent(process, CLD_STOPPED, signal);
+        // A parent that traces it knows.
+        let tracer = self.tasks.main_thread(process).and_then(|main| main.tracer_process());
+        if tracer != Some(process.parent.get()) {
+            self.notify_parent(process, CLD_STOPPED, signal);
+        }
     }
 
     /// Lets a stopped process go on; calls that its threads were in are made again.

@@ -30,7 +30,8 @@ impl Arg for i64 {
 
 /// A path argument: where it starts, and the path itself.
 pub struct PathArg {
-    start: Option<Location>,
+    /// The open directory that a relative path starts from.
+    pub start: Option<Location>,
     /// The path.
     pub path: Vec<u8>,
 }

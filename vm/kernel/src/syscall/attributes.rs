@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::*;
+use abi::inotify::IN_MODIFY;
 
 use super::path::{locate, resolve};
 use crate::files::open::SMALL_FILE_BYTES_MAX;
@@ -163,6 +164,7 @@ pub(super) fn fallocate(k: &mut Kernel, t: &Rc<Task>, fd: i32, mode: u32, offset
         mode if mode == FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE => zero(k, &file, offset, end.min(size))?,
         _ => return Err(Errno::EOPNOTSUPP.into()),
     }
+    file.location.notify(IN_MODIFY);
     Ok(0)
 }
 

@@ -14,10 +14,27 @@ use crate::files::regular::Regular;
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
-use crate::vfs::At;
+use crate::vfs::{At, Restrict};
 
 /// Status flags that `F_SETFL` can change.
 const SETTABLE: u32 = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+/// All flags of `open(2)`; only `openat2` minds others.
+const OPEN_FLAGS: u32 = O_ACCMODE
+    | O_CREAT
+    | O_EXCL
+    | O_NOCTTY
+    | O_TRUNC
+    | O_APPEND
+    | O_NONBLOCK
+    | O_SYNC
+    | O_ASYNC
+    | O_DIRECT
+    | O_LARGEFILE
+    | O_NOATIME
+    | O_CLOEXEC
+    | O_PATH
+    | O_NOFOLLOW
+    | O_TMPFILE;
 const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
@@ -40,14 +57,53 @@ pub(super) fn openat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, how: 
     if size < HOW_BYTES {
         return Err(Errno::EINVAL.into());
     }
-    let mm = t.mm()?;
-    let (flags, mode, resolve) = (mm.read_u64(how)?, mm.read_u64(how + 8)?, mm.read_u64(how + 16)?);
-    if resolve != 0 {
-        // Restricted resolution is not offered; callers fall back to openat.
-        return Err(Errno::ENOSYS.into());
+    if size > 4096 {
+        return Err(Errno::E2BIG.into());
     }
-    let (flags, mode) = (u32::try_from(flags).map_err(|_| Errno::EINVAL)?, mode as u32);
-    openat(k, t, dirfd, path, flags, mode)
+    let bytes = t.struct_arg(how, size as u64)?;
+    if bytes[HOW_BYTES..].iter().any(|byte| *byte != 0) {
+        return Err(Errno::E2BIG.into());
+    }
+    let mut reader = abi::Reader::new(&bytes);
+    let (flags, mode, resolve) = (reader.u64(), reader.u64(), reader.u64());
+    let flags = u32::try_from(flags).ok().filter(|flags| flags & !OPEN_FLAGS == 0).ok_or(Errno::EINVAL)?;
+    let creates = flags & O_CREAT != 0 || flags & O_TMPFILE == O_TMPFILE;
+    let mode_fits = if creates { mode <= 0o7777 } else { mode == 0 };
+    let path_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if !mode_fits || (flags & O_PATH != 0 && flags & !path_flags != 0) {
+        return Err(Errno::EINVAL.into());
+    }
+    let restrict = restrict_arg(resolve)?;
+    let mut path = t.path_arg_at(dirfd, path)?;
+    if restrict.in_root && dirfd != AT_FDCWD {
+        // Absolute paths start there too.
+        path.start = Some(t.file(dirfd)?.location.clone());
+    }
+    let file = k.open(t, At { restrict, ..path.at() }, flags, mode as u32)?;
+    k.add_file(t, file, flags & O_CLOEXEC != 0).map(|fd| fd as u64)
+}
+
+/// `RESOLVE_*`.
+fn restrict_arg(resolve: u64) -> Outcome<Restrict> {
+    const NO_XDEV: u64 = 1;
+    const NO_MAGICLINKS: u64 = 2;
+    const NO_SYMLINKS: u64 = 4;
+    const BENEATH: u64 = 8;
+    const IN_ROOT: u64 = 16;
+    // Only what is in memory: whoever asks for that can wait all the same.
+    const CACHED: u64 = 32;
+    let known = NO_XDEV | NO_MAGICLINKS | NO_SYMLINKS | BENEATH | IN_ROOT | CACHED;
+    if resolve & !known != 0 || resolve & (BENEATH | IN_ROOT) == BENEATH | IN_ROOT {
+        return Err(Errno::EINVAL.into());
+    }
+    let has = |flag: u64| resolve & flag != 0;
+    Ok(Restrict {
+        mounts: has(NO_XDEV),
+        magic_links: has(NO_MAGICLINKS),
+        symlinks: has(NO_SYMLINKS),
+        outside: has(BENEATH),
+        in_root: has(IN_ROOT),
+    })
 }
 
 pub(super) fn close(k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {

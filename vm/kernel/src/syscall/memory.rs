@@ -99,6 +99,7 @@ fn file_backing(
 
 pub(super) fn munmap(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64) -> Outcome<u64> {
     t.mm()?.unmap(addr, len)?;
+    k.sweep_segments();
     // What can't be written now is tried again when the disk has news.
     let _ = k.shared.write_back();
     Ok(0)

@@ -11,24 +11,32 @@
 //! |---|---|
 //! | [`table`] | all calls, of x86-64 and of i386 |
 //! | [`args`] | typed arguments |
+//! | [`shm`], [`sem`], [`msg`], [`ipc`] | shared memory, semaphores, message queues of System V |
 //! | [`ia32`] | what only 32-bit programs call |
 //! | [`thread_area`] | thread-local storage of 32-bit programs |
 //! | [`rw`] | reading and writing |
+//! | [`aio`] | asynchronous I/O |
 //! | [`transfer`] | from file to file: sendfile, splice, copy_file_range |
 //! | [`fd`] | descriptors |
 //! | [`path`] | paths: making, removing, renaming |
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`ptrace`] | tracing |
+//! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
 //! | [`ids`] | user, group, process-group and session ids |
+//! | [`priority`], [`nodes`] | priorities, where memory is to be |
 //! | [`limits`] | limits, priorities, resource use |
+//! | [`seccomp`] | filters on calls |
 //! | [`prctl`] | prctl and arch_prctl |
 //! | [`signal`] | signals |
 //! | [`time`] | clocks and timers |
+//! | [`adjust`] | adjusting the clock |
 //! | [`poll`] | poll, select |
 //! | [`epoll`] | epoll |
 //! | [`event`] | eventfd, timerfd, signalfd |
+//! | [`inotify`] | watching files |
 //! | [`futex`] | futexes |
 //! | [`socket`], [`message`] | sockets; sending and receiving |
 //! | [`system`] | the machine as a whole |
@@ -36,6 +44,8 @@
 // A call has up to six arguments, besides the kernel and the task.
 #![allow(clippy::too_many_arguments)]
 
+pub mod adjust;
+pub mod aio;
 pub mod args;
 pub mod attributes;
 pub mod epoll;
@@ -44,14 +54,25 @@ pub mod fd;
 pub mod futex;
 pub mod ia32;
 pub mod ids;
+pub mod inotify;
+pub mod ipc;
 pub mod limits;
 pub mod memory;
 pub mod message;
+pub mod msg;
+pub mod nodes;
 pub mod path;
+pub mod peek;
+pub mod pidfd;
 pub mod poll;
 pub mod prctl;
+pub mod priority;
 pub mod process;
+pub mod ptrace;
 pub mod rw;
+pub mod seccomp;
+pub mod sem;
+pub mod shm;
 pub mod signal;
 pub mod socket;
 pub mod stat;

@@ -249,6 +249,23 @@ pub(super) fn faccessat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, mo
     Ok(0)
 }
 
+/// Handles that outlive descriptors are for file servers: no file system here makes any.
+pub(super) fn name_to_handle_at(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    dirfd: i32,
+    path: u64,
+    _handle: u64,
+    _mount: u64,
+    flags: u32,
+) -> Outcome<u64> {
+    if flags & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    resolve_following(k, t, dirfd, path, flags, flags & AT_SYMLINK_FOLLOW != 0)?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
 // ---- mounts ----
 
 pub(super) fn mount(

@@ -12,7 +12,7 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 
-pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
+pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
     let mm = t.mm()?;
     let process = &t.process;
     match option {
@@ -41,7 +41,9 @@ pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: 
         PR_CAPBSET_READ if arg <= 40 => return Ok(1),
         PR_CAP_AMBIENT if arg == 1 && arg3 <= 40 => return Ok(0),
         PR_CAP_AMBIENT if arg == 4 => return Ok(0),
-        PR_GET_SECCOMP | PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
+        PR_GET_SECCOMP => return Ok(t.seccomp.borrow().mode()),
+        PR_SET_SECCOMP => return super::seccomp::set_mode(k, t, arg, arg3),
+        PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
         PR_GET_TIMERSLACK => return Ok(50_000),
         PR_SET_KEEPCAPS if arg <= 1 => {}
         PR_SET_TIMERSLACK | PR_SET_VMA => {}
@@ -51,24 +53,29 @@ pub(super) fn prctl(_k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: 
 }
 
 pub(super) fn arch_prctl(_k: &mut Kernel, t: &Rc<Task>, code: u32, addr: u64) -> Outcome<u64> {
+    arch_prctl_of(t, t, code, addr)
+}
+
+/// The same for a task that `t` traces, or itself.
+pub(super) fn arch_prctl_of(t: &Rc<Task>, other: &Rc<Task>, code: u32, addr: u64) -> Outcome<u64> {
     const USER_END: u64 = 1 << 47;
     match code {
         ARCH_SET_FS | ARCH_SET_GS if addr >= USER_END => return Err(Errno::EPERM.into()),
         // The null selector, which has no base of its own.
         ARCH_SET_FS => {
-            t.cpu.borrow_mut().load_selector_or_null(Segment::Fs, 0);
-            t.cpu.borrow_mut().set_fs_base(addr);
+            other.cpu.borrow_mut().load_selector_or_null(Segment::Fs, 0);
+            other.cpu.borrow_mut().set_fs_base(addr);
         }
         ARCH_SET_GS => {
-            t.cpu.borrow_mut().load_selector_or_null(Segment::Gs, 0);
-            t.cpu.borrow_mut().set_gs_base(addr);
+            other.cpu.borrow_mut().load_selector_or_null(Segment::Gs, 0);
+            other.cpu.borrow_mut().set_gs_base(addr);
         }
         ARCH_GET_FS => {
-            let base = t.cpu.borrow().fs_base();
+            let base = other.cpu.borrow().fs_base();
             t.mm()?.write_u64(addr, base)?;
         }
         ARCH_GET_GS => {
-            let base = t.cpu.borrow().gs_base();
+            let base = other.cpu.borrow().gs_base();
             t.mm()?.write_u64(addr, base)?;
         }
         _ => return Err(Errno::EINVAL.into()),

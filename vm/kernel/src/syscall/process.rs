@@ -9,12 +9,13 @@ use abi::signal::SIGCHLD;
 use abi::{Errno, Reader};
 
 use crate::exec::Arguments;
+use crate::files::pidfd::PidFd;
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
 use crate::signal::info::Detail;
-use crate::stop::{Outcome, Wait};
+use crate::stop::{Outcome, Stop, Wait};
 use crate::syscall::limits::{encode_usage, usage_bytes};
-use crate::task::clone::CloneArgs;
+use crate::task::clone::{CloneArgs, NAMESPACES};
 use crate::task::reap::Which;
 use crate::task::{ExitStatus, Restart, Task};
 
@@ -37,7 +38,8 @@ pub(super) fn clone(
 ) -> Outcome<u64> {
     let exit_signal = (flags & CSIGNAL) as u32;
     let flags = (flags & 0xffff_ffff) & !CSIGNAL;
-    start(k, t, &CloneArgs { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    // The older call has one place for both.
+    start(k, t, &CloneArgs { flags, exit_signal, stack, parent_tid, child_tid, tls, pidfd: parent_tid })
 }
 
 pub(super) fn clone3(k: &mut Kernel, t: &Rc<Task>, args: u64, size: usize) -> Outcome<u64> {
@@ -55,14 +57,34 @@ pub(super) fn clone3(k: &mut Kernel, t: &Rc<Task>, args: u64, size: usize) -> Ou
         return Err(Errno::E2BIG.into());
     }
     let mut reader = Reader::new(&bytes);
-    let (flags, _pidfd, child_tid, parent_tid) = (reader.u64(), reader.u64(), reader.u64(), reader.u64());
+    let (flags, pidfd, child_tid, parent_tid) = (reader.u64(), reader.u64(), reader.u64(), reader.u64());
     let (exit_signal, stack, stack_len, tls) = (reader.u64(), reader.u64(), reader.u64(), reader.u64());
     let set_tids = reader.u64();
     if exit_signal > 64 || flags & CSIGNAL != 0 || set_tids != 0 || (stack == 0) != (stack_len == 0) {
         return Err(Errno::EINVAL.into());
     }
     let stack = stack.wrapping_add(stack_len);
-    start(k, t, &CloneArgs { flags, exit_signal: exit_signal as u32, stack, parent_tid, child_tid, tls })
+    start(k, t, &CloneArgs { flags, exit_signal: exit_signal as u32, stack, parent_tid, child_tid, tls, pidfd })
+}
+
+/// Makes a task, and if that is wanted a descriptor of it.
+fn clone_with_descriptor(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<Rc<Task>> {
+    if args.flags & CLONE_PIDFD == 0 {
+        return k.clone_task(t, args);
+    }
+    let mm = t.mm()?;
+    mm.prepare_write(args.pidfd, 4)?;
+    let limit = t.process.limits.borrow().soft(RLIMIT_NOFILE);
+    let has_room = t.fd_table()?.borrow().has_room(limit);
+    if !has_room {
+        return Err(Errno::EMFILE.into());
+    }
+    let child = k.clone_task(t, args)?;
+    // None of this fails any more.
+    let file = k.open_process(t, child.process.clone(), 0);
+    let fd = k.add_file(t, file, true)?;
+    mm.write_u32(args.pidfd, fd as u32)?;
+    Ok(child)
 }
 
 /// Makes a task; after `vfork` waits until it has ended or started another program.
@@ -70,13 +92,17 @@ fn start(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<u64> {
     let child = match t.with_call(|call| call.memo) {
         Some(tid) => tid as i32,
         None => {
-            let child = k.clone_task(t, args)?.tid();
-            t.with_call(|call| call.memo = Some(child as u64));
-            child
+            let child = clone_with_descriptor(k, t, args)?;
+            t.with_call(|call| call.memo = Some(child.tid() as u64));
+            if k.trace_clone(t, &child, args) {
+                return Err(Wait::Turn.into());
+            }
+            child.tid()
         }
     };
     match k.task(child).filter(|child| child.vfork_pending.get()) {
         Some(running) => Err(Wait::Vfork(running.vfork_done.id()).into()),
+        None if k.trace_vfork_done(t, child) => Err(Wait::Turn.into()),
         None => Ok(child as u64),
     }
 }
@@ -84,7 +110,15 @@ fn start(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outcome<u64> {
 /// Stops sharing directories and descriptors with other tasks.
 pub(super) fn unshare(_k: &mut Kernel, t: &Rc<Task>, flags: u64) -> Outcome<u64> {
     const HARMLESS: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
-    if flags & !HARMLESS != 0 {
+    const OWN: u64 = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+    if flags & !(HARMLESS | OWN | NAMESPACES) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    // What a task that is alone has anyway.
+    if flags & OWN != 0 && t.process.threads.borrow().len() > 1 {
+        return Err(Errno::EINVAL.into());
+    }
+    if flags & NAMESPACES != 0 {
         return Err(Errno::EPERM.into());
     }
     if flags & CLONE_FS != 0 {
@@ -96,6 +130,17 @@ pub(super) fn unshare(_k: &mut Kernel, t: &Rc<Task>, flags: u64) -> Outcome<u64>
         *t.files.borrow_mut() = Some(Rc::new(RefCell::new(own)));
     }
     Ok(0)
+}
+
+/// There is one namespace of each kind, and nothing that stands for it.
+pub(super) fn setns(_k: &mut Kernel, t: &Rc<Task>, fd: i32, _kind: u32) -> Outcome<u64> {
+    t.usable_file(fd)?;
+    Err(Errno::EINVAL.into())
+}
+
+/// Made by nobody: calls that are made again are made again as they were.
+pub(super) fn restart_syscall(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
+    Err(Errno::EINTR.into())
 }
 
 pub(super) fn execve(k: &mut Kernel, t: &Rc<Task>, path: u64, args: u64, env: u64) -> Outcome<u64> {
@@ -132,12 +177,20 @@ pub(super) fn execveat(
 }
 
 pub(super) fn exit(k: &mut Kernel, t: &Rc<Task>, status: i32) -> Outcome<u64> {
-    k.exit_task(t, ExitStatus::Code(status as u8));
+    let status = ExitStatus::Code(status as u8);
+    if k.trace_end(t, status) {
+        return Err(Wait::Turn.into());
+    }
+    k.exit_task(t, status);
     Ok(0)
 }
 
 pub(super) fn exit_group(k: &mut Kernel, t: &Rc<Task>, status: i32) -> Outcome<u64> {
-    k.exit_process(&t.process, ExitStatus::Code(status as u8));
+    let status = ExitStatus::Code(status as u8);
+    if k.trace_end(t, status) {
+        return Err(Wait::Turn.into());
+    }
+    k.exit_process(&t.process, status);
     Ok(0)
 }
 
@@ -184,9 +237,16 @@ pub(super) fn waitid(
     if options & !known != 0 || options & events == 0 {
         return Err(Errno::EINVAL.into());
     }
+    let mut never_waits = false;
     let which = match kind {
         P_ALL => Which::Any,
         P_PID if id > 0 => Which::Process(id),
+        P_PIDFD if id >= 0 => {
+            let file = t.usable_file(id)?;
+            let pidfd = file.object_as::<PidFd>().ok_or(Errno::EBADF)?;
+            never_waits = file.is_nonblocking();
+            Which::Process(pidfd.0.pid)
+        }
         P_PGID if id == 0 => Which::Group(t.process.group.get()),
         P_PGID if id > 0 => Which::Group(id),
         _ => return Err(Errno::EINVAL.into()),
@@ -195,7 +255,10 @@ pub(super) fn waitid(
     if info != 0 {
         mm.prepare_write(info, 128)?;
     }
-    let report = k.wait_for_child(t, which, options)?;
+    let report = match k.wait_for_child(t, which, options) {
+        Err(Stop::Wait(_)) if never_waits => return Err(Errno::EAGAIN.into()),
+        report => report?,
+    };
     if info != 0 {
         let bytes = match &report {
             Some(r) => {

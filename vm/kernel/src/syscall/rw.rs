@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::file::{O_APPEND, O_LARGEFILE, RW_COUNT_MAX, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
 
@@ -150,7 +151,7 @@ pub(super) fn read_vector(
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let stash = t.with_call(|call| std::mem::take(&mut call.stash));
     if !stash.is_empty() {
-        return give(t, vector, 0, stash);
+        return give(t, file, vector, stash);
     }
     let is_stream = !file.object.is_seekable();
     let start = if let Place::At(offset) = place { offset } else { file.position.get() };
@@ -166,7 +167,7 @@ pub(super) fn read_vector(
         };
         if is_stream {
             buffer.truncate(read);
-            return give(t, vector, 0, buffer);
+            return give(t, file, vector, buffer);
         }
         if let Err(stop) = scatter(t, vector, done, &buffer[..read]) {
             if done > 0 && !matches!(stop, Stop::Wait(_)) {
@@ -182,14 +183,22 @@ pub(super) fn read_vector(
     if place == Place::Position {
         file.position.set(start.saturating_add(done as u64));
     }
+    if done > 0 {
+        file.location.notify(IN_ACCESS);
+    }
     Ok(done as u64)
 }
 
 /// Gives bytes taken from a stream to the program; if its memory has to come from the disk first, they are kept for
 /// the next attempt.
-fn give(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, bytes: Vec<u8>) -> Outcome<u64> {
-    match scatter(t, vector, skip, &bytes) {
-        Ok(()) => Ok(bytes.len() as u64),
+fn give(t: &Rc<Task>, file: &OpenFile, vector: &[(u64, usize)], bytes: Vec<u8>) -> Outcome<u64> {
+    match scatter(t, vector, 0, &bytes) {
+        Ok(()) => {
+            if !bytes.is_empty() {
+                file.location.notify(IN_ACCESS);
+            }
+            Ok(bytes.len() as u64)
+        }
         Err(wait @ Stop::Wait(_)) => {
             t.with_call(|call| call.stash = bytes);
             Err(wait)
@@ -278,6 +287,9 @@ fn write_piece(
     let position = write_position(file, place, done)?;
     let len = within_limit(k, t, file, position, buffer.len())?;
     let written = file.object.write(k, file, position, &buffer[..len])?;
+    if written > 0 {
+        file.location.notify(IN_MODIFY);
+    }
     if place == Place::Position && file.object.is_seekable() {
         file.position.set(position + written as u64);
     }
@@ -313,7 +325,9 @@ fn within_limit(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, position: u64
 pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence: u32) -> Outcome<u64> {
     let file = t.usable_file(fd)?;
     if !file.object.is_seekable() {
-        return Err(Errno::ESPIPE.into());
+        // Kernel objects that are no streams take it as said in vain.
+        let is_object = file.location.kind() == FileKind::Regular;
+        return if is_object { Ok(file.position.get()) } else { Err(Errno::ESPIPE.into()) };
     }
     let size = || -> Outcome<u64> { Ok(file.location.attributes()?.size_bytes) };
     let base = match whence {
@@ -351,6 +365,27 @@ pub(super) fn sync(k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
 
 pub(super) fn syncfs(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
     t.usable_file(fd)?.location.sync().map(|()| 0)
+}
+
+/// Whatever part of a file it is, all of it goes.
+pub(super) fn sync_file_range(
+    _k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    offset: i64,
+    len: i64,
+    flags: u32,
+) -> Outcome<u64> {
+    const FLAGS: u32 = 7;
+    let file = t.usable_file(fd)?;
+    if flags & !FLAGS != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL.into());
+    }
+    match file.location.kind() {
+        FileKind::Regular if file.object.is_seekable() => file.location.sync().map(|()| 0),
+        FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => Ok(0),
+        _ => Err(Errno::ESPIPE.into()),
+    }
 }
 
 /// Advice that has no effect here.

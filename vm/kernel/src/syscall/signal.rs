@@ -261,14 +261,20 @@ fn send_to_thread(
 
 /// A `siginfo_t` from the program. Only a process may pretend to itself that the kernel sent it.
 fn info_arg(t: &Rc<Task>, addr: u64, signal: u32, to_self: bool) -> Outcome<SigInfo> {
+    let info = read_info(t, addr)?;
+    if !to_self && (info.code >= 0 || info.code == SI_TKILL) {
+        return Err(Errno::EPERM.into());
+    }
+    Ok(SigInfo { signal, ..info })
+}
+
+/// A `siginfo_t` of a program.
+pub(super) fn read_info(t: &Rc<Task>, addr: u64) -> Outcome<SigInfo> {
     let layout = t.layout();
     let bytes = t.struct_arg(addr, 128)?;
     let mut reader = layout.reader(&bytes);
-    let (_signal, _errno, code) = (reader.u32(), reader.i32(), reader.i32());
+    let (signal, _errno, code) = (reader.u32(), reader.i32(), reader.i32());
     reader.align();
-    if !to_self && (code >= 0 || code == SI_TKILL) {
-        return Err(Errno::EPERM.into());
-    }
     Ok(SigInfo { signal, code, detail: Detail::Raw { bytes: reader.rest().into(), layout } })
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::file::*;
+use abi::inotify::IN_ACCESS;
 use abi::{Errno, Layout, Writer};
 
 use super::path::{locate, resolve};
@@ -167,6 +168,7 @@ fn give_entries(t: &Rc<Task>, fd: i32, buf: u64, size: usize, encode: impl Fn(&D
     }
     t.mm()?.write_user(buf, &bytes)?;
     file.position.set(next);
+    file.location.notify(IN_ACCESS);
     Ok(bytes.len() as u64)
 }
 

@@ -111,6 +111,42 @@ pub(super) fn membarrier(_k: &mut Kernel, _t: &Rc<Task>, command: u32) -> Outcom
     if command == 0 { Ok(SUPPORTED) } else { Ok(0) }
 }
 
+/// `syslog(2)`: the kernel's messages go to whoever runs the machine; what programs can read is where they begin.
+pub(super) fn syslog(_k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
+    const READ: u32 = 2;
+    const READ_ALL: u32 = 3;
+    const READ_CLEAR: u32 = 4;
+    const CONSOLE_LEVEL: u32 = 8;
+    const SIZE_UNREAD: u32 = 9;
+    const SIZE_BUFFER: u32 = 10;
+    const BUFFER_BYTES: u64 = 1 << 17;
+    if !matches!(action, READ_ALL | SIZE_BUFFER) && !t.credentials().is_privileged() {
+        return Err(Errno::EPERM.into());
+    }
+    match action {
+        READ..=READ_CLEAR => {
+            let len = usize::try_from(len).ok().filter(|_| buf != 0).ok_or(Errno::EINVAL)?;
+            if len == 0 {
+                return Ok(0);
+            }
+            if action == READ {
+                // All has been read, and there will be nothing more.
+                return Err(Wait::Listed.into());
+            }
+            let text = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
+            // Whole messages only, the last ones.
+            let text = if text.len() <= len { text } else { String::new() };
+            t.mm()?.write_user(buf, text.as_bytes())?;
+            Ok(text.len() as u64)
+        }
+        0 | 1 | 5..=7 => Ok(0),
+        CONSOLE_LEVEL if (1..=8).contains(&len) => Ok(0),
+        SIZE_UNREAD => Ok(0),
+        SIZE_BUFFER => Ok(BUFFER_BYTES),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
 // ---- scheduling ----
 
 pub(super) fn sched_yield(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
@@ -119,7 +155,7 @@ pub(super) fn sched_yield(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
     if had_turn { Ok(0) } else { Err(Wait::Turn.into()) }
 }
 
-fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
+pub(super) fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
     match tid {
         0 => Ok(t.clone()),
         tid if tid < 0 => Err(Errno::EINVAL.into()),
@@ -160,7 +196,11 @@ pub(super) fn sched_setscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32, policy:
     const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
     let task = task_of(k, t, tid)?;
     let priority = t.mm()?.read_u32(param)? as i32;
-    let policy = policy & !SCHED_RESET_ON_FORK;
+    set_policy(t, &task, policy & !SCHED_RESET_ON_FORK, priority)
+}
+
+/// Sets the class and priority of `task` for `t`.
+pub(super) fn set_policy(t: &Rc<Task>, task: &Rc<Task>, policy: u32, priority: i32) -> Outcome<u64> {
     let valid = match policy {
         SCHED_OTHER | SCHED_BATCH | SCHED_IDLE => priority == 0,
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&priority),

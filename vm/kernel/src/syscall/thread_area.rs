@@ -84,9 +84,24 @@ pub(super) fn set_thread_area(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outco
     Ok(0)
 }
 
+/// Gets or sets entry `number` of a task that `t` traces.
+pub(super) fn of_tracee(t: &Rc<Task>, other: &Rc<Task>, number: u64, addr: u64, sets: bool) -> Outcome<u64> {
+    let number = u32::try_from(number).map_err(|_| Errno::EINVAL)?;
+    if !sets {
+        return give_entry(t, other, number, addr);
+    }
+    let wanted = UserDesc { number, ..UserDesc::read(t, addr)? };
+    wanted.install(&mut other.cpu.borrow_mut())?;
+    Ok(0)
+}
+
 pub(super) fn get_thread_area(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let number = t.mm()?.read_u32(addr)?;
-    let entry = t.cpu.borrow().tls_entry(index_of(number)?);
+    give_entry(t, t, number, addr)
+}
+
+fn give_entry(t: &Rc<Task>, other: &Rc<Task>, number: u32, addr: u64) -> Outcome<u64> {
+    let entry = other.cpu.borrow().tls_entry(index_of(number)?);
     let empty = Descriptor { base: 0, limit: 0, flags: flag::READ_EXEC_ONLY | flag::SEG_NOT_PRESENT };
     let Descriptor { base, limit, flags } = entry.unwrap_or(empty);
     t.mm()?.write_user(addr, &Writer::new().u32(number).u32(base).u32(limit).u32(flags).finish()).map(|()| 0)

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::{Errno, Layout};
 
 use super::rw::{Place, readable, unless_nonblocking, writable};
@@ -115,10 +116,59 @@ pub(super) fn splice(
     if [&from, &to].iter().any(|side| is_pipe(side) && side.offset_addr != 0) {
         return Err(Errno::ESPIPE.into());
     }
-    match transfer(k, t, &from, &to, len.min(PIECE_BYTES)) {
+    unless_told(flags, transfer(k, t, &from, &to, len.min(PIECE_BYTES)))
+}
+
+/// Flags of `tee` and `vmsplice`: those of `splice`.
+const SPLICE_FLAGS: u32 = 0xf;
+
+/// A wait becomes `EAGAIN` for a call that must not wait.
+fn unless_told<T>(flags: u32, outcome: Outcome<T>) -> Outcome<T> {
+    match outcome {
         Err(Stop::Wait(crate::stop::Wait::On(_))) if flags & SPLICE_F_NONBLOCK != 0 => Err(Errno::EAGAIN.into()),
         outcome => outcome,
     }
+}
+
+pub(super) fn tee(k: &mut Kernel, t: &Rc<Task>, input: i32, out: i32, len: usize, flags: u32) -> Outcome<u64> {
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if len == 0 {
+        return Ok(0);
+    }
+    let (from, to) = (readable(t, input)?, writable(t, out)?);
+    let (source, sink) = (from.object_as::<PipeEnd>(), to.object_as::<PipeEnd>());
+    let (Some(source), Some(sink)) = (source, sink) else { return Err(Errno::EINVAL.into()) };
+    if Rc::ptr_eq(&source.pipe, &sink.pipe) {
+        return Err(Errno::EINVAL.into());
+    }
+    let bytes = unless_told(flags, unless_nonblocking(&from, source.pipe.peek(len.min(PIECE_BYTES))))?;
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let written = unless_nonblocking(&to, sink.pipe.write_some(k, &bytes));
+    unless_told(flags, written).map(|written| written as u64)
+}
+
+/// Between memory and a pipe; pages are copied, not given away.
+pub(super) fn vmsplice(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: usize, flags: u32) -> Outcome<u64> {
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let file = t.usable_file(fd)?;
+    if file.object_as::<PipeEnd>().is_none() {
+        return Err(Errno::EBADF.into());
+    }
+    let vector = t.vector_arg(iov, count)?;
+    if vector.iter().all(|(_, len)| *len == 0) {
+        return Ok(0);
+    }
+    let moved = match file.is_writable() {
+        true => super::rw::write_vector(k, t, &file, &vector, Place::Position),
+        false => super::rw::read_vector(k, t, &file, &vector, Place::Position),
+    };
+    unless_told(flags, moved)
 }
 
 /// Moves up to `len` bytes. What the receiver does not take goes back to where it came from, so the sender must be
@@ -175,5 +225,9 @@ fn move_piece(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, buffer: &mut
     }
     from.advance(t, read_at, written)?;
     to.advance(t, write_at, written)?;
+    if written > 0 {
+        from.file.location.notify(IN_ACCESS);
+        to.file.location.notify(IN_MODIFY);
+    }
     Ok(written)
 }

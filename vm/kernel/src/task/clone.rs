@@ -8,6 +8,7 @@ use abi::process::*;
 use cpu::{CpuState, reg};
 
 use super::{Process, RunState, Task, Tid};
+use crate::ipc::shm::Attachment;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::{Actions, AltStack};
@@ -30,10 +31,12 @@ pub struct CloneArgs {
     pub child_tid: u64,
     /// Thread-local storage.
     pub tls: u64,
+    /// Where the parent finds a descriptor of the child (`CLONE_PIDFD`).
+    pub pidfd: u64,
 }
 
 /// Namespaces are refused as an unprivileged process is refused them.
-const NAMESPACES: u64 =
+pub const NAMESPACES: u64 =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 impl CloneArgs {
@@ -44,7 +47,9 @@ impl CloneArgs {
             || (has(CLONE_THREAD) && !has(CLONE_SIGHAND))
             || (has(CLONE_FS) && has(CLONE_NEWNS))
             || (has(CLONE_SIGHAND) && has(CLONE_CLEAR_SIGHAND));
-        if broken || has(CLONE_PIDFD) {
+        if broken
+            || (has(CLONE_PIDFD) && (has(CLONE_DETACHED) || self.pidfd == self.parent_tid && has(CLONE_PARENT_SETTID)))
+        {
             return Err(Errno::EINVAL);
         }
         if has(NAMESPACES) { Err(Errno::EPERM) } else { Ok(()) }
@@ -94,6 +99,8 @@ impl Kernel {
         let child = parent.fork(host);
         let parent_id = parent.space.borrow().id();
         self.forked_spaces.push((parent_id, Rc::downgrade(&child)));
+        let user = self.tasks.current().map_or(0, |task| task.process.pid);
+        self.note_attachments(&child, user, Attachment::Begins);
         Ok(child)
     }
 
@@ -163,5 +170,12 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),
+        seccomp: parent.seccomp.clone(),
+        io_priority: parent.io_priority.clone(),
+        memory_policy: parent.memory_policy.clone(),
+        trace: RefCell::default(),
+        call_number: Cell::default(),
+        call_abi: Cell::default(),
+        interrupted: Cell::default(),
     }
 }

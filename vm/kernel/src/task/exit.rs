@@ -7,10 +7,12 @@ use abi::process::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use abi::signal::*;
 
 use super::{ExitStatus, Pid, Process, ProcessState, RunState, Task};
+use crate::ipc::shm::Attachment;
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::SigInfo;
 use crate::stop::Outcome;
+use crate::trace::report::Ended;
 
 /// Entries of a robust list that are looked at: it may be a loop.
 const ROBUST_LIST_MAX: usize = 2048;
@@ -22,7 +24,7 @@ impl Kernel {
         if last {
             self.exit_process(&task.process, status);
         } else {
-            self.end_task(task);
+            self.end_thread(task, status);
         }
     }
 
@@ -33,20 +35,47 @@ impl Kernel {
         }
         process.exiting.set(Some(status));
         let uid = self.tasks.main_thread(process).map_or(0, |task| task.credentials().uid);
+        let tracer = self.task(process.pid).and_then(|leader| leader.tracer_process());
         for thread in self.tasks.threads(process) {
-            self.end_task(&thread);
+            self.end_thread(&thread, status);
         }
+        self.release_all_ended(process);
+        self.semaphore_undo(process.pid);
         self.leave_children(process);
         self.leave_session(process);
         process.state.set(ProcessState::Zombie(status));
         process.posix_timers.take();
-        self.report_exit(process, status, uid);
+        self.wake(&process.ended);
+        match tracer.filter(|tracer| *tracer != process.parent.get()) {
+            Some(tracer) => {
+                process.held_by_tracer.set(true);
+                let (tid, group) = (process.pid, process.group.get());
+                self.tell_tracer_of_end(tracer, Ended { tid, group, uid, status, is_process: true });
+            }
+            None => self.report_exit(process, status, uid),
+        }
+    }
+
+    /// Ends one thread, and tells its tracer if it is not its process's first.
+    fn end_thread(&mut self, task: &Rc<Task>, status: ExitStatus) {
+        let tracer = task.tracer_process().filter(|_| !task.is_leader());
+        let uid = task.credentials().uid;
+        self.end_task(task);
+        if let Some(tracer) = tracer {
+            let (tid, group) = (task.tid(), task.process.group.get());
+            self.tell_tracer_of_end(tracer, Ended { tid, group, uid, status, is_process: false });
+        }
     }
 
     /// Ends one thread, whatever it is doing.
     pub(crate) fn end_task(&mut self, task: &Rc<Task>) {
         self.leave_queues(task);
+        if task.trace.take().is_some() {
+            self.tracees -= 1;
+        }
+        self.end_traces_by(task);
         self.futex_cancel(task);
+        self.semaphore_cancel(task);
         self.release_futexes(task);
         task.run_state.set(RunState::Dead);
         task.call.take();
@@ -75,11 +104,15 @@ impl Kernel {
         if Rc::strong_count(&mm) > 1 {
             return;
         }
+        let user = self.tasks.current().map_or(0, |task| task.process.pid);
+        self.note_attachments(&mm, user, Attachment::Ends);
         let id = mm.space.borrow().id();
         self.dead_spaces.push(id);
+        self.aio.retain(|(space, _), _| *space != id);
         if let Some(host) = mm.into_host() {
             self.pool.give_back(host);
         }
+        self.sweep_segments();
         // What can't be written now is tried again when the disk has news.
         let _ = self.shared.write_back();
     }
@@ -153,7 +186,10 @@ impl Kernel {
                         self.wake(&heir.child_events);
                     }
                 }
-                None if child.is_zombie() => self.tasks.remove_process(pid),
+                None if child.is_zombie() => {
+                    self.tasks.remove_process(pid);
+                    self.wake(&child.ended);
+                }
                 None => {}
             }
             self.signal_parent_death(&child);
@@ -199,18 +235,16 @@ impl Kernel {
         process.tty.take();
     }
 
-    fn report_exit(&mut self, process: &Rc<Process>, status: ExitStatus, uid: u32) {
+    /// Tells a process's parent that it has ended.
+    pub(crate) fn report_exit(&mut self, process: &Rc<Process>, status: ExitStatus, uid: u32) {
         let parent = self.tasks.process(process.parent.get());
         let Some(parent) = parent else {
             self.hosted_exit(process.pid, status);
             self.tasks.remove_process(process.pid);
+            self.wake(&process.ended);
             return;
         };
-        let (code, value) = match status {
-            ExitStatus::Code(code) => (CLD_EXITED, u32::from(code)),
-            ExitStatus::Signal { signal, core: false } => (CLD_KILLED, signal),
-            ExitStatus::Signal { signal, core: true } => (CLD_DUMPED, signal),
-        };
+        let (code, value) = status.child_code();
         let action = parent.actions().borrow().get(SIGCHLD);
         let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
         let auto_reap = process.exit_signal.get() == SIGCHLD && unwanted;
@@ -231,5 +265,6 @@ impl Kernel {
         parent.children_cpu_time_ns.set(parent.children_cpu_time_ns.get() + times);
         parent.children.borrow_mut().retain(|pid| *pid != child.pid);
         self.tasks.remove_process(child.pid);
+        self.wake(&child.ended);
     }
 }

@@ -31,9 +31,12 @@ use cpu::CpuState;
 use crate::credentials::Credentials;
 use crate::files::{FdTable, OpenFile};
 use crate::mm::Mm;
+use crate::seccomp::Seccomp;
 use crate::signal::{AltStack, SignalQueue, SignalSet};
 use crate::stop::Outcome;
 use crate::syscall::Abi;
+use crate::trace::Trace;
+use crate::trace::calls::Interrupted;
 use crate::vfs::{Context, Location};
 use crate::wait::{QueueId, WaitQueue};
 
@@ -58,6 +61,8 @@ pub enum RunState {
     SleepingOnDisk,
     /// Its process is stopped by job control.
     Stopped,
+    /// It is stopped for its tracer.
+    Traced,
     /// It has ended.
     Dead,
 }
@@ -99,6 +104,8 @@ pub struct Call {
     pub queues: Vec<QueueId>,
     /// It has slept at least once.
     pub is_retry: bool,
+    /// A tracer has stopped it before it was made, and may have changed it.
+    pub entering: bool,
 }
 
 /// Working directory, root and file mode mask; threads share one (`CLONE_FS`).
@@ -164,6 +171,20 @@ pub struct Task {
     pub no_new_privileges: Cell<bool>,
     /// Scheduling class and priority it asked for; all run alike.
     pub scheduling: Cell<(u32, i32)>,
+    /// What restricts its calls.
+    pub seccomp: RefCell<Seccomp>,
+    /// `ioprio_set(2)`; without effect.
+    pub io_priority: Cell<u16>,
+    /// Memory policy, and whether it names the only node (`set_mempolicy(2)`); without effect.
+    pub memory_policy: Cell<(u32, bool)>,
+    /// Who traces it, if anybody does.
+    pub trace: RefCell<Option<Trace>>,
+    /// While it is traced: the call it is in, or has just returned from (`orig_rax`), and which table that is in.
+    pub call_number: Cell<Option<u64>>,
+    /// See [`Self::call_number`].
+    pub call_abi: Cell<Abi>,
+    /// The call that was interrupted, if it may be made again.
+    pub interrupted: Cell<Option<Interrupted>>,
 }
 
 impl Task {

@@ -4,10 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use abi::signal::{CLD_DUMPED, CLD_EXITED, CLD_KILLED};
+
 use super::limits::Limits;
 use super::{Pid, Tid};
 use crate::signal::{Actions, SignalQueue};
 use crate::timer::{IntervalTimers, PosixTimer};
+use crate::trace::report::Ended;
 use crate::tty::Tty;
 use crate::wait::WaitQueue;
 
@@ -26,6 +29,15 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// What a child's end is called (`CLD_*`), and with what value.
+    pub fn child_code(self) -> (i32, u32) {
+        match self {
+            ExitStatus::Code(code) => (CLD_EXITED, u32::from(code)),
+            ExitStatus::Signal { signal, core: false } => (CLD_KILLED, signal),
+            ExitStatus::Signal { signal, core: true } => (CLD_DUMPED, signal),
+        }
+    }
+
     /// The status word of `wait(2)`.
     pub fn wait_status(self) -> u32 {
         match self {
@@ -78,6 +90,12 @@ pub struct Process {
     pub child_events: WaitQueue,
     /// Woken when a signal is queued, for `signalfd`.
     pub signal_events: WaitQueue,
+    /// Woken when it has ended, and when it has been waited for.
+    pub ended: WaitQueue,
+    /// Tracees of its threads that have ended, which `wait` has not said yet.
+    pub ended_tracees: RefCell<Vec<Ended>>,
+    /// It has ended, and its tracer hears of that before its parent does.
+    pub held_by_tracer: Cell<bool>,
     /// Resource limits.
     pub limits: RefCell<Limits>,
     /// Controlling terminal.
@@ -127,6 +145,9 @@ impl Process {
             pending: RefCell::default(),
             child_events: WaitQueue::default(),
             signal_events: WaitQueue::default(),
+            ended: WaitQueue::default(),
+            ended_tracees: RefCell::default(),
+            held_by_tracer: Cell::new(false),
             limits: RefCell::default(),
             tty: RefCell::default(),
             has_executed: Cell::new(false),

@@ -6,7 +6,7 @@ use abi::Errno;
 use abi::process::{WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED};
 use abi::signal::*;
 
-use super::{ExitStatus, Pid, Process, ProcessState, Task};
+use super::{Pid, Process, ProcessState, Task};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 
@@ -48,9 +48,17 @@ impl Kernel {
             Which::Process(pid) => child.pid == pid,
             Which::Group(group) => child.group.get() == group,
         };
-        let mut found = false;
+        let (mut found, report) = self.wait_for_tracee(parent, which, options);
+        if report.is_some() {
+            return Ok(report);
+        }
         for child in children.iter().filter_map(|pid| self.tasks.process(*pid)).filter(wanted) {
             found = true;
+            // What a tracer is told, or is yet to be told, is not also the parent's.
+            let by_parent = self.task(child.pid).and_then(|task| task.tracer_process()) == Some(parent.pid);
+            if child.held_by_tracer.get() || (by_parent && child.is_stopped()) {
+                continue;
+            }
             if let Some((code, value, status)) = state_change(&child, options) {
                 let cpu_time_ns = child.ended_cpu_time_ns.get() + child.children_cpu_time_ns.get();
                 let uid = self.tasks.main_thread(&child).map_or(0, |main| main.credentials().uid);
@@ -80,11 +88,7 @@ impl Kernel {
 fn state_change(child: &Process, options: u32) -> Option<(i32, u32, u32)> {
     match child.state.get() {
         ProcessState::Zombie(status) if options & WEXITED != 0 => {
-            let (code, value) = match status {
-                ExitStatus::Code(code) => (CLD_EXITED, u32::from(code)),
-                ExitStatus::Signal { signal, core: false } => (CLD_KILLED, signal),
-                ExitStatus::Signal { signal, core: true } => (CLD_DUMPED, signal),
-            };
+            let (code, value) = status.child_code();
             Some((code, value, status.wait_status()))
         }
         ProcessState::Stopped(signal) if options & WSTOPPED != 0 && child.stop_unreported.get() => {

@@ -124,7 +124,9 @@ impl Location {
     }
 
     fn set(&self, set: &SetAttributes) -> Outcome<()> {
-        self.change(|file_system, ino| file_system.set_attributes(ino, set))
+        self.change(|file_system, ino| file_system.set_attributes(ino, set))?;
+        self.notify_change(set);
+        Ok(())
     }
 
     fn check_writable(&self) -> Outcome<()> {

@@ -146,6 +146,9 @@ impl Dentry {
     /// Unhooks itself before being dropped, and hands over its hold on the parent.
     fn leave(&mut self) -> Option<Rc<Dentry>> {
         if let Some((ino, _)) = self.inode.take() {
+            if self.deleted.get() {
+                self.volume.watches.abandon(&self.volume, ino);
+            }
             self.volume.release_later(ino);
         }
         let parent = self.parent.take()?;

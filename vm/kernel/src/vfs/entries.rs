@@ -9,6 +9,7 @@ use super::{At, Context, FileKind, Location, NewFile, Vfs};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::inotify::{IN_ATTRIB, IN_CREATE};
 
 /// Permission bits a new directory can get.
 const DIRECTORY_MODE: u16 = 0o1777;
@@ -65,6 +66,8 @@ impl Vfs {
         }
         dir.change(|file_system, dir| file_system.link(dir, &name, file.ino()))?;
         self.cache.keep(dir.dentry.add_child(&name, file.dentry.inode()));
+        file.notify_inode(IN_ATTRIB);
+        dir.notify_entry(IN_CREATE, &name, file.kind(), 0);
         Ok(())
     }
 
@@ -80,6 +83,7 @@ impl Vfs {
         check_may_remove(context, &dir, &victim, false)?;
         dir.change(|file_system, dir| file_system.unlink(dir, &name))?;
         self.forget(&victim);
+        dir.notify_removal(&name, victim);
         Ok(())
     }
 
@@ -97,6 +101,7 @@ impl Vfs {
         check_may_remove(context, &dir, &victim, true)?;
         dir.change(|file_system, dir| file_system.remove_dir(dir, &name))?;
         self.forget(&victim);
+        dir.notify_removal(&name, victim);
         Ok(())
     }
 
@@ -123,6 +128,7 @@ impl Vfs {
         let ino = dir.change(|file_system, dir| file_system.create(dir, name, &new))?;
         let dentry = dir.dentry.add_child(name, Some((ino, new.kind)));
         self.cache.keep(dentry.clone());
+        dir.notify_entry(IN_CREATE, name, new.kind, 0);
         Ok(Location::new(dir.mount.clone(), dentry))
     }
 

@@ -21,6 +21,7 @@
 //! | [`rename`] | `rename(2)` |
 //! | [`change`] | changing attributes: chmod, chown, utimens, truncate |
 //! | [`xattr`] | extended attributes and who may use them |
+//! | [`watch`] | telling who watches a file what happens to it |
 
 mod change;
 mod dentry;
@@ -33,6 +34,7 @@ mod permission;
 mod rename;
 mod volume;
 mod walk;
+pub mod watch;
 mod xattr;
 
 use std::cell::{Cell, RefCell};
@@ -53,6 +55,7 @@ pub use permission::Access;
 pub use rename::RenameMode;
 use volume::Volume;
 use walk::Walk;
+pub use watch::Watches;
 
 /// On whose behalf paths are resolved, and from where.
 #[derive(Clone, Copy)]
@@ -74,17 +77,34 @@ pub struct At<'a> {
     pub start: Option<&'a Location>,
     /// The path, without terminating NUL.
     pub path: &'a [u8],
+    /// What must not be on the way.
+    pub restrict: Restrict,
+}
+
+/// What is forbidden on the way (`openat2(2)`).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Restrict {
+    /// `RESOLVE_NO_XDEV`: other mounts.
+    pub mounts: bool,
+    /// `RESOLVE_NO_MAGICLINKS`: links like `/proc/self/fd/1`.
+    pub magic_links: bool,
+    /// `RESOLVE_NO_SYMLINKS`: any symbolic links.
+    pub symlinks: bool,
+    /// `RESOLVE_BENEATH`: anything outside of where it starts.
+    pub outside: bool,
+    /// `RESOLVE_IN_ROOT`: not forbidden, but where it starts is the root.
+    pub in_root: bool,
 }
 
 impl<'a> At<'a> {
     /// `path` from an open directory, or from the working directory.
     pub fn new(start: Option<&'a Location>, path: &'a [u8]) -> Self {
-        Self { start, path }
+        Self { start, path, restrict: Restrict::default() }
     }
 
     /// `path` from the working directory.
     pub fn cwd(path: &'a [u8]) -> Self {
-        Self { start: None, path }
+        Self { start: None, path, restrict: Restrict::default() }
     }
 }
 
@@ -94,6 +114,7 @@ pub struct Vfs {
     root: Rc<Mount>,
     cache: DentryCache,
     clock: Rc<Cell<Timestamp>>,
+    watches: Rc<Watches>,
     devices: Cell<u64>,
 }
 
@@ -101,17 +122,24 @@ impl Vfs {
     /// A tree that consists of `file_system`; `source` is what `/proc/mounts` says about where it comes from.
     pub fn new(file_system: Box<dyn FileSystem>, source: &str, flags: MountFlags) -> Self {
         let clock = Rc::new(Cell::new(Timestamp::default()));
+        let watches = Rc::<Watches>::default();
         // Device 0 is nobody's.
-        let volume = Volume::new(file_system, 1, clock.clone());
+        let volume = Volume::new(file_system, 1, clock.clone(), watches.clone());
         let mut mounts = MountTable::default();
         let root = mounts.create(root_of(&volume), source, flags);
         mounts.mounts.push(root.clone());
-        Self { mounts: RefCell::new(mounts), root, cache: DentryCache::default(), clock, devices: Cell::new(1) }
+        let (mounts, cache, devices) = (RefCell::new(mounts), DentryCache::default(), Cell::new(1));
+        Self { mounts, root, cache, clock, watches, devices }
     }
 
     /// The root of all.
     pub fn root(&self) -> Location {
         self.top_of(self.root.root())
+    }
+
+    /// Who watches which file.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// The time that new timestamps get from now on.
@@ -139,7 +167,7 @@ impl Vfs {
     /// A mount that no path leads to: for pipes, sockets and memfds. See [`Self::anonymous`].
     pub fn mount_nowhere(&self, file_system: Box<dyn FileSystem>, source: &str, flags: MountFlags) -> Rc<Mount> {
         self.devices.set(self.devices.get() + 1);
-        let volume = Volume::new(file_system, self.devices.get(), self.clock.clone());
+        let volume = Volume::new(file_system, self.devices.get(), self.clock.clone(), self.watches.clone());
         self.mounts.borrow_mut().create(root_of(&volume), source, flags)
     }
 
@@ -202,6 +230,9 @@ impl Vfs {
         }
         self.mounts.borrow_mut().detach(&mount);
         self.cache.forget_volume(&volume);
+        if !self.mounts().iter().any(|other| Rc::ptr_eq(&other.root.volume, &volume)) {
+            self.watches.unmounted(volume.device);
+        }
         Ok(())
     }
 

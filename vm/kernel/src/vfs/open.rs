@@ -36,6 +36,8 @@ pub struct Opened {
     pub location: Location,
     /// Whether it was created just now.
     pub created: bool,
+    /// Whether it was there, and has been emptied.
+    pub truncated: bool,
 }
 
 impl Vfs {
@@ -51,10 +53,8 @@ impl Vfs {
         if how.directory && !location.is_directory() {
             return Err(Errno::ENOTDIR.into());
         }
-        if !how.path_only {
-            may_open(context, &location, how)?;
-        }
-        Ok(Opened { location, created: false })
+        let truncated = if how.path_only { false } else { may_open(context, &location, how)? };
+        Ok(Opened { location, created: false, truncated })
     }
 
     fn open_or_create(&self, context: &Context<'_>, path: At<'_>, how: &OpenHow, mode: u16) -> Outcome<Opened> {
@@ -69,11 +69,12 @@ impl Vfs {
             let Some(found) = self.positive(&walk.at, dentry) else {
                 let new = NewFile { kind: FileKind::Regular, mode, uid: 0, gid: 0, rdev: 0, target: b"" };
                 let location = self.create_in(context, &walk.at, &name, new)?;
-                return Ok(Opened { location, created: true });
+                return Ok(Opened { location, created: true, truncated: false });
             };
             if how.exclusive {
                 return Err(Errno::EEXIST.into());
             }
+            walk.check_mount(&found)?;
             let location = if found.kind() == FileKind::Symlink && !how.no_follow {
                 match walk.follow(&found, false)? {
                     Some(location) => location,
@@ -86,8 +87,8 @@ impl Vfs {
                 return Err(Errno::EISDIR.into());
             }
             check_sticky(context, &walk.at, &location)?;
-            may_open(context, &location, how)?;
-            return Ok(Opened { location, created: false });
+            let truncated = may_open(context, &location, how)?;
+            return Ok(Opened { location, created: false, truncated });
         }
     }
 
@@ -104,7 +105,7 @@ impl Vfs {
         let new = dir.owned_by(context, new)?;
         let ino = dir.change(|file_system, dir| file_system.create_unnamed(dir, &new))?;
         let dentry = Dentry::unnamed(&dir.dentry, ino, !how.exclusive);
-        Ok(Opened { location: Location::new(dir.mount.clone(), dentry), created: true })
+        Ok(Opened { location: Location::new(dir.mount.clone(), dentry), created: true, truncated: false })
     }
 }
 
@@ -122,8 +123,8 @@ fn check_sticky(context: &Context<'_>, dir: &Location, found: &Location) -> Outc
     Ok(())
 }
 
-/// Checks that an existing file may be opened, and as the last step empties it if asked to.
-fn may_open(context: &Context<'_>, location: &Location, how: &OpenHow) -> Outcome<()> {
+/// Checks that an existing file may be opened, and as the last step empties it if asked to; returns whether it did.
+fn may_open(context: &Context<'_>, location: &Location, how: &OpenHow) -> Outcome<bool> {
     let access = Access { write: how.access.write || how.truncate, ..how.access };
     let flags = location.mount().flags();
     match location.kind() {
@@ -147,6 +148,7 @@ fn may_open(context: &Context<'_>, location: &Location, how: &OpenHow) -> Outcom
         let mode = attributes.mode_without_privileges(context.credentials);
         let set = SetAttributes { size_bytes: Some(0), mode, ..SetAttributes::default() };
         location.change(|file_system, ino| file_system.set_attributes(ino, &set))?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }

@@ -57,6 +57,12 @@ impl Vfs {
             (None, _) => self.cache.forget(&in_the_way),
         }
         moved.dentry.moved(&to.dir.dentry, &to.name);
+        drop(in_the_way);
+        let replaced = there.as_ref().filter(|_| mode != RenameMode::Exchange);
+        moved.notify_move((&from.dir, &from.name), (&to.dir, &to.name), replaced);
+        if let (Some(there), RenameMode::Exchange) = (&there, mode) {
+            there.notify_move((&to.dir, &to.name), (&from.dir, &from.name), None);
+        }
         Ok(())
     }
 

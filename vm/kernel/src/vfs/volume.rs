@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
-use super::{FileSystem, Ino, Timestamp};
+use super::{FileSystem, Ino, Timestamp, Watches};
 
 /// A file system in use (Linux: super block). It is dropped with the last mount, open file or cached entry.
 pub struct Volume {
@@ -20,10 +20,17 @@ pub struct Volume {
     /// the file system can't be entered.
     released: RefCell<Vec<Ino>>,
     clock: Rc<Cell<Timestamp>>,
+    /// Who watches its files.
+    pub(super) watches: Rc<Watches>,
 }
 
 impl Volume {
-    pub(super) fn new(file_system: Box<dyn FileSystem>, device: u64, clock: Rc<Cell<Timestamp>>) -> Rc<Self> {
+    pub(super) fn new(
+        file_system: Box<dyn FileSystem>,
+        device: u64,
+        clock: Rc<Cell<Timestamp>>,
+        watches: Rc<Watches>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             device,
             volatile: file_system.is_volatile(),
@@ -32,6 +39,7 @@ impl Volume {
             file_system: RefCell::new(file_system),
             released: RefCell::default(),
             clock,
+            watches,
         })
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::dentry::Dentry;
 use super::permission::Access;
-use super::{At, Context, FileKind, Location, Vfs};
+use super::{At, Context, FileKind, Location, Restrict, Vfs};
 use crate::stop::{Outcome, Stop};
 use abi::Errno;
 
@@ -39,6 +39,9 @@ pub(super) struct Walk<'a> {
     /// Where in `rest` it goes on.
     next: usize,
     links: u32,
+    restrict: Restrict,
+    /// The end of `..`, and where absolute links lead.
+    root: Location,
 }
 
 impl<'a> Walk<'a> {
@@ -50,11 +53,17 @@ impl<'a> Walk<'a> {
             return Err(Errno::ENAMETOOLONG.into());
         }
         let start = path.start.unwrap_or(context.cwd);
-        let at = if path.path[0] == b'/' { context.root } else { start }.clone();
+        let (restrict, is_absolute) = (path.restrict, path.path[0] == b'/');
+        if restrict.outside && is_absolute {
+            return Err(Errno::EXDEV.into());
+        }
+        let root = if restrict.outside || restrict.in_root { start } else { context.root };
+        let at = if is_absolute { root } else { start }.clone();
         if !at.is_directory() {
             return Err(Errno::ENOTDIR.into());
         }
-        Ok(Self { vfs, context, at, rest: Cow::Borrowed(path.path), next: 0, links: 0 })
+        let (rest, root) = (Cow::Borrowed(path.path), root.clone());
+        Ok(Self { vfs, context, at, rest, next: 0, links: 0, restrict, root })
     }
 
     /// Goes as far as the directory of the last component, which is returned.
@@ -68,10 +77,11 @@ impl<'a> Walk<'a> {
                 b"." if is_last => return Ok(Last::Dot),
                 b"." => {}
                 b".." if is_last => return Ok(Last::DotDot),
-                b".." => self.up(),
+                b".." => self.up()?,
                 name if is_last => return Ok(Last::Name(name.to_vec(), more)),
                 name => {
                     let found = self.vfs.existing_child(&self.at, name)?;
+                    self.check_mount(&found)?;
                     self.enter(found)?;
                 }
             }
@@ -84,12 +94,13 @@ impl<'a> Walk<'a> {
             let (name, slashes) = match self.advance()? {
                 Last::Root | Last::Dot => return Ok(self.at),
                 Last::DotDot => {
-                    self.up();
+                    self.up()?;
                     return Ok(self.at);
                 }
                 Last::Name(name, slashes) => (name, slashes),
             };
             let found = self.vfs.existing_child(&self.at, &name)?;
+            self.check_mount(&found)?;
             if found.kind() == FileKind::Symlink && (follow || slashes) {
                 if let Some(location) = self.follow(&found, slashes)? {
                     return Ok(location);
@@ -113,13 +124,22 @@ impl<'a> Walk<'a> {
     }
 
     /// To the directory above, but not out of the task's root.
-    pub(super) fn up(&mut self) {
-        if self.at.is(self.context.root) {
-            return;
+    fn up(&mut self) -> Outcome<()> {
+        if self.at.is(&self.root) {
+            return if self.restrict.outside { Err(Errno::EXDEV.into()) } else { Ok(()) };
         }
         if let Some(parent) = self.at.parent() {
-            self.at = self.vfs.top_of(parent);
+            let parent = self.vfs.top_of(parent);
+            self.check_mount(&parent)?;
+            self.at = parent;
         }
+        Ok(())
+    }
+
+    /// Fails if `to` is in another mount, and must not be.
+    pub(super) fn check_mount(&self, to: &Location) -> Outcome<()> {
+        let crosses = self.restrict.mounts && !Rc::ptr_eq(&self.at.mount, &to.mount);
+        if crosses { Err(Errno::EXDEV.into()) } else { Ok(()) }
     }
 
     /// Into `found`, which is not the last component: a directory or a link to one.
@@ -143,8 +163,18 @@ impl<'a> Walk<'a> {
         if self.links > LINKS_MAX {
             return Err(Errno::ELOOP.into());
         }
+        if self.restrict.symlinks {
+            return Err(Errno::ELOOP.into());
+        }
         let magic = link.dentry.volume.enter().magic_link(link.ino())?;
         if let Some(location) = magic {
+            if self.restrict.magic_links {
+                return Err(Errno::ELOOP.into());
+            }
+            if self.restrict.outside || self.restrict.in_root {
+                return Err(Errno::EXDEV.into());
+            }
+            self.check_mount(&location)?;
             return if directory && !location.is_directory() { Err(Errno::ENOTDIR.into()) } else { Ok(Some(location)) };
         }
         let mut path = link.dentry.volume.enter().read_link(link.ino())?;
@@ -152,7 +182,11 @@ impl<'a> Walk<'a> {
             return Err(Errno::ENOENT.into());
         }
         if path[0] == b'/' {
-            self.at = self.context.root.clone();
+            if self.restrict.outside {
+                return Err(Errno::EXDEV.into());
+            }
+            self.check_mount(&self.root)?;
+            self.at = self.root.clone();
         }
         path.extend_from_slice(&self.rest[self.next..]);
         self.rest = Cow::Owned(path);

@@ -5,6 +5,7 @@ use super::{FileKind, Location};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::inotify::IN_ATTRIB;
 
 /// Longest name (`XATTR_NAME_MAX`).
 const NAME_LEN_MAX: usize = 255;
@@ -39,13 +40,17 @@ impl Location {
                 _ => {}
             }
         }
-        self.change(|file_system, ino| file_system.set_xattr(ino, name, Some(value)))
+        self.change(|file_system, ino| file_system.set_xattr(ino, name, Some(value)))?;
+        self.notify(IN_ATTRIB);
+        Ok(())
     }
 
     /// Removes an extended attribute.
     pub fn remove_xattr(&self, who: &Credentials, name: &[u8]) -> Outcome<()> {
         self.check_xattr(who, name, Access::WRITE)?;
-        self.change(|file_system, ino| file_system.set_xattr(ino, name, None))
+        self.change(|file_system, ino| file_system.set_xattr(ino, name, None))?;
+        self.notify(IN_ATTRIB);
+        Ok(())
     }
 
     fn check_xattr(&self, who: &Credentials, name: &[u8], access: Access) -> Outcome<()> {

@@ -197,7 +197,8 @@ impl Machine {
             if let Slice::Idle { wake_at_ns } = slice
                 && waits == waits_before
             {
-                assert!(wake_at_ns.is_some(), "{pid} waits for ever");
+                let so_far = String::from_utf8_lossy(&stdout);
+                assert!(wake_at_ns.is_some(), "{pid} waits for ever; so far {so_far:?}");
                 std::thread::sleep(Duration::from_micros(500));
             }
         }

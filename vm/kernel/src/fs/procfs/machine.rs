@@ -4,7 +4,9 @@ use abi::Errno;
 use abi::socket::{AF_INET, AF_INET6, IPPROTO_UDP, IPPROTO_UDPLITE};
 use abi::time::USER_HZ;
 
-use super::Node;
+use super::{Node, sysvipc};
+use crate::files::inotify;
+use crate::ipc::{msg, shm};
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::inet::address::UNPRIVILEGED_PORT;
 use crate::net::inet::ports::EPHEMERAL;
@@ -72,10 +74,19 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("uptime", Item::Made(uptime)),
     ("version", Item::Made(version)),
     ("vmstat", Item::Text("pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n")),
+    ("sysvipc", Item::Directory),
+    ("sysvipc/msg", Item::Made(sysvipc::queues)),
+    ("sysvipc/sem", Item::Made(sysvipc::semaphores)),
+    ("sysvipc/shm", Item::Made(sysvipc::segments)),
     ("sys", Item::Directory),
     ("sys/fs", Item::Directory),
+    ("sys/fs/aio-max-nr", Item::Made(|_| format!("{}\n", crate::syscall::aio::EVENTS_MAX))),
     ("sys/fs/file-max", Item::Text("1048576\n")),
     ("sys/fs/file-nr", Item::Text("0\t0\t1048576\n")),
+    ("sys/fs/inotify", Item::Directory),
+    ("sys/fs/inotify/max_queued_events", Item::Made(|_| format!("{}\n", inotify::EVENTS_MAX))),
+    ("sys/fs/inotify/max_user_instances", Item::Made(|_| format!("{}\n", inotify::INSTANCES_MAX))),
+    ("sys/fs/inotify/max_user_watches", Item::Made(|_| format!("{}\n", inotify::WATCHES_MAX))),
     ("sys/fs/nr_open", Item::Text("1048576\n")),
     ("sys/fs/pipe-max-size", Item::Text("1048576\n")),
     ("sys/kernel", Item::Directory),
@@ -83,6 +94,9 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/core_pattern", Item::Text("core\n")),
     ("sys/kernel/domainname", Item::Text("(none)\n")),
     ("sys/kernel/hostname", Item::HostName),
+    ("sys/kernel/msgmax", Item::Made(|_| format!("{}\n", msg::MESSAGE_BYTES_MAX))),
+    ("sys/kernel/msgmnb", Item::Made(|_| format!("{}\n", msg::QUEUE_BYTES_MAX))),
+    ("sys/kernel/msgmni", Item::Made(|_| format!("{}\n", msg::QUEUES_MAX))),
     ("sys/kernel/ngroups_max", Item::Text("65536\n")),
     ("sys/kernel/osrelease", Item::Made(|_| format!("{RELEASE}\n"))),
     ("sys/kernel/ostype", Item::Text("Linux\n")),
@@ -98,6 +112,12 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/random/uuid", Item::Made(uuid)),
     ("sys/kernel/randomize_va_space", Item::Text("0\n")),
     ("sys/kernel/seccomp", Item::Directory),
+    ("sys/kernel/seccomp/actions_avail", Item::Text("kill_process kill_thread trap errno trace log allow\n")),
+    ("sys/kernel/sem", Item::Made(sysvipc::semaphore_limits)),
+    ("sys/kernel/shmall", Item::Made(|_| format!("{}\n", shm::PAGES_MAX))),
+    ("sys/kernel/shmmax", Item::Made(|_| format!("{}\n", shm::SEGMENT_BYTES_MAX))),
+    ("sys/kernel/shmmni", Item::Made(|_| format!("{}\n", shm::SEGMENTS_MAX))),
+    ("sys/kernel/shm_rmid_forced", Item::Text("0\n")),
     ("sys/kernel/threads-max", Item::Text("4096\n")),
     ("sys/kernel/version", Item::Made(|_| format!("{VERSION}\n"))),
     ("sys/kernel/yama", Item::Directory),

@@ -6,12 +6,14 @@
 //! | module | subject |
 //! |---|---|
 //! | [`machine`] | what is said about the machine |
+//! | [`sysvipc`] | `/proc/sysvipc` |
 //! | [`process`] | what is said about a process |
 //! | [`maps`] | `/proc/PID/maps` and its relatives |
 
 pub mod machine;
 pub mod maps;
 pub mod process;
+pub mod sysvipc;
 
 use std::rc::Rc;
 
@@ -342,7 +344,7 @@ pub fn render(kernel: &mut Kernel, node: Node) -> Outcome<Vec<u8>> {
         Node::Descriptor { pid, fd, .. } => {
             let process = kernel.tasks.process(pid).ok_or(Errno::ENOENT)?;
             let task = kernel.tasks.main_thread(&process).ok_or(Errno::ENOENT)?;
-            process::descriptor_info(&task, fd)
+            process::descriptor_info(kernel, &task, fd)
         }
         Node::Process { .. } => Err(Errno::EISDIR.into()),
     }
@@ -363,6 +365,16 @@ pub fn store(kernel: &mut Kernel, node: Node, bytes: &[u8]) -> Outcome<()> {
 }
 
 impl Kernel {
+    /// Whether the task that runs may open that file, if it is a process's memory.
+    pub fn check_proc_memory(&self, node: Node) -> Outcome<()> {
+        let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(()) };
+        let main = self.tasks.process(pid).and_then(|process| self.tasks.main_thread(&process));
+        match main {
+            Some(main) if !self.may_look_into(&self.current()?, &main) => Err(Errno::EACCES.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The memory behind `/proc/PID/mem`; `None` for any other file.
     pub fn proc_memory(&self, node: Node) -> Outcome<Option<Rc<Mm>>> {
         let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(None) };

@@ -162,6 +162,7 @@ fn memory_text(entry: Entry, mm: Option<Rc<crate::mm::Mm>>, root: &Location) -> 
 fn state_letter(process: &Process, task: Option<&Rc<Task>>) -> (char, &'static str) {
     match (process.state.get(), task.map(|task| task.run_state.get())) {
         (ProcessState::Zombie(_), _) | (_, None) => ('Z', "zombie"),
+        (_, Some(RunState::Traced)) => ('t', "tracing stop"),
         (ProcessState::Stopped(_), _) | (_, Some(RunState::Stopped)) => ('T', "stopped"),
         (_, Some(RunState::Ready)) => ('R', "running"),
         (_, Some(RunState::SleepingOnDisk | RunState::SleepingHard)) => ('D', "disk sleep"),
@@ -225,9 +226,10 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
     let who = task.map(|task| task.credentials());
     let umask = task.map_or(0o22, |task| task.fs_state().umask);
     let parent = kernel.shown_parent(process);
+    let tracer = task.and_then(|task| task.tracer_process()).unwrap_or(0);
     let mut add = |line: String| text.extend(format!("\n{line}").bytes());
     add(format!("Umask:\t{umask:04o}\nState:\t{letter} ({word})\nTgid:\t{}\nNgid:\t0", process.pid));
-    add(format!("Pid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t0"));
+    add(format!("Pid:\t{tid}\nPPid:\t{parent}\nTracerPid:\t{tracer}"));
     if let Some(who) = who {
         add(format!("Uid:\t{}\t{}\t{}\t{}", who.uid, who.euid, who.suid, who.fsuid));
         add(format!("Gid:\t{}\t{}\t{}\t{}", who.gid, who.egid, who.sgid, who.fsgid));
@@ -251,7 +253,14 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
     add(format!("SigPnd:\t{pending:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}"));
     add(format!("SigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}"));
     let no_new = task.is_some_and(|task| task.no_new_privileges.get());
-    add(format!("NoNewPrivs:\t{}\nSeccomp:\t0\nCpus_allowed:\t1\nCpus_allowed_list:\t0", u8::from(no_new)));
+    let (mode, filters) = task.map_or((0, 0), |task| {
+        let seccomp = task.seccomp.borrow();
+        (seccomp.mode(), seccomp.filter_count())
+    });
+    add(format!(
+        "NoNewPrivs:\t{}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\nCpus_allowed:\t1\nCpus_allowed_list:\t0",
+        u8::from(no_new)
+    ));
     add("Mems_allowed:\t1\nMems_allowed_list:\t0".to_owned());
     add("voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n".to_owned());
     text
@@ -334,12 +343,12 @@ fn mount_info(kernel: &Kernel, root: &Location) -> Outcome<Vec<u8>> {
 }
 
 /// The text of a file below `fdinfo`.
-pub fn descriptor_info(task: &Rc<Task>, fd: i32) -> Outcome<Vec<u8>> {
+pub fn descriptor_info(kernel: &Kernel, task: &Rc<Task>, fd: i32) -> Outcome<Vec<u8>> {
     let file = task.file(fd).map_err(|_| Errno::ENOENT)?;
     let close_on_exec = task.fd_table()?.borrow().close_on_exec(fd)?;
     let flags = file.flags.get() | if close_on_exec { abi::file::O_CLOEXEC } else { 0 };
     let head = format!("pos:\t{}\nflags:\t0{flags:o}\nmnt_id:\t{}\n", file.position.get(), file.location.mount().id);
-    let rest = format!("ino:\t{}\n{}", file.location.ino().0, file.object.describe());
+    let rest = format!("ino:\t{}\n{}", file.location.ino().0, file.object.describe(kernel));
     Ok((head + &rest).into_bytes())
 }
 

@@ -5,65 +5,41 @@
 #[rustfmt::skip]
 pub const ABSENT: &[(&str, &[&str])] = &[
     (
-        "System V IPC: nothing that people put into a Dockerfile for one user needs it so far",
-        &[
-            "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop", "semtimedop_time64",
-            "msgget", "msgsnd", "msgrcv", "msgctl", "ipc",
-        ],
-    ),
-    (
-        "POSIX message queues: the same",
+        "POSIX message queues: nothing that people put into a Dockerfile for one user needs them so far",
         &[
             "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
             "mq_timedsend_time64", "mq_timedreceive_time64",
         ],
     ),
     (
-        "watching files: programs fall back to polling",
-        &["inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fanotify_init", "fanotify_mark"],
+        "watching whole file systems, which takes privileges: programs fall back to inotify",
+        &["fanotify_init", "fanotify_mark"],
     ),
     (
-        "asynchronous I/O: programs fall back to threads",
+        "rings of requests: programs fall back to threads",
+        &["io_uring_setup", "io_uring_enter", "io_uring_register"],
+    ),
+    (
+        "looking deeper into processes than debuggers do",
+        &["perf_event_open", "userfaultfd", "process_madvise", "process_mrelease"],
+    ),
+    (
+        "restrictions on programs beyond seccomp, and keys",
         &[
-            "io_setup", "io_destroy", "io_getevents", "io_submit", "io_cancel", "io_pgetevents", "io_pgetevents_time64",
-            "io_uring_setup", "io_uring_enter", "io_uring_register",
-        ],
-    ),
-    (
-        "looking into other processes: there is no debugger in the kernel layer",
-        &[
-            "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "perf_event_open", "userfaultfd",
-            "process_madvise",
-        ],
-    ),
-    (
-        "processes as descriptors: C libraries do without",
-        &["pidfd_send_signal", "pidfd_open", "pidfd_getfd", "process_mrelease"],
-    ),
-    (
-        "filters and further restrictions on programs",
-        &[
-            "seccomp", "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
+            "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
             "request_key", "keyctl", "pkey_mprotect", "pkey_alloc", "pkey_free", "memfd_secret",
         ],
     ),
     (
         "namespaces, and mounts put together step by step",
-        &["setns", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"],
-    ),
-    (
-        "one processor with one memory, all tasks alike",
-        &[
-            "mbind", "set_mempolicy", "get_mempolicy", "migrate_pages", "move_pages", "set_mempolicy_home_node",
-            "ioprio_set", "ioprio_get", "sched_setattr", "sched_getattr",
-        ],
+        &["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"],
     ),
     (
         "administration of a machine that a tab is not",
         &[
             "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "init_module", "finit_module", "delete_module",
             "create_module", "get_kernel_syms", "query_module", "kexec_load", "kexec_file_load", "iopl", "ioperm",
-            "adjtimex", "clock_adjtime", "clock_adjtime64", "syslog", "vhangup", "bdflush",
+            "vhangup", "bdflush",
         ],
     ),
     (
@@ -71,15 +47,8 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &["modify_ldt", "vm86", "vm86old"],
     ),
     (
-        "C libraries do without: file handles, several futexes at once, ways to move bytes that `splice` does not have",
-        &[
-            "name_to_handle_at", "open_by_handle_at", "futex_waitv", "tee", "vmsplice", "sync_file_range",
-            "remap_file_pages", "lookup_dcookie",
-        ],
-    ),
-    (
-        "a call that programs don't make themselves: what it would go on with ends with EINTR here",
-        &["restart_syscall"],
+        "C libraries do without: file handles, several futexes at once, pages of a file in any order",
+        &["open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie"],
     ),
     (
         "no C library since 1996 makes them",

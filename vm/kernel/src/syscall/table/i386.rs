@@ -9,6 +9,7 @@ use super::*;
 #[rustfmt::skip]
 pub const TABLE: &[Row] = table! {
     I386: {
+        0 restart_syscall process::restart_syscall, 0;
         1 exit process::exit, 1;
         2 fork process::fork, 0;
         3 read rw::read, 3;
@@ -32,6 +33,7 @@ pub const TABLE: &[Row] = table! {
         23 setuid ia32::setuid16, 1;
         24 getuid ia32::getuid16, 0;
         25 stime ia32::stime, 1;
+        26 ptrace ptrace::ptrace, 4;
         27 alarm time::alarm, 1;
         29 pause process::pause, 0;
         30 utime attributes::utime, 2;
@@ -92,6 +94,7 @@ pub const TABLE: &[Row] = table! {
         99 statfs stat::statfs, 2;
         100 fstatfs stat::fstatfs, 2;
         102 socketcall ia32::socketcall, 2;
+        103 syslog system::syslog, 3 "one message";
         104 setitimer time::setitimer, 3;
         105 getitimer time::getitimer, 2;
         106 stat ia32::stat, 2;
@@ -100,11 +103,13 @@ pub const TABLE: &[Row] = table! {
         109 olduname ia32::olduname, 1;
         114 wait4 process::wait4, 4;
         116 sysinfo system::sysinfo, 1;
+        117 ipc ipc::ipc, 6 "only with structures of 32-bit ids";
         118 fsync rw::fsync, 1;
         119 sigreturn ia32::sigreturn, 0;
         120 clone process::clone, [0 1 2 4 3];
         121 setdomainname system::setdomainname, 2;
         122 uname system::uname, 1;
+        124 adjtimex adjust::adjtimex, 1 "reads only";
         125 mprotect memory::mprotect, 3;
         126 sigprocmask ia32::sigprocmask, 3;
         132 getpgid ids::getpgid, 1;
@@ -209,6 +214,11 @@ pub const TABLE: &[Row] = table! {
         242 sched_getaffinity system::sched_getaffinity, 3;
         243 set_thread_area thread_area::set_thread_area, 1;
         244 get_thread_area thread_area::get_thread_area, 1;
+        245 io_setup aio::io_setup, 2;
+        246 io_destroy aio::io_destroy, 1;
+        247 io_getevents aio::io_getevents, 5;
+        248 io_submit aio::io_submit, 3 "carried out at once";
+        249 io_cancel aio::io_cancel, 3;
         250 fadvise64 rw::fadvise64, 1;
         252 exit_group process::exit_group, 1;
         254 epoll_create epoll::epoll_create, 1;
@@ -229,7 +239,16 @@ pub const TABLE: &[Row] = table! {
         270 tgkill signal::tgkill, 3;
         271 utimes attributes::utimes, 2;
         272 fadvise64_64 rw::fadvise64, 1;
+        274 mbind nodes::mbind, 6 "one node";
+        275 get_mempolicy nodes::get_mempolicy, 5;
+        276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
         284 waitid process::waitid, 5;
+        289 ioprio_set priority::ioprio_set, 3 "remembered without effect";
+        290 ioprio_get priority::ioprio_get, 2;
+        291 inotify_init inotify::inotify_init, 0;
+        292 inotify_add_watch inotify::inotify_add_watch, 3;
+        293 inotify_rm_watch inotify::inotify_rm_watch, 2;
+        294 migrate_pages nodes::migrate_pages, 4;
         295 openat fd::openat, 4;
         296 mkdirat path::mkdirat, 3;
         297 mknodat path::mknodat, 4;
@@ -249,6 +268,10 @@ pub const TABLE: &[Row] = table! {
         311 set_robust_list futex::set_robust_list, 2;
         312 get_robust_list futex::get_robust_list, 3;
         313 splice transfer::splice, 6;
+        314 sync_file_range rw::sync_file_range, [0 (1 2) (3 4) 5];
+        315 tee transfer::tee, 4;
+        316 vmsplice transfer::vmsplice, 4;
+        317 move_pages nodes::move_pages, 6;
         318 getcpu system::getcpu, 2;
         319 epoll_pwait epoll::epoll_pwait, 5;
         320 utimensat attributes::utimensat, 4;
@@ -263,14 +286,24 @@ pub const TABLE: &[Row] = table! {
         329 epoll_create1 epoll::epoll_create1, 1;
         330 dup3 fd::dup3, 3;
         331 pipe2 fd::pipe2, 2;
+        332 inotify_init1 inotify::inotify_init1, 1;
         333 preadv rw::preadv, [0 1 2 (3 4)];
         334 pwritev rw::pwritev, [0 1 2 (3 4)];
         335 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo, 4;
         337 recvmmsg message::recvmmsg, 5;
         340 prlimit64 limits::prlimit64, 4;
+        341 name_to_handle_at path::name_to_handle_at, 5 "no file system makes handles";
+        343 clock_adjtime adjust::clock_adjtime, 2 "reads only";
         344 syncfs rw::syncfs, 1;
         345 sendmmsg message::sendmmsg, 4;
+        346 setns process::setns, 2 "no namespaces";
+        347 process_vm_readv peek::process_vm_readv, 6;
+        348 process_vm_writev peek::process_vm_writev, 6;
+        349 kcmp peek::kcmp, [0 1 2 3 4];
+        351 sched_setattr priority::sched_setattr, 3 "remembered without effect";
+        352 sched_getattr priority::sched_getattr, 4;
         353 renameat2 path::renameat2, 5;
+        354 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         355 getrandom system::getrandom, 3;
         356 memfd_create fd::memfd_create, 2 "no seals";
         358 execveat process::execveat, 5;
@@ -296,12 +329,24 @@ pub const TABLE: &[Row] = table! {
         379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5];
         383 statx stat::statx, 5;
         384 arch_prctl ia32::arch_prctl, 0;
+        385 io_pgetevents aio::io_pgetevents, 6;
         386 rseq system::absent, 0 "the C library does without";
+        393 semget sem::semget, 3;
+        394 semctl sem::semctl, 4;
+        395 shmget shm::shmget, 3;
+        396 shmctl shm::shmctl, 3;
+        397 shmat shm::shmat, 3;
+        398 shmdt shm::shmdt, 1;
+        399 msgget msg::msgget, 2;
+        400 msgsnd msg::msgsnd, 4;
+        401 msgrcv msg::msgrcv, 5;
+        402 msgctl msg::msgctl, 3;
     }
     // From here on, every time is 64 bits long.
     I386_TIME64: {
         403 clock_gettime64 time::clock_gettime, 2;
         404 clock_settime64 time::clock_settime, 2;
+        405 clock_adjtime64 adjust::clock_adjtime, 2 "reads only";
         406 clock_getres_time64 time::clock_getres, 2;
         407 clock_nanosleep_time64 time::clock_nanosleep, 4;
         408 timer_gettime64 time::timer_gettime, 2;
@@ -311,14 +356,20 @@ pub const TABLE: &[Row] = table! {
         412 utimensat_time64 attributes::utimensat, 4;
         413 pselect6_time64 poll::pselect6, 6;
         414 ppoll_time64 poll::ppoll, 5;
+        416 io_pgetevents_time64 aio::io_pgetevents, 6;
         417 recvmmsg_time64 message::recvmmsg, 5;
+        420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
         422 futex_time64 futex::futex, 6 "no priority inheritance";
         423 sched_rr_get_interval_time64 system::sched_rr_get_interval, 2;
+        424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
+        434 pidfd_open pidfd::pidfd_open, 2;
         435 clone3 process::clone3, 2;
         436 close_range fd::close_range, 3;
-        437 openat2 fd::openat2, 4 "no RESOLVE flags";
+        437 openat2 fd::openat2, 4;
+        438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };
