@@ -32,6 +32,10 @@ mod kernel {
     pub const NT_PRSTATUS: u32 = 1;
     pub const NT_FPREGSET: u32 = 2;
     pub const NT_PRXFPREG: u32 = 0x46e6_2b7f;
+    /// An XSAVE area.
+    pub const NT_X86_XSTATE: u32 = 0x202;
+    /// The shadow stack, which the processor does not claim to have.
+    pub const NT_X86_SHSTK: u32 = 0x204;
     pub const AUDIT_ARCH_I386: u32 = 0x4000_0003;
     pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     /// Results of interrupted calls, which only tracers see: made again if the handler says so; if there is none.

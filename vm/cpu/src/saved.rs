@@ -46,6 +46,11 @@ pub fn parts(component: u64, vectors: usize) -> [std::ops::Range<usize>; 2] {
     }
 }
 
+/// An image's MXCSR.
+pub fn mxcsr(image: &[u8; FXSAVE_BYTES]) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|i| image[MXCSR_AT + i]))
+}
+
 /// A header's first two fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
@@ -113,7 +118,7 @@ impl CpuState {
         self.fpu.set_control(u16::from_le_bytes(take(image, 0)));
         self.fpu.set_status_word(u16::from_le_bytes(take(image, 2)));
         self.fpu.valid = image[4];
-        self.mxcsr = u32::from_le_bytes(take(image, MXCSR_AT)) & MXCSR_MASK;
+        self.mxcsr = mxcsr(image) & MXCSR_MASK;
         for i in 0..8 {
             let at = 32 + 16 * usize::from(i);
             self.fpu.registers[self.fpu.physical(i)] = F80 {

@@ -553,6 +553,23 @@ static void register_sets(void) {
     v = (struct iovec){fp, sizeof fp};
     TRY(ptrace(PTRACE_GETREGSET, pid, NT_FPREGSET, &v));
     printf("%d\n", (int)v.iov_len);
+    // Processors have areas of different sizes.
+    char *area = calloc(1, 16384);
+    v = (struct iovec){area, 16384};
+    TRY(ptrace(PTRACE_GETREGSET, pid, 0x202, &v));
+    printf("%d enabled %d control %x mxcsr %x\n", v.iov_len >= 576, area[464] & 3, *(uint16_t *)area, *(uint32_t *)(area + 24));
+    area[160] = 77;
+    area[512] |= 2;
+    size_t whole = v.iov_len;
+    TRY(ptrace(PTRACE_SETREGSET, pid, 0x202, &v));
+    v.iov_len = 512;
+    TRY(ptrace(PTRACE_SETREGSET, pid, 0x202, &v));
+    v.iov_len = whole;
+    area[26] = 1;
+    TRY(ptrace(PTRACE_SETREGSET, pid, 0x202, &v));
+    memset(area, 0, whole);
+    TRY(ptrace(PTRACE_GETREGSET, pid, 0x202, &v));
+    printf("xmm0 %d\n", area[160]);
     struct user_fpregs_struct fpregs;
     TRY(ptrace(PTRACE_GETFPREGS, pid, 0, &fpregs));
     TRY(ptrace(PTRACE_SETFPREGS, pid, 0, &fpregs));

@@ -113,8 +113,7 @@ pub(super) fn read_control(cx: &mut Context<'_>) -> Result<(), Trap> {
 
 /// An image's MXCSR must have no reserved bits.
 fn check_mxcsr(image: &[u8; FXSAVE_BYTES]) -> Result<(), Trap> {
-    let mxcsr = u32::from_le_bytes([image[24], image[25], image[26], image[27]]);
-    if mxcsr & !MXCSR_MASK != 0 { Err(Exception::GeneralProtection.into()) } else { Ok(()) }
+    if saved::mxcsr(image) & !MXCSR_MASK != 0 { Err(Exception::GeneralProtection.into()) } else { Ok(()) }
 }
 
 pub(super) fn write_mxcsr(cx: &mut Context<'_>, src: u8) -> Result<(), Trap> {

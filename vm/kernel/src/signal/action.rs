@@ -100,19 +100,3 @@ impl Actions {
             .fold(SignalSet::default(), |set, signal| set.with(SignalSet::of(&[signal])))
     }
 }
-
-/// `sigaltstack(2)`.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct AltStack {
-    /// Lowest address.
-    pub start: u64,
-    /// Bytes; 0 is none.
-    pub len: u64,
-}
-
-impl AltStack {
-    /// Whether a stack pointer is on it.
-    pub fn contains(&self, stack_pointer: u64) -> bool {
-        self.len > 0 && stack_pointer.wrapping_sub(self.start).wrapping_sub(1) < self.len
-    }
-}

@@ -6,8 +6,8 @@ use abi::Errno;
 use abi::signal::*;
 use cpu::reg;
 
-use super::frame::{self, Frame};
-use super::{Action, DefaultAction, FrameKind, SigInfo, SignalSet};
+use super::frame::{self, Frame, Popped};
+use super::{Action, AltStack, DefaultAction, FrameKind, SigInfo, SignalSet};
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop};
 use crate::syscall::set_result;
@@ -120,6 +120,9 @@ impl Kernel {
             }
         }
         task.saved_blocked.set(None);
+        if alt_stack.is_disarmed_by_use() {
+            task.alt_stack.set(AltStack::DISARMED);
+        }
         let own = if action.flags & SA_NODEFER != 0 { SignalSet::default() } else { SignalSet::of(&[signal]) };
         task.blocked.set(task.blocked.get().with(action.mask).with(own).without(SignalSet::UNSTOPPABLE));
         if action.flags & SA_RESETHAND != 0 {
@@ -142,10 +145,18 @@ impl Kernel {
 
     /// `sigreturn(2)`, `rt_sigreturn(2)`.
     pub fn return_from_handler(&mut self, task: &Rc<Task>, kind: FrameKind) -> Outcome<()> {
+        let handlers = task.cpu.borrow().gpr(reg::RSP);
         let popped = frame::pop(kind, &mut task.cpu.borrow_mut(), &task.mm()?);
         match popped {
-            Ok(blocked) => {
+            Ok(Popped { blocked, alt_stack }) => {
                 task.blocked.set(blocked);
+                // As if the handler had asked for it: on x86-64 at its end, when a stack that it is on can't be changed
+                // unless it was disarmed, on i386 after it.
+                let now = task.alt_stack.get();
+                let stack_pointer =
+                    if kind == FrameKind::WithInfo64 { handlers } else { task.cpu.borrow().gpr(reg::RSP) };
+                let restored = alt_stack.and_then(|wanted| now.replaced(wanted, stack_pointer).ok());
+                task.alt_stack.set(restored.unwrap_or(now));
                 task.call_number.set(None);
             }
             Err(Stop::Errno(_)) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),

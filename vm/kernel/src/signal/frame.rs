@@ -133,7 +133,7 @@ impl Frame<'_> {
     fn encode(&self, cpu: &CpuState, floating: u64) -> Vec<u8> {
         let (fault_addr, trap, error) = self.fault();
         let head = Writer::new().u64(self.action.restorer).u64(UC_FLAGS).u64(0);
-        let head = head.u64(self.alt_stack.start).u64(stack_flags(self.alt_stack, cpu)).u64(self.alt_stack.len);
+        let head = head.u64(self.alt_stack.start).u32(self.alt_stack.flags).u32(0).u64(self.alt_stack.len);
         let registers = ORDER.iter().fold(head, |writer, index| writer.u64(cpu.gpr(*index)));
         let registers = registers.u64(cpu.rip).u64(cpu.rflags() | rflags::IF | rflags::FIXED);
         let segments = registers.u16(cpu.selector(Segment::Cs)).u16(0).u16(0).u16(cpu.selector(Segment::Ss));
@@ -142,23 +142,21 @@ impl Frame<'_> {
     }
 }
 
-/// `ss_flags`: whether there is an alternate stack, and whether it is in use.
-pub fn stack_flags(stack: AltStack, cpu: &CpuState) -> u64 {
-    use abi::signal::{SS_DISABLE, SS_ONSTACK};
-    match stack {
-        AltStack { len: 0, .. } => u64::from(SS_DISABLE),
-        _ if stack.contains(cpu.gpr(reg::RSP)) => u64::from(SS_ONSTACK),
-        _ => 0,
-    }
+/// What is no register of what a frame brings back.
+pub struct Popped {
+    /// Signals to block.
+    pub blocked: SignalSet,
+    /// The alternate stack as it was when the handler was entered, if the frame says.
+    pub alt_stack: Option<AltStack>,
 }
 
-/// Undoes [`Frame::push`] (`rt_sigreturn`): restores the registers, returns the signals to block.
-pub fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
-    let blocked = match kind {
+/// Undoes [`Frame::push`] (`rt_sigreturn`): restores the registers.
+pub fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<Popped> {
+    let popped = match kind {
         FrameKind::WithInfo64 => pop_64(cpu, mm)?,
         kind => frame32::pop(kind, cpu, mm)?,
     };
-    Ok(blocked.without(SignalSet::UNSTOPPABLE))
+    Ok(Popped { blocked: popped.blocked.without(SignalSet::UNSTOPPABLE), ..popped })
 }
 
 /// The mode that a code segment selector stands for.
@@ -173,10 +171,12 @@ pub(crate) fn mode_of(selector: u16) -> Outcome<Mode> {
     }
 }
 
-fn pop_64(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
+fn pop_64(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<Popped> {
     let mut bytes = [0; UCONTEXT_BYTES as usize];
     // The restorer's `ret` has taken the return address away.
     mm.read_user(cpu.gpr(reg::RSP), &mut bytes)?;
+    let mut stack = Reader::new(&bytes[16..]);
+    let (start, stack_flags, _, len) = (stack.u64(), stack.u32(), stack.u32(), stack.u64());
     let mut reader = Reader::new(&bytes[40..]);
     let registers: Vec<u64> = ORDER.iter().map(|_| reader.u64()).collect();
     let (rip, flags) = (reader.u64(), reader.u64());
@@ -192,5 +192,6 @@ fn pop_64(cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
     cpu.rip = rip;
     cpu.mode = mode;
     cpu.set_rflags(flags);
-    Ok(SignalSet(blocked))
+    let alt_stack = AltStack { start, len, flags: stack_flags };
+    Ok(Popped { blocked: SignalSet(blocked), alt_stack: Some(alt_stack) })
 }

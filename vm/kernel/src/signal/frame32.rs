@@ -20,8 +20,8 @@ use cpu::segment::{Segment, USER_DATA};
 use cpu::{CpuState, Mode, reg};
 
 use super::frame::{Frame, FrameKind};
-use super::frame::{mode_of, stack_flags};
-use super::{SignalSet, fpstate};
+use super::frame::{Popped, mode_of};
+use super::{AltStack, SignalSet, fpstate};
 use crate::exec::vdso;
 use crate::mm::Mm;
 use crate::stop::Outcome;
@@ -122,7 +122,7 @@ fn encode_with_info(frame: &Frame<'_>, cpu: &CpuState, mm: &Rc<Mm>, start: u64, 
     let at = |offset: usize| start as u32 + offset as u32;
     let head = Writer::new().u32(back).u32(frame.info.signal).u32(at(with_info::INFO)).u32(at(with_info::UCONTEXT));
     let head = head.raw(&frame.info.encode(Layout::I386)).u32(UC_FP_XSTATE).u32(0);
-    let stack = head.u32(frame.alt_stack.start as u32).u32(stack_flags(frame.alt_stack, cpu) as u32);
+    let stack = head.u32(frame.alt_stack.start as u32).u32(frame.alt_stack.flags);
     let context = context(stack.u32(frame.alt_stack.len as u32), frame, cpu, fpstate);
     context.u64(frame.blocked.0).raw(&code).finish()
 }
@@ -176,7 +176,7 @@ pub(crate) fn decode_x87(cpu: &mut CpuState, bytes: &[u8]) {
 }
 
 /// Undoes [`push`]: restores the registers, returns the signals to block.
-pub(super) fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<SignalSet> {
+pub(super) fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<Popped> {
     let start = (cpu.gpr(reg::RSP) as u32).wrapping_sub(kind.popped_bytes() as u32);
     let mut bytes = vec![0; kind.bytes()];
     mm.read_user(start.into(), &mut bytes)?;
@@ -205,8 +205,12 @@ pub(super) fn pop(kind: FrameKind, cpu: &mut CpuState, mm: &Rc<Mm>) -> Outcome<S
     for (segment, selector) in SEGMENTS.iter().zip(selectors) {
         cpu.load_selector_or_null(*segment, selector);
     }
-    Ok(SignalSet(match kind {
-        FrameKind::Plain32 => u64::from(Reader::new(&bytes[plain::HIGH_MASK..]).u32()) << 32 | u64::from(low_mask),
-        _ => Reader::new(&bytes[with_info::MASK..]).u64(),
-    }))
+    if kind == FrameKind::Plain32 {
+        let blocked = u64::from(Reader::new(&bytes[plain::HIGH_MASK..]).u32()) << 32 | u64::from(low_mask);
+        return Ok(Popped { blocked: SignalSet(blocked), alt_stack: None });
+    }
+    let blocked = Reader::new(&bytes[with_info::MASK..]).u64();
+    let mut stack = Reader::new(&bytes[with_info::UCONTEXT + 8..]);
+    let (start, flags, len) = (stack.u32().into(), stack.u32(), stack.u32().into());
+    Ok(Popped { blocked: SignalSet(blocked), alt_stack: Some(AltStack { start, len, flags }) })
 }

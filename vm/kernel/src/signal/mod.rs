@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`info`] | what came with a signal, and queues of pending ones |
 //! | [`action`] | what a process does with them |
+//! | [`alt_stack`] | the stack they may ask for |
 //! | [`send`] | sending: who may, whom it reaches, stopping and continuing |
 //! | [`deliver`] | acting on pending signals when a task returns to its program |
 //! | [`frame`], [`frame32`] | the stack frame of a handler, on x86-64 and on i386 |
 //! | `fpstate` | the floating-point state in it |
 
 pub mod action;
+pub mod alt_stack;
 pub mod deliver;
 mod fpstate;
 pub mod frame;
@@ -19,7 +21,8 @@ pub mod send;
 
 use abi::signal::*;
 
-pub use action::{Action, Actions, AltStack, DefaultAction};
+pub use action::{Action, Actions, DefaultAction};
+pub use alt_stack::AltStack;
 pub use frame::FrameKind;
 pub use info::{SigInfo, SignalQueue};
 

@@ -211,8 +211,9 @@ fn register_set(t: &Rc<Task>, other: &Rc<Task>, request: u32, kind: u64, vector:
         NT_FPREGSET if layout.is_32() => (4, registers::read_x87(other)),
         NT_FPREGSET => (8, registers::read_fxsave(other)),
         NT_PRXFPREG if layout.is_32() => (4, registers::read_fxsave(other)),
-        // What the processor does not claim to have (XSAVE among it) has no registers.
-        _ => return Err(if is_known(kind as u32) { Errno::ENODEV } else { Errno::EINVAL }.into()),
+        NT_X86_XSTATE => (8, registers::read_xsave(other)),
+        NT_X86_SHSTK => return Err(Errno::ENODEV.into()),
+        _ => return Err(Errno::EINVAL.into()),
     };
     if len % unit != 0 {
         return Err(Errno::EINVAL.into());
@@ -225,15 +226,9 @@ fn register_set(t: &Rc<Task>, other: &Rc<Task>, request: u32, kind: u64, vector:
         match kind as u32 {
             NT_PRSTATUS => registers::write_all(other, layout, &bytes),
             NT_FPREGSET if layout.is_32() => registers::write_x87(other, &bytes),
+            NT_X86_XSTATE => registers::write_xsave(other, &bytes)?,
             _ => registers::write_fxsave(other, &bytes),
         }
     }
     t.write_word(vector.wrapping_add(own.word_bytes), len).map(|()| 0)
-}
-
-/// Sets of registers that Linux has, but only on processors that have them.
-fn is_known(kind: u32) -> bool {
-    const NT_X86_XSTATE: u32 = 0x202;
-    const NT_X86_SHSTK: u32 = 0x204;
-    [NT_X86_XSTATE, NT_X86_SHSTK].contains(&kind)
 }

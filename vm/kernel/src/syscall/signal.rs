@@ -9,7 +9,7 @@ use cpu::reg;
 use crate::kernel::Kernel;
 use crate::signal::info::Detail;
 use crate::signal::send::Target;
-use crate::signal::{Action, AltStack, FrameKind, SigInfo, SignalSet, frame, valid_signal};
+use crate::signal::{Action, AltStack, FrameKind, SigInfo, SignalSet, valid_signal};
 use crate::stop::{Outcome, Wait};
 use crate::task::{Restart, Task};
 
@@ -187,7 +187,7 @@ pub(super) fn rt_sigtimedwait(
 pub(super) fn sigaltstack(_k: &mut Kernel, t: &Rc<Task>, new: u64, old: u64) -> Outcome<u64> {
     let layout = t.layout();
     let now = t.alt_stack.get();
-    let in_use = now.contains(t.cpu.borrow().gpr(reg::RSP));
+    let stack_pointer = t.cpu.borrow().gpr(reg::RSP);
     let wanted = match new {
         0 => None,
         addr => {
@@ -195,26 +195,16 @@ pub(super) fn sigaltstack(_k: &mut Kernel, t: &Rc<Task>, new: u64, old: u64) -> 
             let mut reader = layout.reader(&bytes);
             let (start, flags) = (reader.word(), reader.u32());
             reader.align();
-            Some((start, flags, reader.word()))
+            Some(AltStack { start, flags, len: reader.word() })
         }
     };
-    let flags = frame::stack_flags(now, &t.cpu.borrow());
+    // Nothing is told if nothing can be set.
+    let next = wanted.map(|wanted| now.replaced(wanted, stack_pointer)).transpose()?;
     if old != 0 {
-        t.mm()?.write_user(old, &layout.writer().word(now.start).word(flags).word(now.len).finish())?;
+        let told = layout.writer().word(now.start).word(now.told_flags(stack_pointer).into()).word(now.len);
+        t.mm()?.write_user(old, &told.finish())?;
     }
-    if let Some((start, flags, len)) = wanted {
-        const SS_AUTODISARM: u32 = 1 << 31;
-        if in_use {
-            return Err(Errno::EPERM.into());
-        }
-        let stack = match flags & !SS_AUTODISARM {
-            SS_DISABLE => AltStack::default(),
-            0 | SS_ONSTACK if len < MINSIGSTKSZ => return Err(Errno::ENOMEM.into()),
-            0 | SS_ONSTACK => AltStack { start, len },
-            _ => return Err(Errno::EINVAL.into()),
-        };
-        t.alt_stack.set(stack);
-    }
+    t.alt_stack.set(next.unwrap_or(now));
     Ok(0)
 }
 

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use abi::{Layout, Reader};
+use abi::{Errno, Layout, Reader};
+use cpu::saved::{self, Header};
 use cpu::segment::Segment;
 use cpu::{CpuState, Mode, reg};
 
@@ -232,6 +233,33 @@ pub fn write_fxsave(task: &Task, bytes: &[u8]) {
     let len = bytes.len().min(image.len());
     image[..len].copy_from_slice(&bytes[..len]);
     cpu.fxrstor(&image, cpu::saved::VECTORS);
+}
+
+/// Where an XSAVE area says what is enabled, in bytes the processor leaves alone.
+const ENABLED_AT: usize = 464;
+
+/// The XSAVE area.
+pub fn read_xsave(task: &Task) -> Vec<u8> {
+    let mut area = read_fxsave(task);
+    area[ENABLED_AT..ENABLED_AT + 8].copy_from_slice(&saved::ENABLED.to_le_bytes());
+    area.extend(Header { present: saved::ENABLED, compaction: 0 }.bytes());
+    area.resize(saved::XSAVE_BYTES, 0);
+    area
+}
+
+/// Sets x87 and SSE registers from a whole XSAVE area.
+///
+/// # Errors
+/// `EFAULT` for less, `EINVAL` for what the processor would not take.
+pub fn write_xsave(task: &Task, bytes: &[u8]) -> Result<(), Errno> {
+    let area: &[u8; saved::XSAVE_BYTES] = bytes.try_into().map_err(|_| Errno::EFAULT)?;
+    let (image, header) = area.split_first_chunk().ok_or(Errno::EFAULT)?;
+    let header = Header::read(header.first_chunk().ok_or(Errno::EFAULT)?).map_err(|_| Errno::EINVAL)?;
+    if saved::mxcsr(image) & !saved::MXCSR_MASK != 0 {
+        return Err(Errno::EINVAL);
+    }
+    task.cpu.borrow_mut().restore_components(image, saved::ENABLED, header, saved::VECTORS);
+    Ok(())
 }
 
 /// The first word of something, as a debugger's `PEEK` gives it.
