@@ -5,7 +5,7 @@ constants! { signals: u32 {
     SIGUSR1 = 10; SIGSEGV = 11; SIGUSR2 = 12; SIGPIPE = 13; SIGALRM = 14; SIGTERM = 15; SIGSTKFLT = 16;
     SIGCHLD = 17; SIGCONT = 18; SIGSTOP = 19; SIGTSTP = 20; SIGTTIN = 21; SIGTTOU = 22; SIGURG = 23; SIGXCPU = 24;
     SIGXFSZ = 25; SIGVTALRM = 26; SIGPROF = 27; SIGWINCH = 28; SIGIO = 29; SIGPWR = 30; SIGSYS = 31;
-    SIG_BLOCK = 0; SIG_UNBLOCK = 1; SIG_SETMASK = 2; SS_ONSTACK = 1; SS_DISABLE = 2; SS_AUTODISARM = 1 << 31;
+    SIG_BLOCK = 0; SIG_UNBLOCK = 1; SIG_SETMASK = 2; SS_ONSTACK = 1; SS_DISABLE = 2;
     SIGEV_SIGNAL = 0; SIGEV_NONE = 1; SIGEV_THREAD = 2; SIGEV_THREAD_ID = 4;
 } }
 
@@ -36,6 +36,9 @@ mod more_codes {
     pub const POLL_IN: i32 = 1;
 }
 pub use more_codes::*;
+
+/// In `ss_flags`: a handler that runs on the stack finds none (`sigaltstack(2)`).
+pub const SS_AUTODISARM: u32 = 1 << 31;
 
 /// `SA_RESTORER`: the action names the function that a handler returns to.
 pub const SA_RESTORER: u64 = 0x0400_0000;
