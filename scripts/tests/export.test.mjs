@@ -9,7 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { PROMPT, TerminalPage, openBrowser } from "../../site/tests/terminal.mjs";
+import { TerminalPage, openBrowser } from "../../site/tests/terminal.mjs";
 
 const BASE = "/somebody/box/";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
@@ -53,10 +53,10 @@ test("the page makes itself isolated, boots, and runs programs", { timeout: 120_
   const terminal = await TerminalPage.open(browser, url);
   // It has reloaded itself by then.
   await terminal.page.waitForFunction(() => globalThis.crossOriginIsolated);
-  await terminal.waitFor(new RegExp(`${PROMPT}.*\\$ *$`));
+  await terminal.waitForPrompt();
   const { status, stdout } = await terminal.page.evaluate(() => globalThis.box.run(["sh", "-c", "echo $((6 * 7)); cat /etc/hostname"]));
   assert.deepEqual([status, stdout.split("\n")[0]], [0, "42"]);
   // Once more, with the service worker already there.
   await terminal.page.reload();
-  await terminal.waitFor(new RegExp(`${PROMPT}.*\\$ *$`));
+  await terminal.waitForPrompt();
 });
