@@ -2,6 +2,7 @@
 //
 // Standard input, output and the exit status are those of the program in the guest. What to run comes as JSON in the
 // one argument: { site, disk, chromium, image, argv, env, cwd, user, tty, binds, stats }.
+import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
@@ -28,26 +29,31 @@ async function* filesBelow(host, guest) {
   for (const name of await readdir(host)) yield* filesBelow(join(host, name), `${guest}/${name}`);
 }
 
-/** Copies a directory into the guest; returns the guest's paths of its files. */
+const digest = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** Copies a directory into the guest; returns digests of its files by their paths in the guest. */
 async function bind(page, { host, guest }) {
-  const copied = [];
+  const copied = new Map();
   for await (const file of filesBelow(host, guest)) {
     if (file.directory) {
       const made = await page.evaluate((path) => globalThis.box.run(["mkdir", "-p", path], { user: "root" }), file.guest);
       if (made.status !== 0) throw new Error(`--bind: ${made.stderr}`);
     } else {
-      const data = (await readFile(file.host)).toString("base64");
+      const data = await readFile(file.host);
       await page.evaluate(([path, text, mode]) => {
         const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
         return globalThis.box.putFile(path, bytes, mode);
-      }, [file.guest, data, file.mode]);
-      copied.push(file.guest);
+      }, [file.guest, data.toString("base64"), file.mode]);
+      copied.set(file.guest, digest(data));
     }
   }
   return copied;
 }
 
-/** Copies back what the guest has changed in a bound directory: new and other bytes, and files that are gone. */
+/**
+ * Copies back what the guest has changed in a bound directory: new and other bytes, and files that are gone. What it has
+ * not changed may have changed here meanwhile, as the file that its output goes to, and stays.
+ */
 async function copyBack(page, { host, guest }, copied) {
   const found = await page.evaluate((path) => globalThis.box.run(["find", path, "-type", "f"], { user: "root" }), guest);
   if (found.status !== 0) throw new Error(`--bind: looking for changes in ${guest}: ${found.stderr}`);
@@ -56,12 +62,13 @@ async function copyBack(page, { host, guest }, copied) {
   for (const path of present) {
     const text = await page.evaluate(async (file) => globalThis.encode(await globalThis.box.getFile(file)), path);
     const bytes = Buffer.from(text, "base64");
-    const old = await readFile(onHost(path)).catch(() => null);
-    if (old?.equals(bytes)) continue;
+    if (copied.get(path) === digest(bytes)) continue;
     await mkdir(dirname(onHost(path)), { recursive: true });
     await writeFile(onHost(path), bytes);
   }
-  for (const path of copied.filter((each) => !present.includes(each))) await rm(onHost(path));
+  for (const path of copied.keys()) {
+    if (!present.includes(path)) await rm(onHost(path), { force: true });
+  }
 }
 
 /** Passes standard input on, piece by piece, each after the one before has been taken. */

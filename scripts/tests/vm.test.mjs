@@ -113,6 +113,17 @@ for (const host of ["native", "chromium"]) {
       await rm(directory, { recursive: true });
     }
   });
+
+  test(`${host}: output may go to a file in a bound directory`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), "edgebox-bind-"));
+    try {
+      const command = `exec ${tool} vm --host ${host} --bind ${directory}:/work -- echo written > ${directory}/output`;
+      await promisify(execFile)("sh", ["-c", command]);
+      assert.equal(await readFile(join(directory, "output"), "utf8"), "written\n");
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
 }
 
 for (const host of ["native", "chromium"]) {
