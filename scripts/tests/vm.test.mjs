@@ -7,27 +7,10 @@ import { join } from "node:path";
 import { test as declare } from "node:test";
 import { promisify } from "node:util";
 
-const tool = process.env.EDGEBOX_TOOL;
+import { tool, vm } from "./vm.mjs";
 
 /** A test that hangs is a failed one. */
 const test = (name, body) => declare(name, { timeout: 120_000 }, body);
-
-/** Runs `edgebox vm OPTIONS -- COMMAND`. */
-function vm(options, command, { stdin = "", signal, whenSeen, readsOnce } = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(tool, ["vm", ...options, "--", ...command]);
-    const output = { stdout: "", stderr: "" };
-    for (const stream of ["stdout", "stderr"]) {
-      child[stream].setEncoding("utf8").on("data", (text) => {
-        output[stream] += text;
-        if (readsOnce) child.stdout.destroy();
-        if (signal && output.stdout.includes(whenSeen)) child.kill(signal);
-      });
-    }
-    child.stdin.end(stdin);
-    child.on("close", (status) => resolve({ status, ...output }));
-  });
-}
 
 for (const host of ["native", "chromium"]) {
   const options = ["--host", host];

@@ -134,7 +134,9 @@ fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     }
     let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
     // Before the rest: it goes into wrangler's storage with it.
-    image::run(paths, &ImageArgs::of_project(paths, "i386"))?;
+    for name in ["i386", "software"] {
+        image::run(paths, &ImageArgs::of_project(paths, name))?;
+    }
     let node = server::build(paths)?;
     let server = Server::start(&node, server::free_port()?, true)?;
     let mut tests = Vec::new();

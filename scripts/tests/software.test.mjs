@@ -1,0 +1,95 @@
+// Debian's own software at work in Chromium, unmodified: servers over loopback, debuggers, tools of developers.
+import assert from "node:assert/strict";
+import { test as declare } from "node:test";
+
+import { vm } from "./vm.mjs";
+
+const OPTIONS = ["--host", "chromium", "--image", "software", "--user", "root", "--cwd", "/tmp"];
+
+/** Waits until a server answers: they say when they are ready in ways of their own, or not at all. */
+const UNTIL = "until_it() { for i in $(seq 200); do \"$@\" >/dev/null 2>&1 && return; sleep 0.1; done; echo \"no $*\"; }\n";
+
+/** A script, and what it must print. */
+function prints(name, script, expected) {
+  declare(name, { timeout: 120_000 }, async () => {
+    const { status, stdout } = await vm(OPTIONS, ["bash", "-c", UNTIL + script]);
+    if (expected instanceof RegExp) assert.match(stdout, expected);
+    else assert.equal(stdout, expected);
+    assert.equal(status, 0);
+  });
+}
+
+prints("python's http.server answers curl, by IPv4 and IPv6", `
+  mkdir web; echo hello > web/index.html
+  python3 -m http.server --directory web --bind :: 8000 >/dev/null 2>&1 &
+  until_it curl -s http://127.0.0.1:8000/
+  curl -s http://127.0.0.1:8000/ 'http://[::1]:8000/'
+  curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1:8000/none
+  curl -s http://127.0.0.1:8001/; echo "refused $?"
+  kill %1`, "hello\nhello\n404\nrefused 7\n");
+
+prints("nginx answers curl", `
+  nginx; until_it curl -s http://127.0.0.1/
+  head -c 300000 /dev/zero | tr '\\0' x > /var/www/html/large
+  curl -s http://127.0.0.1/large | md5sum; md5sum < /var/www/html/large
+  curl -sI -r 0-9 http://127.0.0.1/large | head -n 1
+  nginx -s quit`, /^([0-9a-f]{32})  -\n\1  -\nHTTP\/1\.1 206 Partial Content\r\n$/);
+
+prints("redis keeps what it is told, and answers thousands at a time", `
+  redis-server --port 6399 --save '' >/dev/null 2>&1 &
+  until_it redis-cli -p 6399 ping
+  redis-cli -p 6399 set greeting hello
+  redis-cli -p 6399 append greeting ' world'
+  redis-cli -p 6399 get greeting
+  redis-benchmark -p 6399 -c 20 -n 3000 -t set,incr -q | tr '\\r' '\\n' | grep -c 'requests per second'
+  redis-cli -p 6399 get counter:__rand_int__
+  redis-cli -p 6399 shutdown nosave; wait`, "OK\n11\nhello world\n2\n3000\n");
+
+prints("ip and ss tell of loopback", `
+  ip -brief address show lo | tr -s ' '
+  ip route get 127.0.0.1 | head -n 1 | cut -d ' ' -f 1-4
+  python3 -c 'import socket,time; s=socket.create_server(("127.0.0.1",7777)); time.sleep(60)' &
+  until_it sh -c 'ss -ltn | grep -q :7777'
+  ss -Hltn | awk '{ print $1, $4 }'; kill %1`, "lo UNKNOWN 127.0.0.1/8 ::1/128 \nlocal 127.0.0.1 dev lo\nLISTEN 127.0.0.1:7777\n");
+
+prints("strace follows children", `
+  strace -f -e trace=execve,exit_group -o log sh -c '/bin/echo one; /bin/true'
+  grep -c 'execve(.* = 0$' log; grep -c '+++ exited with 0 +++' log
+  strace -c -o counts /bin/true; grep -c ' total$' counts`, "one\n3\n3\n1\n");
+
+prints("gdb stops at a breakpoint, shows the stack, and goes on", `
+  printf 'int twice(int x) { return x * 2; }\\nint main(void) { return twice(21); }\\n' > a.c
+  gcc -g a.c -o a
+  gdb -batch -ex 'break twice' -ex run -ex backtrace -ex finish -ex 'info registers eax' -ex continue ./a 2>&1 |
+    grep -E '^#|Value returned|^eax|exited'`,
+  /^#0 .*twice \(x=21\) at a\.c:1\n#1 .* in main \(\) at a\.c:2\n(.*\n)*Value returned is \$1 = 42\neax +0x2a +42\n.*exited with code 052\]\n$/);
+
+prints("git clones, commits and merges", `
+  export GIT_CONFIG_GLOBAL=/tmp/config
+  git config --global user.email a@b; git config --global user.name n; git config --global init.defaultBranch main
+  git init -q one; cd one; echo 1 > a; git add a; git commit -qm first; cd ..
+  git clone -q one two 2>&1
+  cd two; echo 2 > b; git add b; git commit -qm second; cd ../one; echo 3 > c; git add c; git commit -qm third
+  git pull -q --no-rebase --no-edit ../two main; git log --oneline | wc -l; git fsck 2>&1; ls`, "4\na\nb\nc\n");
+
+prints("make runs four compilers at a time", `
+  for i in 1 2 3 4; do echo "int f$i(void) { return $i; }" > f$i.c; done
+  echo 'int f1(void), f2(void), f3(void), f4(void); int main(void) { return f1() + f2() + f3() + f4(); }' > main.c
+  printf 'program: main.o f1.o f2.o f3.o f4.o\\n\\tcc -o $@ $^\\n' > Makefile
+  make -s -j4 && ./program; echo $?; make -q && echo done`, "10\ndone\n");
+
+prints("sqlite's write-ahead log is shared by processes", `
+  sqlite3 t.db 'pragma journal_mode=wal; create table t(a)'
+  for i in 1 2 3; do
+    (for j in $(seq 10); do sqlite3 -cmd '.timeout 60000' t.db "insert into t values($i)"; done) &
+  done
+  wait; sqlite3 t.db 'select count(*), sum(a) from t; pragma integrity_check'`, "wal\n30|60\nok\n");
+
+prints("inotifywait sees a file written, moved and removed", `
+  mkdir watched
+  inotifywait -m -q --format '%e %f' watched > events &
+  until_it sh -c 'touch watched/ready; test -s events'
+  echo x > watched/a; mv watched/a watched/b; rm watched/b
+  until_it grep -q '^DELETE b' events; kill %1
+  sed -n '/ a$/p; / b$/p' events`,
+  "CREATE a\nOPEN a\nMODIFY a\nCLOSE_WRITE,CLOSE a\nMOVED_FROM a\nMOVED_TO b\nDELETE b\n");
