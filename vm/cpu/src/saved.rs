@@ -5,8 +5,8 @@
 //!
 //! Source: Intel SDM vol. 1, 10.5 (FXSAVE), 13.4 to 13.10 (XSAVE).
 
-use crate::fpu::{F80, Fpu};
-use crate::state::{CpuState, MXCSR_DEFAULT, Mode};
+use crate::fpu::F80;
+use crate::state::{CpuState, Mode};
 
 /// Bytes of an FXSAVE image.
 pub const FXSAVE_BYTES: usize = 512;
@@ -33,6 +33,8 @@ pub const COMPACTED: u64 = 1 << 63;
 /// Where MXCSR and its mask are in an image, and where the vectors begin.
 const MXCSR_AT: usize = 24;
 const VECTORS_AT: usize = 160;
+/// Where an image has bytes that processors leave to programs: the last 48.
+pub const FREE_AT: usize = 464;
 
 /// An area that processors would not restore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,14 +133,23 @@ impl CpuState {
         }
     }
 
+    /// The area with everything in it, and a note of at most 48 bytes for whoever reads it.
+    pub fn xsave(&self, note: &[u8]) -> [u8; XSAVE_BYTES] {
+        let (mut area, mut image) = ([0; XSAVE_BYTES], [0; FXSAVE_BYTES]);
+        self.fxsave(&mut image);
+        area[..FXSAVE_BYTES].copy_from_slice(&image);
+        area[FREE_AT..FREE_AT + note.len()].copy_from_slice(note);
+        let header = Header { present: ENABLED, compaction: 0 }.bytes();
+        area[FXSAVE_BYTES..FXSAVE_BYTES + header.len()].copy_from_slice(&header);
+        area
+    }
+
     /// Restores the `wanted` components from an image, or resets them where the image does not have them `present`.
     /// MXCSR is taken from the image in any case, unless the area is compacted. There are this many vectors.
     pub fn restore_components(&mut self, image: &[u8; FXSAVE_BYTES], wanted: u64, header: Header, vectors: usize) {
         let (mut merged, mut initial) = ([0; FXSAVE_BYTES], [0; FXSAVE_BYTES]);
         self.fxsave(&mut merged);
-        let mut fresh = CpuState::default();
-        (fresh.fpu, fresh.mxcsr) = (Fpu::default(), MXCSR_DEFAULT);
-        fresh.fxsave(&mut initial);
+        CpuState::default().fxsave(&mut initial);
         for component in [X87, SSE].into_iter().filter(|component| wanted & component != 0) {
             let source = if header.present & component != 0 { image } else { &initial };
             for part in parts(component, vectors) {

@@ -19,24 +19,18 @@ pub const BYTES: usize = XSAVE_BYTES + 4;
 const MAGIC_1: u32 = 0x4650_5853;
 /// `FP_XSTATE_MAGIC2`: the word behind the area.
 const MAGIC_2: u32 = 0x4650_5845;
-/// Where the note is in the FXSAVE image.
-const NOTE_AT: usize = 464;
 
 /// The state of a processor, with `before` bytes in front of it that belong to it too.
 pub fn encode(cpu: &CpuState, before: usize) -> Vec<u8> {
-    let mut image = [0; FXSAVE_BYTES];
-    cpu.fxsave(&mut image);
     let note = Writer::new().u32(MAGIC_1).u32((before + BYTES) as u32).u64(saved::ENABLED).u32(XSAVE_BYTES as u32);
-    let header = Header { present: saved::ENABLED, compaction: 0 };
-    let writer = Writer::new().raw(&image[..NOTE_AT]).raw(&note.pad_to(FXSAVE_BYTES - NOTE_AT).finish());
-    writer.raw(&header.bytes()).pad_to(XSAVE_BYTES).u32(MAGIC_2).finish()
+    Writer::new().raw(&cpu.xsave(&note.finish())).u32(MAGIC_2).finish()
 }
 
 /// Restores the state at an address. A handler may have put a mere FXSAVE image there, or have taken components away.
 pub fn restore(cpu: &mut CpuState, mm: &Rc<Mm>, addr: u64) -> Outcome<()> {
     let mut image = [0; FXSAVE_BYTES];
     mm.read_user(addr, &mut image)?;
-    let mut note = Reader::new(&image[NOTE_AT..]);
+    let mut note = Reader::new(&image[saved::FREE_AT..]);
     let (magic, extended_bytes, components, area_bytes) = (note.u32(), note.u32(), note.u64(), note.u32() as usize);
     let may_be_whole = magic == MAGIC_1 && area_bytes == XSAVE_BYTES && area_bytes <= extended_bytes as usize;
     let header = if may_be_whole { read_header(mm, addr)? } else { None };

@@ -235,16 +235,9 @@ pub fn write_fxsave(task: &Task, bytes: &[u8]) {
     cpu.fxrstor(&image, cpu::saved::VECTORS);
 }
 
-/// Where an XSAVE area says what is enabled, in bytes the processor leaves alone.
-const ENABLED_AT: usize = 464;
-
-/// The XSAVE area.
+/// The XSAVE area, with a note of what is enabled.
 pub fn read_xsave(task: &Task) -> Vec<u8> {
-    let mut area = read_fxsave(task);
-    area[ENABLED_AT..ENABLED_AT + 8].copy_from_slice(&saved::ENABLED.to_le_bytes());
-    area.extend(Header { present: saved::ENABLED, compaction: 0 }.bytes());
-    area.resize(saved::XSAVE_BYTES, 0);
-    area
+    task.cpu.borrow().xsave(&saved::ENABLED.to_le_bytes()).to_vec()
 }
 
 /// Sets x87 and SSE registers from a whole XSAVE area.

@@ -30,6 +30,17 @@ use crate::stop::Outcome;
 use crate::task::Task;
 use message::Request;
 
+/// Options that are on or off.
+const SWITCHES: [u32; 7] = [
+    NETLINK_PKTINFO,
+    NETLINK_BROADCAST_ERROR,
+    NETLINK_NO_ENOBUFS,
+    NETLINK_LISTEN_ALL_NSID,
+    NETLINK_CAP_ACK,
+    NETLINK_EXT_ACK,
+    NETLINK_GET_STRICT_CHK,
+];
+
 /// Bytes of a `struct sockaddr_nl`.
 const ADDRESS_BYTES: usize = 12;
 /// Requests answered of one message sent: each is 16 bytes at least, each answer a few hundred.
@@ -246,16 +257,9 @@ impl Socket for NetlinkSocket {
         match (level, option) {
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(number(0)),
             (SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS) => Ok(self.groups.get().to_le_bytes().to_vec()),
-            (
-                SOL_NETLINK,
-                NETLINK_PKTINFO
-                | NETLINK_BROADCAST_ERROR
-                | NETLINK_NO_ENOBUFS
-                | NETLINK_LISTEN_ALL_NSID
-                | NETLINK_CAP_ACK
-                | NETLINK_EXT_ACK
-                | NETLINK_GET_STRICT_CHK,
-            ) => Ok(number(self.core.options.number(level, option).unwrap_or(0) as u32)),
+            (SOL_NETLINK, option) if SWITCHES.contains(&option) => {
+                Ok(number(self.core.options.number(level, option).unwrap_or(0) as u32))
+            }
             _ => Err(Errno::ENOPROTOOPT.into()),
         }
     }
@@ -274,13 +278,7 @@ impl Socket for NetlinkSocket {
                 let others = self.groups.get() & !bit;
                 self.groups.set(if option == NETLINK_ADD_MEMBERSHIP { others | bit } else { others });
             }
-            NETLINK_PKTINFO
-            | NETLINK_BROADCAST_ERROR
-            | NETLINK_NO_ENOBUFS
-            | NETLINK_LISTEN_ALL_NSID
-            | NETLINK_CAP_ACK
-            | NETLINK_EXT_ACK
-            | NETLINK_GET_STRICT_CHK => {
+            option if SWITCHES.contains(&option) => {
                 self.core.options.set_number(level, option, i32::from(value != 0));
             }
             _ => return Err(Errno::ENOPROTOOPT.into()),
