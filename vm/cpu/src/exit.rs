@@ -35,8 +35,9 @@ pub enum Exception {
     Bound,
     /// #UD: no such instruction, or none we know.
     InvalidOpcode,
-    /// #GP: a privileged instruction, a misaligned SSE operand, a non-canonical address.
-    GeneralProtection,
+    /// #GP: a privileged instruction, a misaligned SSE operand, a non-canonical address, a selector that can't be used.
+    /// With the error code: the selector without its privilege level, otherwise 0.
+    GeneralProtection(u16),
     /// #MF: a pending unmasked x87 exception.
     X87,
     /// #XM: an unmasked SSE exception.
@@ -44,6 +45,11 @@ pub enum Exception {
 }
 
 impl Exception {
+    /// #GP about a selector.
+    pub fn of_selector(selector: u16) -> Self {
+        Exception::GeneralProtection(selector & !3)
+    }
+
     /// How far past the start of its instruction rip is: a "trap" of one byte is complete when it is reported.
     pub fn bytes_past(self) -> u64 {
         if matches!(self, Exception::Breakpoint | Exception::Overflow) { 1 } else { 0 }

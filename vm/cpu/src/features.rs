@@ -79,6 +79,8 @@ pub const STEPPING: u32 = 0;
 pub const LEAF_MAX: u32 = 13;
 /// The kernel has enabled XSAVE: a feature without a name of Linux's.
 const OSXSAVE: u32 = 1 << 27;
+/// Nor have these a name: x87 operand pointers and opcodes are those of exceptions only, segments there are 0.
+const X87_POINTERS: u32 = 1 << 6 | 1 << 13;
 /// Width of physical and virtual addresses.
 pub const ADDRESS_BITS: (u32, u32) = (32, 48);
 /// Bytes in a line of the cache.
@@ -127,7 +129,7 @@ pub fn leaf(eax: u32, ecx: u32) -> [u32; 4] {
         // Ask leaf 4.
         2 => [0x00ff_0001, 0, 0, 0],
         4 => cache(ecx),
-        7 if ecx == 0 => [0, word(Word::Leaf7Ebx), 0, 0],
+        7 if ecx == 0 => [0, word(Word::Leaf7Ebx) | X87_POINTERS, 0, 0],
         13 if ecx == 0 => [saved::ENABLED as u32, saved::XSAVE_BYTES as u32, saved::XSAVE_BYTES as u32, 0],
         13 if ecx == 1 => [word(Word::LeafDEax), saved::XSAVE_BYTES as u32, 0, 0],
         0x4000_0000 => {

@@ -28,6 +28,10 @@ pub struct Fpu {
     pub top: u8,
     /// Bit i: physical register i holds a value (the abridged tag word).
     pub valid: u8,
+    /// FOP: the last instruction with an exception that was not masked; 11 bits of its opcode and ModRM.
+    pub last_opcode: u16,
+    /// FDP: where that instruction had its operand. FIP is in a slot, [`crate::ir::slot::X87_INSTRUCTION`].
+    pub last_operand: u64,
     /// For compiled code: what comes with the result of [`crate::x87::compiled`]'s functions.
     pub outcome: i32,
 }
@@ -48,11 +52,26 @@ const MMX_EXPONENT: u16 = 0xffff;
 
 impl Default for Fpu {
     fn default() -> Self {
-        Self { registers: [F80::default(); 8], control: CONTROL_DEFAULT, status: 0, top: 0, valid: 0, outcome: 0 }
+        Self {
+            registers: [F80::default(); 8],
+            control: CONTROL_DEFAULT,
+            status: 0,
+            top: 0,
+            valid: 0,
+            last_opcode: 0,
+            last_operand: 0,
+            outcome: 0,
+        }
     }
 }
 
 impl Fpu {
+    /// As FNINIT does; registers keep their bits. FIP is the lifter's to clear.
+    pub(crate) fn init(&mut self) {
+        (self.control, self.status, self.top, self.valid) = (CONTROL_DEFAULT, 0, 0, 0);
+        (self.last_opcode, self.last_operand) = (0, 0);
+    }
+
     /// Physical number of ST(i).
     pub fn physical(&self, i: u8) -> usize {
         usize::from(self.top.wrapping_add(i) & 7)

@@ -7,6 +7,7 @@
 
 use crate::fpu::F80;
 use crate::state::{CpuState, Mode};
+use crate::x87::spec::OPCODE_BITS;
 
 /// Bytes of an FXSAVE image.
 pub const FXSAVE_BYTES: usize = 512;
@@ -53,6 +54,13 @@ pub fn mxcsr(image: &[u8; FXSAVE_BYTES]) -> u32 {
     u32::from_le_bytes(std::array::from_fn(|i| image[MXCSR_AT + i]))
 }
 
+/// Makes an image's instruction and operand pointers 32 bits wide, each followed by a selector, always 0: the layout
+/// without REX.W.
+pub fn narrow_pointers(image: &mut [u8]) {
+    image[12..16].fill(0);
+    image[20..24].fill(0);
+}
+
 /// A header's first two fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
@@ -92,12 +100,15 @@ impl CpuState {
         if self.mode == Mode::Long { VECTORS } else { 8 }
     }
 
-    /// Writes the 512-byte FXSAVE image: x87, MXCSR, XMM.
+    /// Writes the 512-byte FXSAVE image: x87, with pointers of 64 bits, MXCSR, XMM.
     pub fn fxsave(&self, image: &mut [u8; FXSAVE_BYTES]) {
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &self.fpu.control.to_le_bytes());
         put(2, &self.fpu.status_word().to_le_bytes());
         put(4, &[self.fpu.valid, 0]);
+        put(6, &self.fpu.last_opcode.to_le_bytes());
+        put(8, &self.x87_instruction().to_le_bytes());
+        put(16, &self.fpu.last_operand.to_le_bytes());
         put(MXCSR_AT, &self.mxcsr.to_le_bytes());
         put(28, &MXCSR_MASK.to_le_bytes());
         for i in 0..8 {
@@ -120,6 +131,9 @@ impl CpuState {
         self.fpu.set_control(u16::from_le_bytes(take(image, 0)));
         self.fpu.set_status_word(u16::from_le_bytes(take(image, 2)));
         self.fpu.valid = image[4];
+        self.fpu.last_opcode = u16::from_le_bytes(take(image, 6)) & OPCODE_BITS;
+        self.set_x87_instruction(u64::from_le_bytes(take(image, 8)));
+        self.fpu.last_operand = u64::from_le_bytes(take(image, 16));
         self.mxcsr = mxcsr(image) & MXCSR_MASK;
         for i in 0..8 {
             let at = 32 + 16 * usize::from(i);

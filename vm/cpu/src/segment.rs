@@ -16,6 +16,8 @@ pub const USER_CODE_64: u16 = 0x33;
 pub const USER_CODE_32: u16 = 0x23;
 /// Selector of user data.
 pub const USER_DATA: u16 = 0x2b;
+/// Selector of the entry whose limit is the processor's number, for `getcpu(2)` in the vDSO.
+pub const PROCESSOR_NUMBER: u16 = 0x7b;
 /// Descriptor-table entries for thread-local storage.
 pub const TLS_ENTRIES: std::ops::Range<u16> = 12..15;
 
@@ -53,6 +55,25 @@ pub struct Descriptor {
     pub limit: u32,
     /// The flags of `struct user_desc` (`modify_ldt(2)`).
     pub flags: u32,
+}
+
+impl Descriptor {
+    /// The upper half of the table's entry, without the base: user data, present, accessed, and what its flags say.
+    pub(crate) fn rights(self) -> u32 {
+        let flag = |bit: u32| self.flags >> bit & 1;
+        let (contents, read_only) = (self.flags >> 1 & 3, flag(3));
+        let kind = contents << 2 | (read_only ^ 1) << 1 | 1;
+        let access = 0xf0 | kind;
+        // AVL, D and G.
+        let (useable, is_32_bit, in_pages) = (flag(6), flag(0), flag(4));
+        access << 8 | self.limit & 0xf_0000 | useable << 20 | is_32_bit << 22 | in_pages << 23
+    }
+
+    /// The last byte's offset.
+    pub(crate) fn limit_bytes(self) -> u32 {
+        let in_pages = self.flags >> 4 & 1 != 0;
+        if in_pages { self.limit << 12 | 0xfff } else { self.limit }
+    }
 }
 
 /// Selectors besides CS and SS, which follow from the mode, and what selectors stand for.
@@ -104,14 +125,14 @@ impl CpuState {
         let base = match (segment, selector & !RPL) {
             // Stack segments other than the flat one would need bases added everywhere.
             (Segment::Ss, _) if selector == USER_DATA => return Ok(()),
-            (Segment::Ss | Segment::Cs, _) => return Err(Exception::GeneralProtection),
+            (Segment::Ss | Segment::Cs, _) => return Err(Exception::of_selector(selector)),
             (_, 0) => 0,
-            (_, flat) if [USER_CODE_64, USER_CODE_32, USER_DATA].contains(&(flat | RPL)) => 0,
-            _ => self.tls_of(selector).ok_or(Exception::GeneralProtection)?.base,
+            (_, flat) if [USER_CODE_64, USER_CODE_32, USER_DATA, PROCESSOR_NUMBER].contains(&(flat | RPL)) => 0,
+            _ => self.tls_of(selector).ok_or(Exception::of_selector(selector))?.base,
         };
         // The same goes for DS and ES.
         if matches!(segment, Segment::Ds | Segment::Es) && base != 0 {
-            return Err(Exception::GeneralProtection);
+            return Err(Exception::of_selector(selector));
         }
         if let Some(place) = place(segment) {
             self.segments.data[place] = selector;
@@ -135,7 +156,8 @@ impl CpuState {
         }
     }
 
-    fn tls_of(&self, selector: u16) -> Option<Descriptor> {
+    /// The thread-local storage entry that a selector stands for.
+    pub(crate) fn tls_of(&self, selector: u16) -> Option<Descriptor> {
         let index = selector >> 3;
         let in_table = selector & LOCAL_TABLE == 0 && TLS_ENTRIES.contains(&index);
         if in_table { self.segments.tls[usize::from(index - TLS_ENTRIES.start)] } else { None }
@@ -166,7 +188,7 @@ mod tests {
     #[test]
     fn gs_follows_its_descriptor() {
         let mut cpu = CpuState { mode: Mode::Compat, ..CpuState::default() };
-        assert_eq!(cpu.load_selector(Segment::Gs, 0x63), Err(Exception::GeneralProtection));
+        assert_eq!(cpu.load_selector(Segment::Gs, 0x63), Err(Exception::GeneralProtection(0x60)));
         let entry = Descriptor { base: 0x1000, limit: 0xf_ffff, flags: 0x51 };
         cpu.set_tls_entry(0, Some(entry));
         assert_eq!(cpu.load_selector(Segment::Gs, 0x63), Ok(()));

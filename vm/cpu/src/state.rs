@@ -121,6 +121,16 @@ impl CpuState {
         self.slots[..16][index] = value;
     }
 
+    /// FIP: where the last x87 instruction was.
+    pub fn x87_instruction(&self) -> u64 {
+        self.slots[slot::X87_INSTRUCTION.0 as usize]
+    }
+
+    /// Sets FIP.
+    pub fn set_x87_instruction(&mut self, rip: u64) {
+        self.slots[slot::X87_INSTRUCTION.0 as usize] = rip;
+    }
+
     /// Base of the FS segment (thread-local storage on x86-64).
     pub fn fs_base(&self) -> u64 {
         self.slots[slot::FS_BASE.0 as usize]

@@ -74,8 +74,15 @@ fn touch_helper(touched: &mut Touched, helper: Helper, [a, b, c]: [u8; 3]) {
         Helper::Cpuid => touched.writes |= general(&[RAX, RBX, RCX, RDX]),
         // The untouched half of a narrow result stays.
         Helper::TimeStamp => touched.reads |= general(&[RAX, RCX, RDX]),
-        Helper::FxSave | Helper::XSave => touched.vector_reads = XMM,
-        Helper::FxRestore | Helper::XRestore => (touched.vector_reads, touched.vector_writes) = (XMM, XMM),
+        Helper::FxSave | Helper::XSave => {
+            touched.reads |= 1 << slot::X87_INSTRUCTION.0;
+            touched.vector_reads = XMM;
+        }
+        Helper::FxRestore | Helper::XRestore => {
+            touched.reads |= 1 << slot::X87_INSTRUCTION.0;
+            touched.writes |= 1 << slot::X87_INSTRUCTION.0;
+            (touched.vector_reads, touched.vector_writes) = (XMM, XMM);
+        }
         Helper::CompareStrings => {
             touched.vector_reads = 1 << a | 1 << b;
             touched.vector_writes = XMM0;

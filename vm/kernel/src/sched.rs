@@ -188,7 +188,7 @@ impl Kernel {
             }
             Exception::Overflow => SigInfo::kernel(SIGSEGV).with_trap(4, 0),
             Exception::Bound => SigInfo::kernel(SIGSEGV).with_trap(5, 0),
-            Exception::GeneralProtection => SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, 0),
+            Exception::GeneralProtection(code) => SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, code),
         };
         self.force_signal(task, info);
     }
@@ -213,7 +213,7 @@ impl Kernel {
                 let rip = task.cpu.borrow().rip;
                 task.cpu.borrow_mut().rip = rip.wrapping_sub(INSTRUCTION_BYTES);
                 let code = u16::from(vector) << 3 | IN_INTERRUPT_TABLE;
-                self.force_signal(task, SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, code));
+                self.handle_exception(task, Exception::GeneralProtection(code));
             }
         }
     }

@@ -155,7 +155,7 @@ pub(super) fn compare_exchange_wide(cx: &mut Context<'_>, addr: u8, bytes: u32) 
     };
     let width = if bytes == 16 { Width::W64 } else { Width::W32 };
     if bytes == 16 && !addr.is_multiple_of(16) {
-        return Err(Exception::GeneralProtection.into());
+        return Err(Exception::GeneralProtection(0).into());
     }
     let expected = pair(cx, RAX, RDX, width);
     let replacement = pair(cx, RBX, RCX, width);

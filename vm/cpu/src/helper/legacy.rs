@@ -1,13 +1,14 @@
 //! What 32-bit code has from earlier days: decimal adjustment, checks of bounds, selectors and descriptors.
 //!
-//! The descriptor table is the one Linux gives a program on a 64-bit kernel: flat code and data.
+//! The descriptor table is the one Linux gives a program on a 64-bit kernel: see [`crate::segment`].
 //!
 //! Sources: Intel SDM vol. 2; vol. 3, 3.4 and 5.8; `arch/x86/include/asm/segment.h`.
 
 use super::{Context, Trap};
 use crate::exit::Exception;
 use crate::flags::{FlagKind, FlagOp, Width, status};
-use crate::segment::{USER_CODE_32, USER_CODE_64, USER_DATA};
+use crate::segment::{PROCESSOR_NUMBER, USER_CODE_32, USER_CODE_64, USER_DATA};
+use crate::state::CpuState;
 use crate::state::reg::RAX;
 use crate::state::rflags::{AF, CF, OF, ZF};
 
@@ -98,36 +99,34 @@ pub(super) fn bound(cx: &Context<'_>, index: u8, lower: u8, upper: u8, imm: u32)
     if (lower..=upper).contains(&index) { Ok(()) } else { Err(Exception::Bound.into()) }
 }
 
-/// A segment a program may use.
-struct Descriptor {
-    /// The upper half of its entry, without the base.
-    rights: u32,
-    readable: bool,
-    writable: bool,
+/// What a selector stands for: the upper half of its descriptor without the base, and the limit in bytes. Those of the
+/// kernel are as good as nothing.
+fn descriptor(cpu: &CpuState, selector: u16) -> Option<(u32, u32)> {
+    Some(match selector | 3 {
+        USER_CODE_32 => (0x00cf_fb00, u32::MAX),
+        USER_DATA => (0x00cf_f300, u32::MAX),
+        USER_CODE_64 => (0x00af_fb00, u32::MAX),
+        PROCESSOR_NUMBER => (0x0040_f500, 0),
+        _ => {
+            let descriptor = cpu.tls_of(selector)?;
+            (descriptor.rights(), descriptor.limit_bytes())
+        }
+    })
 }
 
-/// All of them are flat.
-const LIMIT: u64 = 0xffff_ffff;
-
-/// What a selector stands for; those of the kernel are as good as nothing.
-fn descriptor(selector: u16) -> Option<Descriptor> {
-    let (rights, writable) = match selector | 3 {
-        USER_CODE_32 => (0x00cf_fb00, false),
-        USER_DATA => (0x00cf_f300, true),
-        USER_CODE_64 => (0x00af_fb00, false),
-        _ => return None,
-    };
-    Some(Descriptor { rights, readable: true, writable })
-}
+/// Bits of a descriptor's upper half: code, and (of data) that it may be written.
+const IS_CODE: u32 = 1 << 11;
+const IS_WRITABLE: u32 = 1 << 9;
 
 /// LAR, LSL, VERR, VERW: what a selector stands for, if a program may know it.
 pub(super) fn describe(cx: &mut Context<'_>, dst: u8, selector: u8, imm: u32) {
     let what = [Query::Rights, Query::Limit, Query::Readable, Query::Writable][(imm & 3) as usize];
-    let found = descriptor(cx.get(selector) as u16).and_then(|descriptor| match what {
-        Query::Rights => Some(descriptor.rights.into()),
-        Query::Limit => Some(LIMIT),
-        Query::Readable => descriptor.readable.then_some(0),
-        Query::Writable => descriptor.writable.then_some(0),
+    let found = descriptor(cx.cpu, cx.get(selector) as u16).and_then(|(rights, limit)| match what {
+        Query::Rights => Some(rights.into()),
+        Query::Limit => Some(limit.into()),
+        // There is no code that can't be read.
+        Query::Readable => Some(0),
+        Query::Writable => (rights & (IS_CODE | IS_WRITABLE) == IS_WRITABLE).then_some(0),
     });
     cx.set(dst, found.unwrap_or(0));
     let flags = cx.cpu.status_flags() & !ZF | if found.is_some() { ZF } else { 0 };
@@ -139,7 +138,7 @@ pub(super) fn far_transfer(cx: &Context<'_>, selector: u8, is_return: bool) -> R
     let selector = cx.get(selector) as u16;
     // A return may not raise its privilege.
     let allowed = [USER_CODE_64, USER_CODE_32].contains(&if is_return { selector } else { selector | 3 });
-    if allowed { Ok(()) } else { Err(Exception::GeneralProtection.into()) }
+    if allowed { Ok(()) } else { Err(Exception::of_selector(selector).into()) }
 }
 
 /// INTO.

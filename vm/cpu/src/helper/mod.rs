@@ -58,13 +58,13 @@ pub enum Helper {
     ReadFlags,
     /// src. DF and the other system flags from it; the status flags by a `SetFlags` that follows.
     WriteFlags,
-    /// address slot.
+    /// address slot; [`WIDE`].
     FxSave,
-    /// address slot.
+    /// address slot; [`WIDE`].
     FxRestore,
-    /// address slot; 1 for a compacted area. Components in EDX:EAX.
+    /// address slot; [`WIDE`], [`COMPACT`]. Components in EDX:EAX.
     XSave,
-    /// address slot. Components in EDX:EAX.
+    /// address slot; [`WIDE`]. Components in EDX:EAX.
     XRestore,
     /// Number in ECX; extended control register to EDX:EAX.
     ReadControl,
@@ -104,6 +104,11 @@ pub enum Helper {
     /// operand slot; see [`crate::x87::spec`]. FCOMI's flags to `NEW_FLAGS`.
     X87,
 }
+
+/// Bit of `imm`: pointers in an image have 64 bits.
+pub const WIDE: u32 = 1;
+/// Bit of `imm`: an area leaves out components that are not wanted.
+pub const COMPACT: u32 = 2;
 
 /// Bit of `imm`: towards the top.
 pub const LEFT: u32 = 4;
@@ -267,7 +272,9 @@ impl Helper {
                 let is_ax = spec.operation == crate::x87::spec::Operation::StoreStatusAx;
                 let ax = if is_ax { rax } else { Z };
                 let flags = if spec.sets_flags() { new_flags } else { Z };
-                effect([a, ax, Z], [ax, flags, Z])
+                // Environments hold where the last instruction was.
+                let pointer = if spec.is_environment() { slot::X87_INSTRUCTION } else { Z };
+                effect([a, ax, pointer], [ax, flags, pointer])
             }
         }
     }
@@ -299,10 +306,10 @@ impl Helper {
                 let flags = cx.get(a);
                 cx.cpu.set_system_flags(flags);
             }
-            FxSave => system::fxsave(cx, a)?,
-            FxRestore => system::fxrestore(cx, a)?,
-            XSave => system::xsave(cx, a, imm != 0)?,
-            XRestore => system::xrestore(cx, a)?,
+            FxSave => system::fxsave(cx, a, imm)?,
+            FxRestore => system::fxrestore(cx, a, imm)?,
+            XSave => system::xsave(cx, a, imm)?,
+            XRestore => system::xrestore(cx, a, imm)?,
             ReadControl => system::read_control(cx)?,
             ReadMxcsr => {
                 let mxcsr = cx.cpu.mxcsr;

@@ -145,7 +145,7 @@ impl Interpreter {
         macro_rules! aligned {
             ($m:expr) => {
                 if address(cpu, $m.addr) & 15 != 0 {
-                    leave!(Exit::Exception(Exception::GeneralProtection));
+                    leave!(Exit::Exception(Exception::GeneralProtection(0)));
                 }
             };
         }

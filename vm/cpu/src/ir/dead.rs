@@ -58,7 +58,7 @@ fn find(ops: &[Op], flags_live_out: bool) -> Found {
     // Whether an instruction yet to come looks at the flags, be it through the slots they were computed from. If the
     // block is left before it, it will find itself in another block and look at the flags themselves.
     let mut flags_wanted = flags_live_out;
-    // Guest registers, segment bases and the direction flag outlive the block; scratch does not.
+    // Guest registers, segment bases, the direction flag and FIP outlive the block; scratch does not.
     let guest_state = Live((1 << slot::NEW_FLAGS.0) - 1);
     let mut live = guest_state;
     for (index, op) in ops.iter().enumerate().rev() {

@@ -49,8 +49,10 @@ pub mod slot {
     pub const FLAG_B: Slot = Slot(20);
     /// The direction flag, 0 or 1.
     pub const DIRECTION: Slot = Slot(21);
+    /// Where the last x87 instruction was that is not about the unit's control: FIP.
+    pub const X87_INSTRUCTION: Slot = Slot(22);
     /// Where an operation with a carry leaves its status flags, for `SetFlags(Bits)`.
-    pub const NEW_FLAGS: Slot = Slot(22);
+    pub const NEW_FLAGS: Slot = Slot(23);
     /// First scratch slot; the rest up to [`crate::state::SLOT_COUNT`] are scratch too.
     pub const SCRATCH: u8 = 24;
     /// First scratch vector slot.

@@ -531,7 +531,7 @@ impl Lifter<'_> {
             M::Cmpsw => (Kind::Compare, Width::W16),
             M::Cmpsd => (Kind::Compare, Width::W32),
             M::Cmpsq => (Kind::Compare, Width::W64),
-            _ => return Some(self.trap(Exception::GeneralProtection)),
+            _ => return Some(self.trap(Exception::GeneralProtection(0))),
         };
         let repeat = match () {
             () if self.inst.has_repne_prefix() => Repeat::WhileNotEqual,

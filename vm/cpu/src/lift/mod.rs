@@ -351,7 +351,7 @@ impl<'a> Lifter<'a> {
             self.wait();
         }
         if self.is_privileged() {
-            self.raise(Exception::GeneralProtection);
+            self.raise(Exception::GeneralProtection(0));
             return Ok(());
         }
         let known = self

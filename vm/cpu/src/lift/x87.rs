@@ -37,11 +37,27 @@ impl Lifter<'_> {
     }
 
     fn emit_x87(&mut self, spec: Spec, operand: Slot) -> Lifted {
-        self.emit(Op::Helper { helper: Helper::X87, a: operand.0, b: 0, c: 0, imm: spec.encode() });
+        let imm = Spec { opcode: self.x87_opcode(), ..spec }.encode();
+        self.emit(Op::Helper { helper: Helper::X87, a: operand.0, b: 0, c: 0, imm });
+        match spec.operation {
+            Operation::Init | Operation::Save => self.set_constant(slot::X87_INSTRUCTION, 0),
+            operation if !operation.is_control() || self.mnemonic() == Mnemonic::Fnop => {
+                self.set_constant(slot::X87_INSTRUCTION, self.inst.ip());
+            }
+            _ => {}
+        }
         if spec.sets_flags() {
             self.take_new_flags();
         }
         Ok(())
+    }
+
+    /// The instruction at hand as FOP has it.
+    fn x87_opcode(&self) -> u16 {
+        let end = self.decoder.position();
+        let bytes = &self.window[end - self.inst.len()..end];
+        let escape = bytes.windows(2).find(|pair| (0xd8..=0xdf).contains(&pair[0]));
+        escape.map_or(0, |pair| u16::from(pair[0] & 7) << 8 | u16::from(pair[1]))
     }
 
     fn move_if(&mut self, condition: Condition) -> Lifted {

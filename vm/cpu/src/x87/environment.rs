@@ -1,10 +1,11 @@
 //! FNSTENV, FLDENV, FNSAVE, FRSTOR in their protected-mode layouts of 32 and 16 bits (SDM vol. 1, 8.1.10).
-//! Instruction and operand pointers are stored as 0: nothing keeps them.
 
 use memory::GuestAddr;
 
-use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
+use super::spec::OPCODE_BITS;
+use crate::fpu::F80;
 use crate::helper::{Context, Trap};
+use crate::state::CpuState;
 
 /// Bytes of seven words of 32 bits.
 const ENVIRONMENT_BYTES: usize = 28;
@@ -21,21 +22,32 @@ fn size(narrow: bool) -> usize {
     7 * field(narrow)
 }
 
-fn environment(fpu: &Fpu, narrow: bool, image: &mut [u8]) {
-    for (i, word) in [fpu.control, fpu.status_word(), fpu.tag_word(), 0, 0, 0, 0].into_iter().enumerate() {
-        // The upper halves are reserved: stored as ones in words, and after the operand's selector.
-        let upper = if matches!(i, 0..=2 | 6) { 0xffff_0000 } else { 0 };
-        let bytes = (u32::from(word) | upper).to_le_bytes();
-        let at = i * field(narrow);
-        image[at..at + field(narrow)].copy_from_slice(&bytes[..field(narrow)]);
+fn environment(cpu: &CpuState, narrow: bool, image: &mut [u8]) {
+    let fpu = &cpu.fpu;
+    let [instruction, operand] = [cpu.x87_instruction(), fpu.last_operand].map(|pointer| pointer as u32);
+    // Where segments were there are zeros, and the opcode in what 16 bits have no room for.
+    let opcode = u32::from(fpu.last_opcode) << 16;
+    // The upper halves are reserved: stored as ones in words, and after the operand's selector.
+    let word = |value: u16| 0xffff_0000 | u32::from(value);
+    let words =
+        [word(fpu.control), word(fpu.status_word()), word(fpu.tag_word()), instruction, opcode, operand, word(0)];
+    for (place, value) in image.chunks_exact_mut(field(narrow)).zip(words) {
+        place.copy_from_slice(&value.to_le_bytes()[..field(narrow)]);
     }
 }
 
-fn set_environment(fpu: &mut Fpu, narrow: bool, image: &[u8]) {
-    let word = |i: usize| u16::from_le_bytes([image[i * field(narrow)], image[i * field(narrow) + 1]]);
-    fpu.set_control(word(0));
-    fpu.set_status_word(word(1));
-    fpu.set_tag_word(word(2));
+fn set_environment(cpu: &mut CpuState, narrow: bool, image: &[u8]) {
+    let word = |i: usize| {
+        let mut bytes = [0; 4];
+        bytes[..field(narrow)].copy_from_slice(&image[i * field(narrow)..][..field(narrow)]);
+        u32::from_le_bytes(bytes)
+    };
+    cpu.fpu.set_control(word(0) as u16);
+    cpu.fpu.set_status_word(word(1) as u16);
+    cpu.fpu.set_tag_word(word(2) as u16);
+    cpu.fpu.last_opcode = (word(4) >> 16) as u16 & OPCODE_BITS;
+    cpu.fpu.last_operand = word(5).into();
+    cpu.set_x87_instruction(word(3).into());
 }
 
 fn write(cx: &mut Context<'_>, addr: u64, image: &[u8]) -> Result<(), Trap> {
@@ -47,7 +59,7 @@ fn write(cx: &mut Context<'_>, addr: u64, image: &[u8]) -> Result<(), Trap> {
 /// All exceptions become masked afterwards.
 pub(super) fn store(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(), Trap> {
     let mut image = [0; ENVIRONMENT_BYTES];
-    environment(&cx.cpu.fpu, narrow, &mut image);
+    environment(cx.cpu, narrow, &mut image[..size(narrow)]);
     write(cx, addr, &image[..size(narrow)])?;
     cx.cpu.fpu.control |= 0x3f;
     Ok(())
@@ -56,7 +68,7 @@ pub(super) fn store(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(),
 pub(super) fn load(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(), Trap> {
     let mut image = [0; ENVIRONMENT_BYTES];
     cx.space.read(GuestAddr(addr), &mut image[..size(narrow)])?;
-    set_environment(&mut cx.cpu.fpu, narrow, &image);
+    set_environment(cx.cpu, narrow, &image);
     Ok(())
 }
 
@@ -64,23 +76,22 @@ pub(super) fn load(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(), 
 pub(super) fn save(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(), Trap> {
     let fpu = &cx.cpu.fpu;
     let mut image = [0; IMAGE_BYTES];
-    environment(fpu, narrow, &mut image);
+    environment(cx.cpu, narrow, &mut image[..size(narrow)]);
     for (i, bytes) in image[size(narrow)..].chunks_exact_mut(REGISTER_BYTES).take(8).enumerate() {
         let F80 { mantissa, sign_exponent } = fpu.registers[fpu.physical(i as u8)];
         bytes[..8].copy_from_slice(&mantissa.to_le_bytes());
         bytes[8..].copy_from_slice(&sign_exponent.to_le_bytes());
     }
     write(cx, addr, &image[..size(narrow) + 8 * REGISTER_BYTES])?;
-    let fpu = &mut cx.cpu.fpu;
-    (fpu.control, fpu.status, fpu.top, fpu.valid) = (CONTROL_DEFAULT, 0, 0, 0);
+    cx.cpu.fpu.init();
     Ok(())
 }
 
 pub(super) fn restore(cx: &mut Context<'_>, addr: u64, narrow: bool) -> Result<(), Trap> {
     let mut image = [0; IMAGE_BYTES];
     cx.space.read(GuestAddr(addr), &mut image[..size(narrow) + 8 * REGISTER_BYTES])?;
+    set_environment(cx.cpu, narrow, &image);
     let fpu = &mut cx.cpu.fpu;
-    set_environment(fpu, narrow, &image);
     for (i, bytes) in image[size(narrow)..].chunks_exact(REGISTER_BYTES).take(8).enumerate() {
         let register = fpu.physical(i as u8);
         fpu.registers[register] = F80 {

@@ -16,7 +16,9 @@
 //! | [`wide`] | 128-bit arithmetic for those |
 //! | [`environment`] | FNSTENV, FNSAVE and back |
 //!
-//! Nothing keeps instruction and operand pointers. Source: Intel SDM vol. 1, chapter 8.
+//! Instruction and operand pointers are as on processors that have deprecated segments there and tell of operands and
+//! opcodes only after exceptions that are not masked ([`crate::features`]). Where the last instruction was, the lifter
+//! notes. Source: Intel SDM vol. 1, chapter 8.
 
 mod arith;
 pub mod compiled;
@@ -33,7 +35,7 @@ use memory::GuestAddr;
 
 use crate::exit::Exception;
 use crate::flags::order_status;
-use crate::fpu::{CONTROL_DEFAULT, F80, Fpu};
+use crate::fpu::{F80, Fpu};
 use crate::helper::{Context, Trap};
 use crate::ir::slot;
 use crate::state::reg::RAX;
@@ -117,6 +119,13 @@ pub fn run(cx: &mut Context<'_>, operand: u8, imm: u32) -> Result<(), Trap> {
             cx.cpu.set_gpr(RAX, rax);
         }
         Outcome::Pending => return Err(Exception::X87.into()),
+    }
+    let fpu = &mut cx.cpu.fpu;
+    if fpu.pending() != 0 && !spec.operation.is_control() {
+        fpu.last_opcode = spec.opcode;
+        if bytes != 0 {
+            fpu.last_operand = addr;
+        }
     }
     Ok(())
 }
@@ -351,9 +360,7 @@ fn on_stack(fpu: &mut Fpu, spec: Spec) {
             let step = if spec.operation == Operation::IncrementTop { 1 } else { 7 };
             fpu.top = (fpu.top + step) & 7;
         }
-        Operation::Init => {
-            (fpu.control, fpu.status, fpu.top, fpu.valid) = (CONTROL_DEFAULT, 0, 0, 0);
-        }
+        Operation::Init => fpu.init(),
         Operation::ClearExceptions => fpu.status &= !(status::EXCEPTIONS | status::STACK_FAULT),
         // Like every MMX instruction it resets the stack.
         Operation::Empty => (fpu.top, fpu.valid) = (0, 0),

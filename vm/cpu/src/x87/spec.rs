@@ -42,6 +42,12 @@ impl Operation {
         use Operation::*;
         !matches!(self, Init | ClearExceptions | StoreControl | StoreStatus | StoreStatusAx | StoreEnvironment | Save)
     }
+
+    /// Whether it is about the unit's control, so that it does not count as the last instruction.
+    pub fn is_control(self) -> bool {
+        use Operation::*;
+        !self.waits() || matches!(self, Wait | Empty | LoadControl | LoadEnvironment | Restore)
+    }
 }
 
 /// Where the other operand is.
@@ -107,6 +113,9 @@ impl Constant {
     }
 }
 
+/// Bits of FOP.
+pub const OPCODE_BITS: u16 = 0x7ff;
+
 /// An instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Spec {
@@ -120,6 +129,8 @@ pub struct Spec {
     pub to_register: bool,
     /// Registers to pop afterwards.
     pub pops: u8,
+    /// What FOP has of it: the low three bits of the first opcode byte, and ModRM.
+    pub opcode: u16,
     /// An environment in the 16-bit layout.
     pub narrow: bool,
 }
@@ -127,7 +138,7 @@ pub struct Spec {
 impl Spec {
     /// An operation on ST(0) alone.
     pub fn new(operation: Operation) -> Self {
-        Self { operation, operand: Operand::Register, st: 0, to_register: false, pops: 0, narrow: false }
+        Self { operation, operand: Operand::Register, st: 0, to_register: false, pops: 0, opcode: 0, narrow: false }
     }
 
     /// To an immediate.
@@ -138,6 +149,7 @@ impl Spec {
             | u32::from(self.to_register) << 15
             | u32::from(self.pops) << 16
             | u32::from(self.narrow) << 18
+            | u32::from(self.opcode & OPCODE_BITS) << 19
     }
 
     /// Bytes of the memory operand, for all but environments.
@@ -178,6 +190,7 @@ impl Spec {
             to_register: imm >> 15 & 1 != 0,
             pops: (imm >> 16 & 3) as u8,
             narrow: imm >> 18 & 1 != 0,
+            opcode: (imm >> 19) as u16 & OPCODE_BITS,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Guest {
                 Exit::Interrupted if cpu.rip == case.rip && case.may_pause => budget = 1,
                 Exit::Interrupted => break None,
                 Exit::Fault(_)
-                | Exit::Exception(Exception::GeneralProtection | Exception::Bound | Exception::Overflow) => {
+                | Exit::Exception(Exception::GeneralProtection(_) | Exception::Bound | Exception::Overflow) => {
                     break Some("SIGSEGV");
                 }
                 Exit::Exception(Exception::Divide | Exception::X87) => break Some("SIGFPE"),

@@ -185,7 +185,7 @@ impl<E: Engine> Guest<E> {
                 }
                 Exit::Fault(fault) if pages_come_and_go && self.open(fault) => {}
                 Exit::Exception(Exception::Breakpoint) => break End::Breakpoint,
-                Exit::Exception(Exception::GeneralProtection) => break End::GeneralProtection,
+                Exit::Exception(Exception::GeneralProtection(_)) => break End::GeneralProtection,
                 Exit::Exception(Exception::Divide | Exception::X87) => break End::Arithmetic,
                 Exit::Exception(Exception::InvalidOpcode) => break End::InvalidOpcode,
                 Exit::Fault(fault) => break End::Fault { addr: fault.addr.0 },

@@ -17,6 +17,7 @@ use abi::signal::SA_RESTORER;
 use abi::{Errno, Layout, Reader, Writer};
 use cpu::fpu::F80;
 use cpu::segment::{Segment, USER_DATA};
+use cpu::x87::spec::OPCODE_BITS;
 use cpu::{CpuState, Mode, reg};
 
 use super::frame::{Frame, FrameKind};
@@ -152,8 +153,9 @@ pub(crate) fn encode_x87(cpu: &CpuState) -> Vec<u8> {
     let fpu = &cpu.fpu;
     let word = |value: u16| 0xffff_0000 | u32::from(value);
     let head = Writer::new().u32(word(fpu.control)).u32(word(fpu.status_word())).u32(word(fpu.tag_word()));
-    // Where the last instruction and its operand were: nothing here keeps that.
-    let pointers = head.u32(0).u32(cpu.selector(Segment::Cs).into()).u32(0).u32(word(cpu.selector(Segment::Ds)));
+    // The kernel has no other segments to tell, and leaves out the opcode.
+    let instruction = head.u32(cpu.x87_instruction() as u32).u32(cpu.selector(Segment::Cs).into());
+    let pointers = instruction.u32(fpu.last_operand as u32).u32(word(cpu.selector(Segment::Ds)));
     let registers = (0..8).fold(pointers, |writer, i| {
         let F80 { mantissa, sign_exponent } = fpu.registers[fpu.physical(i)];
         writer.u64(mantissa).u16(sign_exponent)
@@ -165,10 +167,13 @@ pub(crate) fn encode_x87(cpu: &CpuState) -> Vec<u8> {
 pub(crate) fn decode_x87(cpu: &mut CpuState, bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     let (control, status, tags) = (reader.u32() as u16, reader.u32() as u16, reader.u32() as u16);
+    let (instruction, code, operand) = (reader.u32(), reader.u32(), reader.u32());
     let mut reader = Reader::new(&bytes[28..]);
     cpu.fpu.control = control;
     cpu.fpu.set_status_word(status);
     cpu.fpu.set_tag_word(tags);
+    cpu.set_x87_instruction(instruction.into());
+    (cpu.fpu.last_opcode, cpu.fpu.last_operand) = ((code >> 16) as u16 & OPCODE_BITS, operand.into());
     for i in 0..8 {
         let register = cpu.fpu.physical(i);
         cpu.fpu.registers[register] = F80 { mantissa: reader.u64(), sign_exponent: reader.u16() };

@@ -4,8 +4,8 @@ use iced_x86::Mnemonic;
 
 use super::super::{Lifted, Lifter};
 use crate::flags::{FlagKind, FlagOp, Width};
-use crate::helper::Helper;
 use crate::helper::vector::Strings;
+use crate::helper::{COMPACT, Helper, WIDE};
 use crate::ir::Lane::{L8, L16, L32, L64};
 use crate::ir::{Lane, Op, Slot, VSlot, VectorOp, slot};
 
@@ -43,12 +43,17 @@ impl Lifter<'_> {
             M::Psrldq => self.shift_bytes(VectorOp::ShrBytes),
             M::Ldmxcsr => self.load_mxcsr(),
             M::Stmxcsr => self.store_mxcsr(),
-            M::Fxsave | M::Fxsave64 => self.state_image(Helper::FxSave, 0),
-            M::Fxrstor | M::Fxrstor64 => self.state_image(Helper::FxRestore, 0),
+            M::Fxsave => self.state_image(Helper::FxSave, 0),
+            M::Fxsave64 => self.state_image(Helper::FxSave, WIDE),
+            M::Fxrstor => self.state_image(Helper::FxRestore, 0),
+            M::Fxrstor64 => self.state_image(Helper::FxRestore, WIDE),
             // Everything is always in use and may have changed, so XSAVEOPT has nothing to leave out.
-            M::Xsave | M::Xsave64 | M::Xsaveopt | M::Xsaveopt64 => self.state_image(Helper::XSave, 0),
-            M::Xsavec | M::Xsavec64 => self.state_image(Helper::XSave, 1),
-            M::Xrstor | M::Xrstor64 => self.state_image(Helper::XRestore, 0),
+            M::Xsave | M::Xsaveopt => self.state_image(Helper::XSave, 0),
+            M::Xsave64 | M::Xsaveopt64 => self.state_image(Helper::XSave, WIDE),
+            M::Xsavec => self.state_image(Helper::XSave, COMPACT),
+            M::Xsavec64 => self.state_image(Helper::XSave, COMPACT | WIDE),
+            M::Xrstor => self.state_image(Helper::XRestore, 0),
+            M::Xrstor64 => self.state_image(Helper::XRestore, WIDE),
             M::Xgetbv => self.helper(Helper::ReadControl, 0),
             _ => return None,
         })
