@@ -4,6 +4,7 @@ use crate::flags::{self, FlagKind};
 use crate::fpu::Fpu;
 use crate::ir::slot;
 use crate::segment::Segments;
+use crate::vector::exact::exception;
 
 /// Indices of the general registers in [`CpuState::slots`], in the processor's encoding order.
 #[allow(missing_docs)]
@@ -58,6 +59,16 @@ pub enum Mode {
     Compat,
 }
 
+/// How vectors' floating-point arithmetic is to be done.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Floats {
+    /// As the host does it: as the default MXCSR says, exceptions unnoticed, since nobody has ever looked.
+    #[default]
+    Plain,
+    /// As MXCSR says, exceptions noted there.
+    Exact,
+}
+
 /// Entries in [`CpuState::slots`].
 pub const SLOT_COUNT: usize = 64;
 /// Entries in [`CpuState::vectors`].
@@ -83,6 +94,8 @@ pub struct CpuState {
     pub mode: Mode,
     /// SSE control and status.
     pub mxcsr: u32,
+    /// The task has read or written MXCSR by an instruction made for that.
+    pub looks_at_mxcsr: bool,
     /// Flags besides the status flags and DF: TF, AC, ID.
     pub(crate) other_flags: u64,
     /// x87 and MMX.
@@ -103,6 +116,7 @@ impl Default for CpuState {
             flag_kind: FlagKind::default(),
             mode: Mode::Long,
             mxcsr: MXCSR_DEFAULT,
+            looks_at_mxcsr: false,
             other_flags: 0,
             fpu: Fpu::default(),
             segments: Segments::default(),
@@ -153,13 +167,20 @@ impl CpuState {
 }
 
 impl CpuState {
+    /// How floating-point arithmetic is to be done.
+    pub fn floats(&self) -> Floats {
+        let is_default = self.mxcsr & !exception::ALL == MXCSR_DEFAULT;
+        if is_default && !self.looks_at_mxcsr { Floats::Plain } else { Floats::Exact }
+    }
+
     /// Copies everything but scratch.
     pub fn copy_guest_state(&mut self, from: &CpuState) {
         let (slots, vectors) = (usize::from(slot::NEW_FLAGS.0), usize::from(slot::VECTOR_SCRATCH));
         self.slots[..slots].copy_from_slice(&from.slots[..slots]);
         self.vectors[..vectors].copy_from_slice(&from.vectors[..vectors]);
         (self.rip, self.flag_kind, self.mode) = (from.rip, from.flag_kind, from.mode);
-        (self.mxcsr, self.other_flags) = (from.mxcsr, from.other_flags);
+        (self.mxcsr, self.looks_at_mxcsr) = (from.mxcsr, from.looks_at_mxcsr);
+        self.other_flags = from.other_flags;
         self.fpu.clone_from(&from.fpu);
         self.segments = from.segments;
     }

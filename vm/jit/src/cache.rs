@@ -2,7 +2,8 @@
 //! many processes have that memory one after another. In which spaces it is valid is kept apart: it ends there when a
 //! page of its code changes.
 
-use cpu::Mode;
+use cpu::state::Floats;
+use cpu::{CpuState, Mode};
 use memory::{AddressSpace, GuestAddr, PAGE_SIZE, PageIndex, SpaceId};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
@@ -14,10 +15,26 @@ pub const REGIONS_MAX: usize = 20480;
 /// Index of a region.
 pub type RegionId = u32;
 
-/// A region's code, whatever it is compiled to.
-pub struct Code {
+/// What the same code may be compiled as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Variant {
     /// 64-bit or 32-bit code.
     pub mode: Mode,
+    /// How it does floating-point arithmetic.
+    pub floats: Floats,
+}
+
+impl Variant {
+    /// As a task's code is to be compiled now.
+    pub fn of(cpu: &CpuState) -> Self {
+        Self { mode: cpu.mode, floats: cpu.floats() }
+    }
+}
+
+/// A region's code, whatever it is compiled to.
+pub struct Code {
+    /// As what it is compiled.
+    pub variant: Variant,
     /// Addresses of its entries, by label.
     pub entries: Vec<u64>,
     /// The code it was lifted from: addresses and bytes.
@@ -73,7 +90,7 @@ pub struct Entry {
 /// What is valid in one address space.
 #[derive(Clone, Default)]
 struct SpaceRegions {
-    by_rip: HashMap<u64, Entry>,
+    by_rip: HashMap<(u64, Variant), Entry>,
     by_page: HashMap<PageIndex, Vec<RegionId>>,
 }
 
@@ -81,7 +98,7 @@ struct SpaceRegions {
 pub struct Cache<M> {
     modules: Vec<Module<M>>,
     regions: Vec<Compiled>,
-    by_head: HashMap<(u64, Mode), Vec<RegionId>>,
+    by_head: HashMap<(u64, Variant), Vec<RegionId>>,
     spaces: HashMap<SpaceId, SpaceRegions>,
     /// Regions kept.
     pub limit: usize,
@@ -116,14 +133,13 @@ impl<M> Cache<M> {
     }
 
     /// The entry at an address that is valid in a space.
-    pub fn entry(&self, rip: u64, mode: Mode, space: SpaceId) -> Option<Entry> {
-        let entry = *self.spaces.get(&space)?.by_rip.get(&rip)?;
-        (self.region(entry.region).code.mode == mode).then_some(entry)
+    pub fn entry(&self, rip: u64, variant: Variant, space: SpaceId) -> Option<Entry> {
+        self.spaces.get(&space)?.by_rip.get(&(rip, variant)).copied()
     }
 
     /// A region compiled for another space that begins at an address and has the same code here.
-    pub fn find_same(&self, rip: u64, mode: Mode, space: &AddressSpace) -> Option<RegionId> {
-        let candidates = self.by_head.get(&(rip, mode))?;
+    pub fn find_same(&self, rip: u64, variant: Variant, space: &AddressSpace) -> Option<RegionId> {
+        let candidates = self.by_head.get(&(rip, variant))?;
         candidates.iter().copied().find(|id| self.region(*id).code.matches(space))
     }
 
@@ -133,7 +149,7 @@ impl<M> Cache<M> {
         self.modules.push(Module { module, count: regions.len(), functions: HashMap::default() });
         for (number, code) in regions.into_iter().enumerate() {
             let id = self.next_id();
-            self.by_head.entry((code.entries[0], code.mode)).or_default().push(id);
+            self.by_head.entry((code.entries[0], code.variant)).or_default().push(id);
             self.regions.push(Compiled { code, module: index, number });
         }
     }
@@ -146,9 +162,9 @@ impl<M> Cache<M> {
             let entry = Entry { region: id, label: label as u32 };
             // A region made for an address serves it better than one that only passes by.
             if label == 0 {
-                valid.by_rip.insert(*rip, entry);
+                valid.by_rip.insert((*rip, region.variant), entry);
             } else {
-                valid.by_rip.entry(*rip).or_insert(entry);
+                valid.by_rip.entry((*rip, region.variant)).or_insert(entry);
             }
         }
         for page in region.pages() {
@@ -162,9 +178,10 @@ impl<M> Cache<M> {
         let Some(valid) = self.spaces.get_mut(&space) else { return Vec::new() };
         let ended = valid.by_page.remove(&page).unwrap_or_default();
         for region in &ended {
-            for rip in &self.regions[*region as usize].code.entries {
-                if valid.by_rip.get(rip).is_some_and(|entry| entry.region == *region) {
-                    valid.by_rip.remove(rip);
+            let code = &self.regions[*region as usize].code;
+            for place in code.entries.iter().map(|rip| (*rip, code.variant)) {
+                if valid.by_rip.get(&place).is_some_and(|entry| entry.region == *region) {
+                    valid.by_rip.remove(&place);
                 }
             }
         }

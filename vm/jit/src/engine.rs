@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use cpu::helper::Trap;
-use cpu::state::MXCSR_DEFAULT;
-use cpu::{CpuState, Engine, Exit, Interpreter, Mode};
+use cpu::state::Floats;
+use cpu::{CpuState, Engine, Exit, Interpreter};
 use memory::{AddressSpace, GuestAddr, SpaceId};
 
 use crate::area::Jump;
-use crate::cache::{Cache, Code, Entry, RegionId};
+use crate::cache::{Cache, Code, Entry, RegionId, Variant};
 use crate::emit::{self, Body, ExitPoint, Settings};
 use crate::host::CodeHost;
 use crate::ops::OpTable;
@@ -40,9 +40,6 @@ const URGENT_RUNS: u32 = 200;
 /// Runs that count, besides the one interpreted, for a block to which compiled code has led: leaving it and coming back
 /// costs something too.
 const EXCURSION_RUNS: u32 = 1;
-
-/// MXCSR's control bits: everything but the exceptions that have happened.
-const MXCSR_CONTROL: u32 = 0xffc0;
 
 /// Most fuel at a time: it has 32 bits in generated code, and may go below 0 there.
 const FUEL_MAX: i64 = 1 << 30;
@@ -96,7 +93,7 @@ struct Waiting {
     start: u64,
     /// The block that is hot.
     head: u64,
-    mode: Mode,
+    variant: Variant,
 }
 
 /// Addresses and bytes of code.
@@ -109,7 +106,7 @@ struct Seen<'a, M> {
     /// Where regions are being compiled.
     heads: &'a [Waiting],
     space: &'a AddressSpace,
-    mode: Mode,
+    variant: Variant,
     warm_runs: u32,
 }
 
@@ -119,25 +116,31 @@ impl<M> Source for Seen<'_, M> {
     }
 
     fn is_warm(&self, rip: u64) -> bool {
-        self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs
+        self.interpreter.runs(rip, self.variant.mode).unwrap_or(0) >= self.warm_runs
     }
 
     fn is_frequent(&self, rip: u64) -> bool {
-        self.interpreter.runs(rip, self.mode).unwrap_or(0) >= self.warm_runs.saturating_mul(FREQUENT_WARM)
+        self.interpreter.runs(rip, self.variant.mode).unwrap_or(0) >= self.warm_runs.saturating_mul(FREQUENT_WARM)
     }
 
     fn is_rare(&self, rip: u64) -> bool {
-        self.interpreter.runs(rip, self.mode).unwrap_or(0) < self.warm_runs.saturating_mul(RARE_WARM)
+        self.interpreter.runs(rip, self.variant.mode).unwrap_or(0) < self.warm_runs.saturating_mul(RARE_WARM)
     }
 
     fn is_compiled(&self, rip: u64) -> bool {
         self.heads.iter().any(|waiting| waiting.start == rip)
-            || self.cache.entry(rip, self.mode, self.space.id()).is_some()
+            || self.cache.entry(rip, self.variant, self.space.id()).is_some()
     }
 
     fn targets(&self, rip: u64) -> &[u64] {
         self.interpreter.targets(rip)
     }
+}
+
+/// What the jump cache has for a space: which one, and by the top bit how it does floating-point arithmetic. Spaces are
+/// counted up from 1, so the bit is free.
+fn jump_space(space: SpaceId, variant: Variant) -> u32 {
+    space.0 | if variant.floats == Floats::Exact { 1 << 31 } else { 0 }
 }
 
 /// What compiled code came back for.
@@ -214,8 +217,9 @@ impl<H: CodeHost> Jit<H> {
     pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
         self.interpreter.enter(space);
         self.drop_stale(space);
-        if self.cache.entry(cpu.rip, cpu.mode, space.id()).is_none() {
-            self.waiting.push(Waiting { space: space.id(), start: cpu.rip, head: cpu.rip, mode: cpu.mode });
+        let variant = Variant::of(cpu);
+        if self.cache.entry(cpu.rip, variant, space.id()).is_none() {
+            self.waiting.push(Waiting { space: space.id(), start: cpu.rip, head: cpu.rip, variant });
             self.compile(space);
         }
     }
@@ -246,19 +250,17 @@ impl<H: CodeHost> Jit<H> {
 
     /// Compiled code at rip: its function and label.
     fn compiled(&mut self, space: &AddressSpace) -> Option<(u32, u32)> {
-        let id = space.id().0;
         let area = self.host.area();
-        let (rip, mode) = (area.cpu.rip, area.cpu.mode);
-        if area.cpu.mxcsr & MXCSR_CONTROL != MXCSR_DEFAULT {
-            return None;
-        }
-        if let Some(jump) = area.jump(rip, id) {
+        let (rip, variant) = (area.cpu.rip, Variant::of(&area.cpu));
+        let key = jump_space(space.id(), variant);
+        area.space = key;
+        if let Some(jump) = area.jump(rip, key) {
             return Some((jump.function, jump.label));
         }
-        let Entry { region, label } = self.cache.entry(rip, mode, space.id())?;
+        let Entry { region, label } = self.cache.entry(rip, variant, space.id())?;
         self.stats.jump_misses += 1;
         let function = self.bound(region, space)?;
-        self.host.area().add_jump(Jump { rip, space: id, region, function, label, unused: [0; 2] });
+        self.host.area().add_jump(Jump { rip, space: key, region, function, label, unused: [0; 2] });
         Some((function, label))
     }
 
@@ -318,11 +320,11 @@ impl<H: CodeHost> Jit<H> {
 
     fn call(&mut self, function: u32, label: u32, fuel: i32, space: &mut AddressSpace) -> (u32, Option<Trap>) {
         let Self { host, table, time_stamp, cache, .. } = self;
-        let (mode, id, memory) = (host.area().cpu.mode, space.id(), space.host().slot());
+        let (variant, id, memory) = (Variant::of(&host.area().cpu), space.id(), space.host().slot());
         let find = |rip| {
-            let Entry { region, label } = cache.entry(rip, mode, id)?;
+            let Entry { region, label } = cache.entry(rip, variant, id)?;
             let function = cache.bound(region, memory)?;
-            Some(Jump { rip, space: id.0, region, function, label, unused: [0; 2] })
+            Some(Jump { rip, space: jump_space(id, variant), region, function, label, unused: [0; 2] })
         };
         let area = std::ptr::from_mut(host.area());
         let services = Services { time_stamp: &**time_stamp, table, find: &find };
@@ -346,22 +348,23 @@ impl<H: CodeHost> Jit<H> {
 
     /// The block at rip is hot: there is compiled code for it, or there will be soon.
     fn heat(&mut self, space: &mut AddressSpace) {
-        let (rip, mode) = (self.cpu().rip, self.cpu().mode);
-        if self.cache.entry(rip, mode, space.id()).is_some() {
+        let (rip, variant) = (self.cpu().rip, Variant::of(self.cpu()));
+        let mode = variant.mode;
+        if self.cache.entry(rip, variant, space.id()).is_some() {
             return;
         }
-        if let Some(region) = self.cache.find_same(rip, mode, space) {
+        if let Some(region) = self.cache.find_same(rip, variant, space) {
             return self.validate(region, space);
         }
-        let start = self.start_for(rip, mode, space);
+        let start = self.start_for(rip, variant, space);
         if start != rip
-            && let Some(region) = self.cache.find_same(start, mode, space)
+            && let Some(region) = self.cache.find_same(start, variant, space)
         {
             self.interpreter.cool(rip, mode, AGAIN_RUNS);
             return self.validate(region, space);
         }
         // Several at a time: a module of its own for each would cost a browser more than the code in it.
-        let waiting = Waiting { space: space.id(), start, head: rip, mode };
+        let waiting = Waiting { space: space.id(), start, head: rip, variant };
         let is_urgent = self.waiting.contains(&waiting);
         self.waiting.push(waiting);
         if is_urgent || self.waiting.iter().filter(|waiting| waiting.space == space.id()).count() >= self.batch {
@@ -373,15 +376,15 @@ impl<H: CodeHost> Jit<H> {
 
     /// Where the region for a hot block begins: with its function, if that is called often enough for execution to come
     /// by soon, and is not compiled already without the block.
-    fn start_for(&self, head: u64, mode: Mode, space: &AddressSpace) -> u64 {
-        let is_called = |start: &u64| self.interpreter.runs(*start, mode).unwrap_or(0) >= self.warm_runs.max(1);
-        let is_compiled = |start: u64| self.cache.entry(start, mode, space.id()).is_some();
+    fn start_for(&self, head: u64, variant: Variant, space: &AddressSpace) -> u64 {
+        let is_called = |start: &u64| self.interpreter.runs(*start, variant.mode).unwrap_or(0) >= self.warm_runs.max(1);
+        let is_compiled = |start: u64| self.cache.entry(start, variant, space.id()).is_some();
         self.interpreter.function(head).filter(is_called).filter(|start| !is_compiled(*start)).unwrap_or(head)
     }
 
     fn validate(&mut self, region: RegionId, space: &mut AddressSpace) {
         self.cache.validate(region, space);
-        let mode = self.cache.region(region).code.mode;
+        let mode = self.cache.region(region).code.variant.mode;
         for rip in self.cache.region(region).code.entries.clone() {
             self.interpreter.always_hot(rip, mode);
         }
@@ -396,7 +399,7 @@ impl<H: CodeHost> Jit<H> {
         let (waiting, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.space == space.id());
         self.waiting = others;
-        waiting.iter().for_each(|waiting| self.interpreter.cool(waiting.head, waiting.mode, AGAIN_RUNS));
+        waiting.iter().for_each(|waiting| self.interpreter.cool(waiting.head, waiting.variant.mode, AGAIN_RUNS));
         let (bodies, regions) = self.emit_all(&waiting, space);
         let wasm = emit::assemble(&bodies.iter().collect::<Vec<_>>(), self.host.shares_memory());
         let emitted_at = (self.time_stamp)();
@@ -405,7 +408,7 @@ impl<H: CodeHost> Jit<H> {
         self.stats.host_ns += (self.time_stamp)().saturating_sub(emitted_at);
         let Ok(module) = module else {
             self.stats.refused += regions.len() as u64;
-            waiting.iter().for_each(|waiting| self.interpreter.never_hot(waiting.start, waiting.mode));
+            waiting.iter().for_each(|waiting| self.interpreter.never_hot(waiting.start, waiting.variant.mode));
             return;
         };
         self.stats.regions += regions.len() as u64;
@@ -420,19 +423,19 @@ impl<H: CodeHost> Jit<H> {
     /// The functions of all regions that wait.
     fn emit_all(&mut self, waiting: &[Waiting], space: &AddressSpace) -> (Vec<Body>, Vec<Code>) {
         let (mut bodies, mut regions) = (Vec::new(), Vec::<Code>::new());
-        for (index, Waiting { start, mode, .. }) in waiting.iter().copied().enumerate() {
-            let is_repeated = waiting[..index].iter().any(|other| (other.start, other.mode) == (start, mode));
+        for (index, Waiting { start, variant, .. }) in waiting.iter().copied().enumerate() {
+            let is_repeated = waiting[..index].iter().any(|other| (other.start, other.variant) == (start, variant));
             // What comes after an earlier one in the code became hot with it.
             let is_covered = regions.iter().any(|region| region.pieces.iter().any(|(rip, _)| *rip == start));
             if is_repeated || is_covered && self.interpreter.function(start) != Some(start) {
                 continue;
             }
-            match self.emit(start, mode, bodies.len() as u32, waiting, space) {
+            match self.emit(start, variant, bodies.len() as u32, waiting, space) {
                 Some((body, pieces)) => {
-                    regions.push(Code { mode, entries: body.entries.clone(), pieces });
+                    regions.push(Code { variant, entries: body.entries.clone(), pieces });
                     bodies.push(body);
                 }
-                None => self.interpreter.never_hot(start, mode),
+                None => self.interpreter.never_hot(start, variant.mode),
             }
         }
         (bodies, regions)
@@ -443,20 +446,21 @@ impl<H: CodeHost> Jit<H> {
     fn emit(
         &mut self,
         rip: u64,
-        mode: Mode,
+        variant: Variant,
         number: u32,
         heads: &[Waiting],
         space: &AddressSpace,
     ) -> Option<(Body, Pieces)> {
-        let seen =
-            Seen { interpreter: &self.interpreter, cache: &self.cache, heads, space, mode, warm_runs: self.warm_runs };
-        let mut region = discover(&seen, rip, mode)?;
+        let (interpreter, cache) = (&self.interpreter, &self.cache);
+        let seen = Seen { interpreter, cache, heads, space, variant, warm_runs: self.warm_runs };
+        let mut region = discover(&seen, rip, variant.mode)?;
         flags::remove_dead(&mut region);
         let settings = Settings {
             area: self.host.area_offset(),
             shared: self.host.shares_memory(),
             region: self.cache.next_id() + number,
             first_exit: self.exits.len() as u32,
+            floats: variant.floats,
         };
         let body = emit::emit_body(&region, settings, &mut self.table);
         self.exits.extend(&body.exits);
@@ -478,7 +482,6 @@ impl<H: CodeHost> Engine for Jit<H> {
         let budget = budget.min(i64::MAX as u64) as i64;
         let mut fuel = budget;
         self.cpu().copy_guest_state(cpu);
-        self.host.area().space = space.id().0;
         let mut came = Came::Fresh;
         let exit = loop {
             self.drop_stale(space);

@@ -7,6 +7,7 @@
 //! ```
 
 use cpu::Mode;
+use cpu::state::Floats;
 use jit::emit::{self, Settings};
 use jit::ops::OpTable;
 use jit::region::discover::{Source, discover};
@@ -100,7 +101,13 @@ fn emit_random_bytes(mode: Mode) {
         let source = random(&mut rng);
         let Some(mut region) = discover(&source, source.start, mode) else { continue };
         flags::remove_dead(&mut region);
-        let settings = Settings { area: 64, shared: number % 2 == 0, region: 3, first_exit: 1 };
+        let settings = Settings {
+            area: 64,
+            shared: number % 2 == 0,
+            region: 3,
+            first_exit: 1,
+            floats: if number % 3 == 0 { Floats::Exact } else { Floats::Plain },
+        };
         let emitted = emit::emit(&region, settings, &mut table);
         regions += 1;
         instructions += region.nodes.iter().map(|node| node.block.marks.len()).sum::<usize>();

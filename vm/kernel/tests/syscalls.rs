@@ -127,7 +127,7 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => aio, altstack, epoll, faults, files, float, fpe, ids, inotify, memory, netlink, openat2, pidfd, pipe, proc, process,
+    &FORMS => aio, altstack, epoll, faults, files, float, fpe, ids, inotify, memory, mxcsr, netlink, openat2, pidfd, pipe, proc, process,
         ptrace, scheduling, seccomp, selectors, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors,
         threads, time, tty, udp, unix, x87_pointers, xsave;
     ONLY_32 => i386_calls, i386_signals;

@@ -25,6 +25,7 @@ use crate::ir::operands::Operands;
 use crate::ir::{Op, Slot, VSlot, slot};
 use crate::segment::Segment;
 use crate::state::{CpuState, reg};
+use crate::vector::exact::Unmasked;
 
 /// Which helper; the comment gives its operands `a`, `b`, `c`, `imm`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +73,9 @@ pub enum Helper {
     ReadMxcsr,
     /// src; #GP for reserved bits.
     WriteMxcsr,
+    /// operand, operand (both changed); [`SINGLE`], [`SIGNALING`]. COMISS and its relatives: what MXCSR has to say before
+    /// they are compared.
+    FloatOperands,
     /// vector a, vector b. PTEST: flags to `NEW_FLAGS`.
     TestVector,
     /// vector a, vector b; see [`vector::Strings`]. PCMPESTRI and its relatives: index to RCX or mask to XMM0, flags to
@@ -110,6 +114,11 @@ pub const WIDE: u32 = 1;
 /// Bit of `imm`: an area leaves out components that are not wanted.
 pub const COMPACT: u32 = 2;
 
+/// Bit of `imm`: single precision.
+pub const SINGLE: u32 = 1;
+/// Bit of `imm`: no NaN will do.
+pub const SIGNALING: u32 = 2;
+
 /// Bit of `imm`: towards the top.
 pub const LEFT: u32 = 4;
 
@@ -133,6 +142,12 @@ impl From<Fault> for Trap {
 impl From<Exception> for Trap {
     fn from(exception: Exception) -> Self {
         Trap::Exception(exception)
+    }
+}
+
+impl From<Unmasked> for Trap {
+    fn from(_: Unmasked) -> Self {
+        Trap::Exception(Exception::Simd)
     }
 }
 
@@ -184,7 +199,8 @@ impl Context<'_> {
         match *op {
             Op::Helper { helper, a, b, c, imm } => return helper.call(self, a, b, c, imm),
             Op::Vector { op, dst, a, b, imm } => {
-                let value = crate::vector::eval(op, self.vector(a.0), self.vector(b.0), imm, self.cpu.mxcsr);
+                let (a, b) = (self.vector(a.0), self.vector(b.0));
+                let value = self.cpu.compute(op, a, b, imm)?;
                 self.set_vector(dst, value);
             }
             Op::VFromMmx { dst, index } => {
@@ -252,6 +268,7 @@ impl Helper {
             ReadFlags => value([slot::DIRECTION, Z, Z], [a, Z, Z]),
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
+            FloatOperands => effect([a, b, Z], [a, b, Z]),
             XSave | XRestore => effect([a, rax, rdx], [Z; 3]),
             ReadControl => effect([rcx, Z, Z], [rax, rdx, Z]),
             Canonical | FxSave | FxRestore | WriteMxcsr => effect([a, Z, Z], [Z; 3]),
@@ -311,7 +328,9 @@ impl Helper {
             XSave => system::xsave(cx, a, imm)?,
             XRestore => system::xrestore(cx, a, imm)?,
             ReadControl => system::read_control(cx)?,
+            FloatOperands => system::float_operands(cx, a, b, imm)?,
             ReadMxcsr => {
+                cx.cpu.looks_at_mxcsr = true;
                 let mxcsr = cx.cpu.mxcsr;
                 cx.set(a, mxcsr.into());
             }

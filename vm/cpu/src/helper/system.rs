@@ -2,11 +2,13 @@
 
 use memory::GuestAddr;
 
-use super::{COMPACT, Context, Trap, WIDE};
+use super::{COMPACT, Context, SIGNALING, SINGLE, Trap, WIDE};
 use crate::exit::Exception;
 use crate::features;
 use crate::saved::{self, FXSAVE_BYTES, Header, MXCSR_MASK, XSAVE_BYTES};
+use crate::state::Floats;
 use crate::state::reg::{RAX, RBX, RCX, RDX};
+use crate::vector::exact;
 
 pub(super) fn cpuid(cx: &mut Context<'_>) {
     let values = features::leaf(cx.cpu.gpr(RAX) as u32, cx.cpu.gpr(RCX) as u32);
@@ -128,6 +130,17 @@ pub(super) fn read_control(cx: &mut Context<'_>) -> Result<(), Trap> {
     Ok(())
 }
 
+/// COMISS, COMISD, UCOMISS, UCOMISD.
+pub(super) fn float_operands(cx: &mut Context<'_>, a: u8, b: u8, imm: u32) -> Result<(), Trap> {
+    if cx.cpu.floats() == Floats::Exact {
+        let operands = [cx.get(a), cx.get(b)];
+        let [new_a, new_b] = exact::operands(imm & SINGLE != 0, imm & SIGNALING != 0, operands, &mut cx.cpu.mxcsr)?;
+        cx.set(a, new_a);
+        cx.set(b, new_b);
+    }
+    Ok(())
+}
+
 /// An image's MXCSR must have no reserved bits.
 fn check_mxcsr(image: &[u8; FXSAVE_BYTES]) -> Result<(), Trap> {
     if saved::mxcsr(image) & !MXCSR_MASK != 0 { Err(Exception::GeneralProtection(0).into()) } else { Ok(()) }
@@ -138,6 +151,6 @@ pub(super) fn write_mxcsr(cx: &mut Context<'_>, src: u8) -> Result<(), Trap> {
     if value & !MXCSR_MASK != 0 {
         return Err(Exception::GeneralProtection(0).into());
     }
-    cx.cpu.mxcsr = value;
+    (cx.cpu.mxcsr, cx.cpu.looks_at_mxcsr) = (value, true);
     Ok(())
 }

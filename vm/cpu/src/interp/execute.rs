@@ -8,7 +8,7 @@ use crate::exit::{Exception, Exit};
 use crate::helper::{Context, Trap};
 use crate::ir::{Addr, Compare, Op, Slot, VSlot, slot};
 use crate::state::{CpuState, SLOT_COUNT, VECTOR_COUNT};
-use crate::vector;
+use crate::vector::exact::Unmasked;
 
 #[inline(always)]
 fn get(cpu: &CpuState, slot: Slot) -> u64 {
@@ -341,8 +341,11 @@ impl Interpreter {
                     set(cpu, dst, value as u64);
                 }
                 Op::Vector { op, dst, a, b, imm } => {
-                    let value = vector::eval(op, vget(cpu, a), vget(cpu, b), imm, cpu.mxcsr);
-                    vset(cpu, dst, value);
+                    let (a, b) = (vget(cpu, a), vget(cpu, b));
+                    match cpu.compute(op, a, b, imm) {
+                        Ok(value) => vset(cpu, dst, value),
+                        Err(Unmasked) => leave!(Exit::Exception(Exception::Simd)),
+                    }
                 }
                 Op::VFromMmx { dst, index } => {
                     let value = cpu.fpu.mmx(index);

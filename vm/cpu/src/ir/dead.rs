@@ -1,6 +1,7 @@
 //! Drops what nobody reads: notes of flags that are overwritten first (most arithmetic's), and scratch values.
 
 use super::{Mark, Op, Slot, slot};
+use crate::vector::exact;
 
 /// A set of slots.
 #[derive(Clone, Copy)]
@@ -113,6 +114,9 @@ fn stands_for_flags(op: &Op) -> bool {
 /// Whether an operation may end the block early (a fault, an exception): all guest state must be exact before it, even
 /// what the rest of the block would overwrite. Helpers may also use registers that their operands don't list.
 fn may_leave(op: &Op) -> bool {
+    if let Op::Vector { op, .. } = op {
+        return exact::depends_on_control(*op);
+    }
     !op.operands().pure_value
         && !matches!(
             op,
@@ -121,7 +125,6 @@ fn may_leave(op: &Op) -> bool {
                 | Op::VFromSlot32 { .. }
                 | Op::VFromSlot64 { .. }
                 | Op::VMove { .. }
-                | Op::Vector { .. }
                 | Op::VFromMmx { .. }
                 | Op::VToMmx { .. }
         )

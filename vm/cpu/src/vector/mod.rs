@@ -1,9 +1,10 @@
-//! What each [`VectorOp`] computes: pure functions of two 128-bit values, an immediate and MXCSR.
+//! What each [`VectorOp`] computes: functions of two 128-bit values, an immediate and, if need be, MXCSR.
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`int`] | integer lanes, shuffles, masks |
 //! | [`float`] | arithmetic and comparison of `f32` and `f64` lanes |
+//! | [`exact`] | the same as MXCSR says, exceptions and all |
 //! | [`convert`] | between integers and floating point |
 //! | [`crypto`] | AES, SHA, carry-less multiplication |
 //! | [`strings`] | PCMPESTRI and its relatives |
@@ -12,11 +13,14 @@
 
 pub mod convert;
 pub mod crypto;
+pub mod exact;
 pub mod float;
 pub mod int;
 pub mod strings;
 
 use crate::ir::VectorOp;
+use crate::state::{CpuState, Floats};
+use exact::Unmasked;
 
 /// Lane `index` of a value seen as an array.
 macro_rules! lanes {
@@ -31,8 +35,22 @@ pub(crate) fn join<T: bytemuck::Pod>(lanes: T) -> u128 {
     bytemuck::cast(lanes)
 }
 
-/// Computes one operation.
-pub fn eval(op: VectorOp, a: u128, b: u128, imm: u8, mxcsr: u32) -> u128 {
+impl CpuState {
+    /// Computes one operation, floating point as MXCSR says.
+    ///
+    /// # Errors
+    /// An exception that is not masked.
+    #[inline]
+    pub fn compute(&mut self, op: VectorOp, a: u128, b: u128, imm: u8) -> Result<u128, Unmasked> {
+        if self.floats() == Floats::Exact && exact::depends_on_control(op) {
+            return exact::eval(op, a, b, imm, &mut self.mxcsr);
+        }
+        Ok(eval(op, a, b, imm))
+    }
+}
+
+/// Computes one operation, floating point as the default MXCSR says.
+pub fn eval(op: VectorOp, a: u128, b: u128, imm: u8) -> u128 {
     use VectorOp as V;
     match op {
         V::And => a & b,
@@ -44,12 +62,12 @@ pub fn eval(op: VectorOp, a: u128, b: u128, imm: u8, mxcsr: u32) -> u128 {
         V::Low32 => u128::from(b as u32),
         V::Low64 => u128::from(b as u64),
         V::HighToLow => a >> 64 << 64 | b >> 64,
-        V::Float(op, shape) => float::eval(op, shape, a, b, imm, mxcsr),
-        V::Convert(conversion) => convert::eval(conversion, a, b, mxcsr),
-        V::HorizontalAddFloat(shape) => float::horizontal(shape, a, b, false, mxcsr),
-        V::HorizontalSubFloat(shape) => float::horizontal(shape, a, b, true, mxcsr),
-        V::AddSubFloat(shape) => float::add_sub(shape, a, b, mxcsr),
-        V::DotProduct(shape) => float::dot_product(shape, a, b, imm, mxcsr),
+        V::Float(op, shape) => float::eval(op, shape, a, b, imm),
+        V::Convert(conversion) => convert::eval(conversion, a, b),
+        V::HorizontalAddFloat(shape) => float::horizontal(shape, a, b, false),
+        V::HorizontalSubFloat(shape) => float::horizontal(shape, a, b, true),
+        V::AddSubFloat(shape) => float::add_sub(shape, a, b),
+        V::DotProduct(shape) => float::dot_product(shape, a, b, imm),
         V::CarrylessMultiply => crypto::carryless_multiply(a, b, imm),
         V::Aes(op) => crypto::aes(op, a, b, imm),
         V::Sha(op) => crypto::sha(op, a, b, imm),

@@ -114,8 +114,12 @@ fn reduced(a: F80, b: F80, nearest: bool, control: u16) -> (Rounded, Option<u16>
         return (Rounded::invalid(), None);
     }
     let denormal = if x == Class::Denormal || y == Class::Denormal { status::DENORMAL } else { 0 };
-    if x == Class::Zero || y == Class::Infinity {
+    if x == Class::Zero {
         return (Rounded::exact(a.normal()).with(denormal), Some(0));
+    }
+    if y == Class::Infinity {
+        let a = Parts::of(a);
+        return (rebuilt(a.sign, a.exponent, a.mantissa, control).with(denormal), Some(0));
     }
     let (result, conditions) = reduce(Parts::of(a), Parts::of(b), nearest, control);
     (result.with(denormal), Some(conditions))

@@ -2,6 +2,8 @@
 
 use cpu::helper::Helper;
 use cpu::ir::{Op, Slot, VSlot, slot};
+use cpu::state::Floats;
+use cpu::vector::exact;
 use wasm_encoder::ValType;
 
 use super::{Emitter, ExitPoint, PERFORM, STATUS, performed};
@@ -21,18 +23,23 @@ fn touches_fpu(op: &Op) -> bool {
     is_saved || matches!(op, Op::VFromMmx { .. } | Op::VToMmx { .. } | Op::Helper { helper: X87, .. })
 }
 
-/// Whether an operation may set another rounding mode: what comes after it is not the same code then.
-fn may_change_mode(op: &Op) -> bool {
-    use Helper::*;
-    matches!(op, Op::Helper { helper: WriteMxcsr | FxRestore | XRestore, .. })
-}
-
-/// Whether an operation may trap.
+/// Whether an operation may trap. Vectors' arithmetic gets here if it is exact.
 fn may_trap(op: &Op) -> bool {
-    matches!(op, Op::Helper { .. }) && !op.operands().pure_value
+    match op {
+        Op::Vector { op, .. } => exact::depends_on_control(*op),
+        _ => matches!(op, Op::Helper { .. }) && !op.operands().pure_value,
+    }
 }
 
 impl Emitter<'_> {
+    /// Whether floating-point arithmetic may have to be exact after an operation: what comes after it is other code then.
+    /// Exact code serves in any case.
+    fn may_become_exact(&self, op: &Op) -> bool {
+        use Helper::*;
+        let is_about_mxcsr = matches!(op, Op::Helper { helper: ReadMxcsr | WriteMxcsr | FxRestore | XRestore, .. });
+        is_about_mxcsr && self.settings.floats == Floats::Plain
+    }
+
     /// Has Rust carry out an operation.
     pub(super) fn perform(&mut self, op: &Op) {
         if touches_fpu(op) {
@@ -51,10 +58,11 @@ impl Emitter<'_> {
             self.reload(touched.writes, touched.vector_writes);
             self.leave(ExitPoint::Trap { rip });
             self.end_if();
-            if may_store(op) || may_change_mode(op) {
+            let becomes_exact = self.may_become_exact(op);
+            if may_store(op) || becomes_exact {
                 let stale = self.locals.take(ValType::I32);
                 self.s().local_get(result).i32_const(performed::STALE as i32).i32_eq();
-                self.s().i32_const(may_change_mode(op).into()).i32_or().local_set(stale);
+                self.s().i32_const(becomes_exact.into()).i32_or().local_set(stale);
                 self.stale = Some(stale);
             }
             self.locals.give(ValType::I32, result);

@@ -97,6 +97,8 @@ impl Emitter<'_> {
                 self.compared(compare, a, b);
                 self.set_bool(dst);
             }
+            _ if self.is_left_to_mxcsr(op) => self.perform(op),
+            Op::Helper { helper: Helper::FloatOperands, .. } => {}
             Op::Helper { helper: Helper::TestVector, a, b, .. } => self.test_vector(VSlot(a), VSlot(b)),
             Op::Helper { helper: helper @ (Helper::AddCarry | Helper::SubBorrow), a, b, c, imm } => {
                 let (width, o) = (Width::from_bytes(1 << (imm & 3)), Binary { dst: Slot(a), a: Slot(b), b: Slot(c) });

@@ -42,6 +42,7 @@ mod vector;
 mod x87;
 
 use cpu::ir::{Op, Slot, VSlot, slot};
+use cpu::state::Floats;
 use cpu::x87::compiled::Call;
 use wasm_encoder::{
     BranchHint, BranchHints, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
@@ -150,6 +151,8 @@ pub struct Settings {
     pub region: u32,
     /// Number of the first exit point made here.
     pub first_exit: u32,
+    /// How vectors' floating-point arithmetic is done.
+    pub floats: Floats,
 }
 
 /// A region's function, not in a module yet.

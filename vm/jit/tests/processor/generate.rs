@@ -3,6 +3,7 @@
 use cpu::Mode;
 use cpu::features::FEATURES;
 use cpu::fpu::F80;
+use cpu::state::MXCSR_DEFAULT;
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Encoder, EncodingKind, Instruction, Mnemonic, OpCodeOperandKind as K, Register,
 };
@@ -58,8 +59,10 @@ impl Rng {
             f64::MAX,
             3.5,
         ];
-        match self.below(4) {
+        match self.below(5) {
             0 => SPECIAL[self.below(12) as usize].to_bits(),
+            // Products and quotients are near the least normal number; significands of few bits make them exact or nearly.
+            4 => self.next() >> 63 << 63 | (508 + self.below(8)) << 52 | (self.value() & 0xfff) << (40 * self.below(2)),
             1 => ((self.next() as i32) as f64 / 256.0).to_bits(),
             2 => self.next(),
             _ => f64::from_bits(self.next() & 0x800f_ffff_ffff_ffff | (1000 + self.below(50)) << 52).to_bits(),
@@ -67,8 +70,12 @@ impl Rng {
     }
 
     fn single(&mut self) -> u32 {
-        match self.below(3) {
+        match self.below(4) {
             0 => (f64::from_bits(self.float()) as f32).to_bits(),
+            3 => {
+                let significand = (self.value() as u32 & 0x3f) << (17 * self.below(2));
+                self.next() as u32 >> 31 << 31 | (60 + self.below(8) as u32) << 23 | significand
+            }
             1 => ((self.next() as i16) as f32 / 16.0).to_bits(),
             _ => self.next() as u32,
         }
@@ -80,6 +87,16 @@ impl Rng {
             0 => 0x0040 | (self.next() as u16) & 0x0f3f,
             1 => 0x007f | (self.next() as u16) & 0x0f00,
             _ => 0x037f,
+        }
+    }
+
+    /// The default, or any rounding, treatment of denormals, and what has happened; now and then not all is masked.
+    fn mxcsr(&mut self) -> u32 {
+        match self.below(4) {
+            0 => MXCSR_DEFAULT,
+            1 => MXCSR_DEFAULT | self.next() as u32 & 0x3f,
+            2 => MXCSR_DEFAULT | self.next() as u32 & 0xe07f,
+            _ => self.next() as u32 & 0xffff,
         }
     }
 
@@ -372,7 +389,7 @@ pub fn random_state(rng: &mut Rng) -> State {
         control,
         status: (rng.below(8) as u16) << 11 | flags | summary,
         valid: if rng.below(4) == 0 { rng.next() as u8 } else { 0xff },
-        mxcsr: 0x1f80 | (rng.below(8).saturating_sub(4) as u32) << 13,
+        mxcsr: rng.mxcsr(),
     }
 }
 
@@ -598,6 +615,12 @@ fn adjust(inst: &mut Instruction, mode: Mode, state: &mut State, data: &mut [u8]
                 iced_x86::OpKind::Register => state.gpr[inst.op_register(last).number()] = selector.into(),
                 _ => data.chunks_exact_mut(2).for_each(|word| word.copy_from_slice(&selector.to_le_bytes())),
             }
+        }
+        Ldmxcsr => {
+            // Bit 17 is reserved on some processors only.
+            let reserved = if rng.below(4) == 0 { 1 << (18 + rng.below(14)) } else { 0 };
+            let mxcsr = rng.mxcsr() | reserved;
+            data.chunks_exact_mut(4).for_each(|word| word.copy_from_slice(&mxcsr.to_le_bytes()));
         }
         Enter => state.gpr[5] = MIDDLE,
         Jmp | Call => match inst.op0_kind() {

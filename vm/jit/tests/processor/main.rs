@@ -56,6 +56,10 @@ impl Guest {
         for page in 0..host::DATA_BYTES as u64 / PAGE_SIZE {
             space.set_state(GuestAddr(host::DATA + page * PAGE_SIZE).page().unwrap(), open);
         }
+        let readable = PageState::READ | PageState::PRESENT;
+        for page in 0..host::READ_ONLY_BYTES as u64 / PAGE_SIZE {
+            space.set_state(GuestAddr(host::READ_ONLY + page * PAGE_SIZE).page().unwrap(), readable);
+        }
         Self { engine, space }
     }
 
@@ -82,7 +86,7 @@ impl Guest {
                 | Exit::Exception(Exception::GeneralProtection(_) | Exception::Bound | Exception::Overflow) => {
                     break Some("SIGSEGV");
                 }
-                Exit::Exception(Exception::Divide | Exception::X87) => break Some("SIGFPE"),
+                Exit::Exception(Exception::Divide | Exception::X87 | Exception::Simd) => break Some("SIGFPE"),
                 Exit::Exception(Exception::InvalidOpcode) => break Some("SIGILL"),
                 other => panic!("{other:?}"),
             }

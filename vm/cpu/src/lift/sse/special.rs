@@ -5,7 +5,7 @@ use iced_x86::Mnemonic;
 use super::super::{Lifted, Lifter};
 use crate::flags::{FlagKind, FlagOp, Width};
 use crate::helper::vector::Strings;
-use crate::helper::{COMPACT, Helper, WIDE};
+use crate::helper::{COMPACT, Helper, SIGNALING, SINGLE, WIDE};
 use crate::ir::Lane::{L8, L16, L32, L64};
 use crate::ir::{Lane, Op, Slot, VSlot, VectorOp, slot};
 
@@ -16,8 +16,10 @@ impl Lifter<'_> {
     pub(super) fn vector_special(&mut self) -> Option<Lifted> {
         use Mnemonic as M;
         Some(match self.mnemonic() {
-            M::Comiss | M::Ucomiss => self.compare_float(|dst, src| Op::VToSlot32 { dst, src }, Width::W32),
-            M::Comisd | M::Ucomisd => self.compare_float(|dst, src| Op::VToSlot64 { dst, src }, Width::W64),
+            M::Comiss => self.compare_float(|dst, src| Op::VToSlot32 { dst, src }, SINGLE | SIGNALING),
+            M::Ucomiss => self.compare_float(|dst, src| Op::VToSlot32 { dst, src }, SINGLE),
+            M::Comisd => self.compare_float(|dst, src| Op::VToSlot64 { dst, src }, SIGNALING),
+            M::Ucomisd => self.compare_float(|dst, src| Op::VToSlot64 { dst, src }, 0),
             M::Ptest => self.test_vector(),
             M::Pmovmskb => self.move_mask(L8),
             M::Movmskps => self.move_mask(L32),
@@ -59,12 +61,14 @@ impl Lifter<'_> {
         })
     }
 
-    fn compare_float(&mut self, low: fn(Slot, VSlot) -> Op, width: Width) -> Lifted {
+    fn compare_float(&mut self, low: fn(Slot, VSlot) -> Op, imm: u32) -> Lifted {
         let b = self.read_vector(1, true)?;
         let a = self.xmm(self.inst.op0_register())?;
         let (low_a, low_b) = (self.scratch(), self.scratch());
         self.emit(low(low_a, a));
         self.emit(low(low_b, b));
+        self.emit(Op::Helper { helper: Helper::FloatOperands, a: low_a.0, b: low_b.0, c: 0, imm });
+        let width = if imm & SINGLE != 0 { Width::W32 } else { Width::W64 };
         self.set_flags(FlagKind::new(FlagOp::Float, width), low_a, low_b, None);
         Ok(())
     }

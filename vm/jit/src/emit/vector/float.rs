@@ -1,7 +1,7 @@
 //! Floating point: arithmetic, comparisons, conversions.
 //!
-//! It is that of the default MXCSR (round to nearest, exceptions masked, denormals kept); the engine runs nothing compiled
-//! while a program has set another.
+//! It is that of the default MXCSR (round to nearest, exceptions masked, denormals kept). Where a program has set another,
+//! or looks at it, Rust computes ([`cpu::vector::exact`]).
 
 use cpu::ir::{Conversion, FloatOp, Shape, VSlot, VectorOp};
 use wasm_encoder::ValType;

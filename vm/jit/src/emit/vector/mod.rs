@@ -8,8 +8,11 @@
 mod composed;
 mod float;
 
+use cpu::helper::Helper;
 use cpu::ir::{Conversion, Lane, Op, Slot, VSlot, VectorOp, slot};
 use cpu::rflags::ZF;
+use cpu::state::Floats;
+use cpu::vector::exact;
 use wasm_encoder::ValType;
 
 use super::{Emitter, Sink, one};
@@ -65,6 +68,16 @@ impl Emitter<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Whether an operation has to do what MXCSR says, and note there what happens.
+    pub(super) fn is_left_to_mxcsr(&self, op: &Op) -> bool {
+        self.settings.floats == Floats::Exact
+            && match op {
+                Op::Vector { op, .. } => exact::depends_on_control(*op),
+                Op::Helper { helper, .. } => *helper == Helper::FloatOperands,
+                _ => false,
+            }
     }
 
     fn compute(&mut self, op: VectorOp, o: Operands) -> bool {
@@ -182,6 +195,9 @@ impl Emitter<'_> {
 
     /// Two operations that only pass a value through a scratch vector, as one. Returns whether they were.
     pub(super) fn fused(&mut self, first: &Op, second: &Op) -> bool {
+        if self.is_left_to_mxcsr(first) || self.is_left_to_mxcsr(second) {
+            return false;
+        }
         match (*first, *second) {
             (Op::Vector { op, dst, b, imm, .. }, Op::VToSlot64 { dst: slot, src })
                 if dst == src && dst.0 >= slot::VECTOR_SCRATCH && self.integer_of(op, b, imm) =>
