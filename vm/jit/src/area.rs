@@ -111,6 +111,8 @@ pub mod offset {
         (CPU + offset_of!(CpuState, vectors) + 16 * usize::from(slot.0)) as u64
     }
 
+    /// Of MXCSR.
+    pub const MXCSR: u64 = (CPU + offset_of!(CpuState, mxcsr)) as u64;
     /// Of the x87 unit.
     pub const FPU: u64 = (CPU + offset_of!(CpuState, fpu)) as u64;
 

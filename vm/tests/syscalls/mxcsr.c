@@ -54,19 +54,19 @@ static void all(void) {
 
 // Much the same often enough to be compiled, the exceptions of the last iterations looked at.
 static void hot(void) {
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 2; round++) {
         double sum = 0;
-        for (int i = 1; i < 20000; i++) sum += one / i;
+        for (int i = 1; i < 4000; i++) sum += one / i;
         show("sum", sum);
-        for (int i = 1; i < 20000; i++) sum = sum + 1;
+        for (int i = 1; i < 4000; i++) sum = sum + 1;
         show("whole", round == 0 ? 0 : 1);
-        for (int i = 0; i < 20000; i++) sum = i < 19999 ? one : tiny;
+        for (int i = 0; i < 4000; i++) sum = i < 3999 ? one : tiny;
         show("moved", sum * one);
         float single = 0;
-        for (int i = 1; i < 20000; i++) single += i == 19999 ? 1e38f * 10 * (float)one : 1.0f;
+        for (int i = 1; i < 4000; i++) single += i == 3999 ? 1e38f * 10 * (float)one : 1.0f;
         show("single", single);
         double least_of = huge;
-        for (int i = 0; i < 20000; i++) least_of = fmin(least_of, three - i * 0.5);
+        for (int i = 0; i < 4000; i++) least_of = fmin(least_of, three - i * 0.5);
         show("least", least_of);
     }
 }

@@ -261,7 +261,8 @@ impl<'a> Lifter<'a> {
     fn vector_scratch(&mut self) -> VSlot {
         let fresh = VSlot(self.next_vector);
         self.next_vector += 1;
-        if usize::from(self.next_vector) >= VECTOR_COUNT {
+        // The last one is for whoever compiles.
+        if usize::from(self.next_vector) >= VECTOR_COUNT - 1 {
             self.next_vector = slot::VECTOR_SCRATCH;
         }
         fresh

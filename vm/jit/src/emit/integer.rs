@@ -97,7 +97,7 @@ impl Emitter<'_> {
                 self.compared(compare, a, b);
                 self.set_bool(dst);
             }
-            _ if self.is_left_to_mxcsr(op) => self.perform(op),
+            _ if self.obeys_mxcsr(op) => self.exact(op),
             Op::Helper { helper: Helper::FloatOperands, .. } => {}
             Op::Helper { helper: Helper::TestVector, a, b, .. } => self.test_vector(VSlot(a), VSlot(b)),
             Op::Helper { helper: helper @ (Helper::AddCarry | Helper::SubBorrow), a, b, c, imm } => {

@@ -24,7 +24,7 @@ pub enum End {
         addr: u64,
     },
     GeneralProtection,
-    /// A division, or an exception of the x87 unit.
+    /// A division, or an exception of the x87 unit or SSE.
     Arithmetic,
     InvalidOpcode,
     /// `syscall`, `int n`, and whatever else only random bytes do.
@@ -66,6 +66,8 @@ pub struct Outcome {
     pub rip: u64,
     pub code: Vec<u8>,
     pub data: Vec<u8>,
+    /// Whether MXCSR's exceptions were noted.
+    pub notes: bool,
 }
 
 /// What there is to tell about a program that ran everywhere alike.
@@ -91,7 +93,7 @@ pub fn processor(host: &mut Host, program: &Program) -> Outcome {
         _ => End::Other,
     };
     let (code, data) = (host.memory(CODE, CODE_BYTES).to_vec(), host.memory(DATA, DATA_BYTES).to_vec());
-    Outcome { end, state, rip, code, data }
+    Outcome { end, state, rip, code, data, notes: true }
 }
 
 /// An engine with its memory.
@@ -186,7 +188,7 @@ impl<E: Engine> Guest<E> {
                 Exit::Fault(fault) if pages_come_and_go && self.open(fault) => {}
                 Exit::Exception(Exception::Breakpoint) => break End::Breakpoint,
                 Exit::Exception(Exception::GeneralProtection(_)) => break End::GeneralProtection,
-                Exit::Exception(Exception::Divide | Exception::X87) => break End::Arithmetic,
+                Exit::Exception(Exception::Divide | Exception::X87 | Exception::Simd) => break End::Arithmetic,
                 Exit::Exception(Exception::InvalidOpcode) => break End::InvalidOpcode,
                 Exit::Fault(fault) => break End::Fault { addr: fault.addr.0 },
                 _ => break End::Other,
@@ -196,7 +198,7 @@ impl<E: Engine> Guest<E> {
         let (mut code, mut data) = (vec![0; CODE_BYTES], vec![0; DATA_BYTES]);
         self.space.read(GuestAddr(CODE), &mut code).unwrap();
         self.space.read(GuestAddr(DATA), &mut data).unwrap();
-        Outcome { end, state: State::from_cpu(&cpu), rip: cpu.rip, code, data }
+        Outcome { end, state: State::from_cpu(&cpu), rip: cpu.rip, code, data, notes: cpu.looks_at_mxcsr }
     }
 }
 
@@ -306,6 +308,10 @@ impl Outcome {
                 return Some(format!("{name} at +{at:#x}: {}, ours {}", word(a), word(b)));
             }
         }
+        let compared = if self.notes && other.notes { 0xffff } else { 0xffc0 };
+        if (a.mxcsr ^ b.mxcsr) & compared != 0 {
+            return Some(format!("mxcsr {:#x}, ours {:#x} (of {compared:#x})", a.mxcsr, b.mxcsr));
+        }
         // MMX instructions put the stack into MMX state before a store of theirs that faults.
         if matches!(self.end, End::Breakpoint | End::Arithmetic) { fpu_difference(a, b) } else { None }
     }
@@ -313,9 +319,9 @@ impl Outcome {
 
 fn fpu_difference(a: &State, b: &State) -> Option<String> {
     let top = a.status >> 11 & 7;
-    let words = |s: &State| (s.control, s.status, s.valid, s.mxcsr & 0xffc0);
+    let words = |s: &State| (s.control, s.status, s.valid);
     if words(a) != words(b) {
-        return Some(format!("control, status, tags, mxcsr {:x?}, ours {:x?}", words(a), words(b)));
+        return Some(format!("control, status, tags {:x?}, ours {:x?}", words(a), words(b)));
     }
     let is_valid = |i: usize| a.valid >> ((usize::from(top) + i) & 7) & 1 != 0;
     let i = (0..8).find(|i| is_valid(*i) && a.st[*i] != b.st[*i])?;

@@ -9,6 +9,7 @@
 //! looks at them, engines don't keep them; if the store makes it code that does look, they differ from the processor.
 
 use cpu::Mode;
+use cpu::state::MXCSR_DEFAULT;
 use iced_x86::{
     Code, CpuidFeature, Encoder, FlowControl, Instruction, InstructionInfoFactory, MemoryOperand, Mnemonic, OpAccess,
     OpKind, Register, RflagsBits,
@@ -218,9 +219,12 @@ pub fn program(seed: u64, forms: &Forms, wishes: Wishes) -> Program {
     while data.len() < DATA_BYTES {
         data.extend(if rng.below(2) == 0 { rng.value() } else { rng.next() }.to_le_bytes());
     }
-    if rng.below(8) != 0 {
-        state.mxcsr = 0x1f80;
-    }
+    state.mxcsr = match rng.below(8) {
+        0 => state.mxcsr,
+        // Obeyed, and often fast: inexact results have been noted.
+        1..=3 => MXCSR_DEFAULT | rng.next() as u32 & 0x3f,
+        _ => MXCSR_DEFAULT,
+    };
     if rng.below(8) != 0 {
         // What would end the program early: exceptions that are not masked.
         state.control |= 0x3f;

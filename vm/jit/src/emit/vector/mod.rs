@@ -3,16 +3,18 @@
 //! | module | subject |
 //! |---|---|
 //! | [`composed`] | operations of several instructions |
+//! | [`exact`] | what MXCSR has a say in, for programs that look at it |
 //! | [`float`] | floating point: arithmetic, comparisons, conversions |
 
 mod composed;
+mod exact;
 mod float;
 
 use cpu::helper::Helper;
 use cpu::ir::{Conversion, Lane, Op, Slot, VSlot, VectorOp, slot};
 use cpu::rflags::ZF;
 use cpu::state::Floats;
-use cpu::vector::exact;
+use cpu::vector::exact as floats;
 use wasm_encoder::ValType;
 
 use super::{Emitter, Sink, one};
@@ -71,10 +73,10 @@ impl Emitter<'_> {
     }
 
     /// Whether an operation has to do what MXCSR says, and note there what happens.
-    pub(super) fn is_left_to_mxcsr(&self, op: &Op) -> bool {
+    pub(super) fn obeys_mxcsr(&self, op: &Op) -> bool {
         self.settings.floats == Floats::Exact
             && match op {
-                Op::Vector { op, .. } => exact::depends_on_control(*op),
+                Op::Vector { op, .. } => floats::depends_on_control(*op),
                 Op::Helper { helper, .. } => *helper == Helper::FloatOperands,
                 _ => false,
             }
@@ -195,7 +197,7 @@ impl Emitter<'_> {
 
     /// Two operations that only pass a value through a scratch vector, as one. Returns whether they were.
     pub(super) fn fused(&mut self, first: &Op, second: &Op) -> bool {
-        if self.is_left_to_mxcsr(first) || self.is_left_to_mxcsr(second) {
+        if self.obeys_mxcsr(first) || self.obeys_mxcsr(second) {
             return false;
         }
         match (*first, *second) {
