@@ -9,6 +9,7 @@ use rustc_apfloat::ieee::{Double, Quad, Single};
 use rustc_apfloat::{ExpInt, Float, FloatConvert, Round, Status, StatusAnd};
 
 use crate::ir::{Conversion, FloatOp, Shape, VectorOp};
+use crate::state::MXCSR_DEFAULT;
 
 /// Rounding mode in MXCSR or the x87 control word: bits 0 and 1 after shifting.
 fn rounding(control: u32) -> Round {
@@ -35,6 +36,12 @@ pub mod exception {
     pub const ALL: u32 = 0x3f;
 }
 use exception::*;
+
+/// What MXCSR has nearly always in these bits: round to nearest, everything masked, inexact results noted. What becomes of
+/// denormals does not matter where there are none.
+pub const USUAL: u32 = MXCSR_DEFAULT | PRECISION;
+/// See [`USUAL`].
+pub const USUAL_BITS: u32 = 0xffff & !(ALL | DENORMALS_ARE_ZEROS | FLUSH_TO_ZERO) | PRECISION;
 
 /// How far up in MXCSR exceptions' masks are.
 const MASKS_SHIFT: u32 = 7;
@@ -89,6 +96,8 @@ trait Format: Float + FloatConvert<Self::Wide> {
     type Wide: FloatConvert<Self>;
     const QUIET: u64;
     const DEFAULT_NAN: u64;
+    /// The host's result, if operands and result are such that it is exact, or inexact and nothing else.
+    fn by_host(op: FloatOp, a: u64, b: u64) -> Option<u64>;
     /// The square root rounded to nearest, and how its square compares with the number.
     fn nearest_root(bits: u64) -> (u64, std::cmp::Ordering);
 }
@@ -101,10 +110,34 @@ fn root_error(root: f64, value: f64) -> std::cmp::Ordering {
     error.partial_cmp(&0.0).unwrap_or(std::cmp::Ordering::Equal)
 }
 
+/// [`Format::by_host`].
+macro_rules! by_host {
+    ($ty:ty, $bits:ty) => {
+        fn by_host(op: FloatOp, a: u64, b: u64) -> Option<u64> {
+            let [x, y] = [a, b].map(|bits| <$ty>::from_bits(bits as $bits));
+            let result = match op {
+                FloatOp::Add => x + y,
+                FloatOp::Sub => x - y,
+                FloatOp::Mul => x * y,
+                FloatOp::Div => x / y,
+                _ => return None,
+            };
+            let is_good = |value: $ty| value == 0.0 || value.is_normal();
+            // A zero may be too small a number, unless it comes of one.
+            let is_exact_zero = result == 0.0 && (x == 0.0 || op == FloatOp::Mul && y == 0.0);
+            let is_sum = matches!(op, FloatOp::Add | FloatOp::Sub);
+            let is_good = is_good(x) && is_good(y) && (result.is_normal() || is_exact_zero || is_sum && result == 0.0);
+            is_good.then(|| result.to_bits().into())
+        }
+    };
+}
+
 impl Format for Single {
     type Wide = Double;
     const QUIET: u64 = 1 << 22;
     const DEFAULT_NAN: u64 = 0xffc0_0000;
+
+    by_host!(f32, u32);
 
     fn nearest_root(bits: u64) -> (u64, std::cmp::Ordering) {
         let value = f32::from_bits(bits as u32);
@@ -117,6 +150,8 @@ impl Format for Double {
     type Wide = Quad;
     const QUIET: u64 = 1 << 51;
     const DEFAULT_NAN: u64 = 0xfff8_0000_0000_0000;
+
+    by_host!(f64, u64);
 
     fn nearest_root(bits: u64) -> (u64, std::cmp::Ordering) {
         let value = f64::from_bits(bits);
@@ -238,6 +273,11 @@ fn finish<F: Float, W: FloatConvert<F>>(
 }
 
 fn arithmetic<F: Format>(op: FloatOp, a: u64, b: u64, control: Control) -> Outcome {
+    if control.0 & USUAL_BITS == USUAL
+        && let Some(bits) = F::by_host(op, a, b)
+    {
+        return Outcome::plain(bits);
+    }
     let (a, b) = (operand::<F>(a, control), operand::<F>(b, control));
     if op == FloatOp::Sqrt {
         return root(b, control);

@@ -3,8 +3,7 @@
 
 use cpu::helper::{Helper, SINGLE};
 use cpu::ir::{Conversion, FloatOp, Op, Shape, Slot, VSlot, VectorOp};
-use cpu::state::MXCSR_DEFAULT;
-use cpu::vector::exact::exception;
+use cpu::vector::exact::{USUAL, USUAL_BITS};
 use wasm_encoder::ValType;
 
 use super::Operands;
@@ -13,9 +12,6 @@ use crate::emit::Emitter;
 
 /// Where results wait until they turn out to be ordinary. The lifter leaves it alone.
 const RESULT: VSlot = VSlot(cpu::state::VECTOR_COUNT as u8 - 1);
-
-/// MXCSR but for exceptions other than inexact results, which would be noted anew.
-const RELEVANT: u32 = 0xffff & !exception::ALL | exception::PRECISION;
 
 /// A number to look at.
 #[derive(Clone, Copy)]
@@ -98,8 +94,8 @@ impl Emitter<'_> {
     fn is_mxcsr_special(&mut self) -> u32 {
         let slow = self.locals.take(ValType::I32);
         let at = self.area(offset::MXCSR);
-        self.s().i32_const(0).i32_load(at).i32_const(RELEVANT as i32).i32_and();
-        self.s().i32_const((MXCSR_DEFAULT | exception::PRECISION) as i32).i32_ne().local_set(slow);
+        self.s().i32_const(0).i32_load(at).i32_const(USUAL_BITS as i32).i32_and();
+        self.s().i32_const(USUAL as i32).i32_ne().local_set(slow);
         slow
     }
 
