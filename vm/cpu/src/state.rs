@@ -94,7 +94,8 @@ pub struct CpuState {
     pub mode: Mode,
     /// SSE control and status.
     pub mxcsr: u32,
-    /// The task has read or written MXCSR by an instruction made for that.
+    /// The task has set MXCSR by LDMXCSR, or asked both units for what has happened, as `fetestexcept(3)` does. Reading
+    /// MXCSR alone does not count: libraries do that for the rounding mode.
     pub looks_at_mxcsr: bool,
     /// Flags besides the status flags and DF: TF, AC, ID.
     pub(crate) other_flags: u64,

@@ -71,6 +71,8 @@ pub enum Helper {
     ReadControl,
     /// dst.
     ReadMxcsr,
+    /// The program looks at what exceptions have happened: from now on they are noted.
+    WatchFloats,
     /// src; #GP for reserved bits.
     WriteMxcsr,
     /// operand, operand (both changed); [`SINGLE`], [`SIGNALING`]. COMISS and its relatives: what MXCSR has to say before
@@ -268,6 +270,7 @@ impl Helper {
             ReadFlags => value([slot::DIRECTION, Z, Z], [a, Z, Z]),
             WriteFlags => effect([a, Z, Z], [slot::DIRECTION, Z, Z]),
             ReadMxcsr => effect([Z; 3], [a, Z, Z]),
+            WatchFloats => effect([Z; 3], [Z; 3]),
             FloatOperands => effect([a, b, Z], [a, b, Z]),
             XSave | XRestore => effect([a, rax, rdx], [Z; 3]),
             ReadControl => effect([rcx, Z, Z], [rax, rdx, Z]),
@@ -329,8 +332,8 @@ impl Helper {
             XRestore => system::xrestore(cx, a, imm)?,
             ReadControl => system::read_control(cx)?,
             FloatOperands => system::float_operands(cx, a, b, imm)?,
+            WatchFloats => cx.cpu.looks_at_mxcsr = true,
             ReadMxcsr => {
-                cx.cpu.looks_at_mxcsr = true;
                 let mxcsr = cx.cpu.mxcsr;
                 cx.set(a, mxcsr.into());
             }

@@ -27,6 +27,7 @@ use memory::PAGE_SIZE;
 
 use crate::exit::Exception;
 use crate::flags::{FlagKind, Width};
+use crate::helper::Helper;
 use crate::ir::{self, Addr, BLOCK_INSTRUCTIONS_MAX, Block, Mark, Op, Slot, VSlot, VectorOp, slot};
 use crate::state::{Mode, SLOT_COUNT, VECTOR_COUNT};
 
@@ -92,6 +93,13 @@ struct KnownFlags {
     result: Option<Slot>,
 }
 
+/// A unit of floating point.
+#[derive(Clone, Copy)]
+enum Unit {
+    X87,
+    Sse,
+}
+
 /// A block being lifted.
 struct Lifter<'a> {
     window: &'a [u8],
@@ -106,6 +114,8 @@ struct Lifter<'a> {
     next_scratch: u8,
     next_vector: u8,
     known: Option<KnownFlags>,
+    /// Units of floating point whose status the block has asked for.
+    looks: [bool; 2],
     /// The block has its exit.
     ended: bool,
     /// The instruction at hand.
@@ -130,6 +140,7 @@ impl<'a> Lifter<'a> {
             next_scratch: slot::SCRATCH,
             next_vector: slot::VECTOR_SCRATCH,
             known: None,
+            looks: [false; 2],
             ended: false,
             inst: Instruction::default(),
             addr: None,
@@ -246,6 +257,15 @@ impl<'a> Lifter<'a> {
             }
         }
         self.ops.push(op);
+    }
+
+    /// The program asks for a unit's status. Who asks both at once wants to know of exceptions; 32-bit code asks in
+    /// blocks of their own.
+    fn note_look(&mut self, unit: Unit) {
+        self.looks[unit as usize] = true;
+        if self.looks == [true; 2] || self.mode == Mode::Compat && matches!(unit, Unit::Sse) {
+            self.emit(Op::Helper { helper: Helper::WatchFloats, a: 0, b: 0, c: 0, imm: 0 });
+        }
     }
 
     /// A fresh scratch slot. They go round, so the last instruction's are still there for this one.

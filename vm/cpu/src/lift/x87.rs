@@ -2,7 +2,7 @@
 
 use iced_x86::{MemorySize, Mnemonic, OpKind, Register};
 
-use super::{Lifted, Lifter, Unknown};
+use super::{Lifted, Lifter, Unit, Unknown};
 use crate::flags::Condition;
 use crate::helper::Helper;
 use crate::ir::{Op, Slot, slot};
@@ -37,6 +37,9 @@ impl Lifter<'_> {
     }
 
     fn emit_x87(&mut self, spec: Spec, operand: Slot) -> Lifted {
+        if matches!(spec.operation, Operation::StoreStatus | Operation::StoreStatusAx | Operation::StoreEnvironment) {
+            self.note_look(Unit::X87);
+        }
         let imm = Spec { opcode: self.x87_opcode(), ..spec }.encode();
         self.emit(Op::Helper { helper: Helper::X87, a: operand.0, b: 0, c: 0, imm });
         match spec.operation {

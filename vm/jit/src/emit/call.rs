@@ -36,7 +36,7 @@ impl Emitter<'_> {
     /// Exact code serves in any case.
     fn may_become_exact(&self, op: &Op) -> bool {
         use Helper::*;
-        let is_about_mxcsr = matches!(op, Op::Helper { helper: ReadMxcsr | WriteMxcsr | FxRestore | XRestore, .. });
+        let is_about_mxcsr = matches!(op, Op::Helper { helper: WatchFloats | WriteMxcsr | FxRestore | XRestore, .. });
         is_about_mxcsr && self.settings.floats == Floats::Plain
     }
 

@@ -2,7 +2,7 @@
 
 use iced_x86::Mnemonic;
 
-use super::super::{Lifted, Lifter};
+use super::super::{Lifted, Lifter, Unit};
 use crate::flags::{FlagKind, FlagOp, Width};
 use crate::helper::vector::Strings;
 use crate::helper::{COMPACT, Helper, SIGNALING, SINGLE, WIDE};
@@ -164,6 +164,7 @@ impl Lifter<'_> {
 
     fn store_mxcsr(&mut self) -> Lifted {
         let value = self.scratch();
+        self.note_look(Unit::Sse);
         self.emit(Op::Helper { helper: Helper::ReadMxcsr, a: value.0, b: 0, c: 0, imm: 0 });
         self.write(0, value)
     }
