@@ -1,23 +1,5 @@
 // Debian's own software at work in Chromium, unmodified: servers over loopback, debuggers, tools of developers.
-import assert from "node:assert/strict";
-import { test as declare } from "node:test";
-
-import { vm } from "./vm.mjs";
-
-const OPTIONS = ["--host", "chromium", "--image", "software", "--user", "root", "--cwd", "/tmp"];
-
-/** Waits until a server answers: they say when they are ready in ways of their own, or not at all. */
-const UNTIL = "until_it() { for i in $(seq 200); do \"$@\" >/dev/null 2>&1 && return; sleep 0.1; done; echo \"no $*\"; }\n";
-
-/** A script, and what it must print. */
-function prints(name, script, expected) {
-  declare(name, { timeout: 120_000 }, async () => {
-    const { status, stdout } = await vm(OPTIONS, ["bash", "-c", UNTIL + script]);
-    if (expected instanceof RegExp) assert.match(stdout, expected);
-    else assert.equal(stdout, expected);
-    assert.equal(status, 0);
-  });
-}
+import { prints } from "./software.mjs";
 
 prints("python's http.server answers curl, by IPv4 and IPv6", `
   mkdir web; echo hello > web/index.html
@@ -93,3 +75,39 @@ prints("inotifywait sees a file written, moved and removed", `
   until_it grep -q '^DELETE b' events; kill %1
   sed -n '/ a$/p; / b$/p' events`,
   "CREATE a\nOPEN a\nMODIFY a\nCLOSE_WRITE,CLOSE a\nMOVED_FROM a\nMOVED_TO b\nDELETE b\n");
+
+prints("apt-get installs a package from a repository, and removes it", `
+  mkdir -p package/DEBIAN package/usr/bin repository
+  printf 'Package: greeter\nVersion: 1.2\nArchitecture: all\nMaintainer: A <a@b>\nDescription: greets\n' > package/DEBIAN/control
+  printf '#!/bin/sh\necho configured\n' > package/DEBIAN/postinst
+  printf '#!/bin/bash\necho hello from a package\n' > package/usr/bin/greeter
+  chmod 755 package/DEBIAN/postinst package/usr/bin/greeter
+  dpkg-deb --root-owner-group --build package repository/greeter.deb
+  (cd repository
+   dpkg-deb -f greeter.deb
+   printf 'Filename: ./greeter.deb\nSize: %s\n' $(stat -c %s greeter.deb)
+   printf 'SHA256: %s\n\n' $(sha256sum greeter.deb | cut -d ' ' -f 1)) > repository/Packages
+  echo 'deb [trusted=yes] file:/tmp/repository ./' > /etc/apt/sources.list; rm -f /etc/apt/sources.list.d/*
+  apt-get update -q >/dev/null 2>&1; apt-get install -qy greeter 2>/dev/null | grep -E '^(Setting|configured)'
+  greeter; dpkg -V greeter; dpkg-query -W -f '\${Status}\n' greeter
+  apt-get remove -qy greeter 2>/dev/null | grep Removing; test -e /usr/bin/greeter || echo gone`,
+  /^dpkg-deb: building .*\nSetting up greeter \(1\.2\) \.\.\.\r\nconfigured\r\nhello from a package\ninstall ok installed\nRemoving greeter \(1\.2\) \.\.\.\r\ngone\n$/);
+
+prints("su and sudo change users, who are kept from what is not theirs", `
+  useradd -m joe; echo 'joe ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/joe
+  su joe -c 'id -un; cat /etc/shadow 2>&1; sudo id -un; sudo head -c 4 /etc/shadow; echo; kill -0 1 2>&1 | grep -o permitted'`,
+  "joe\ncat: /etc/shadow: Permission denied\nroot\nroot\npermitted\n");
+
+prints("PostgreSQL makes a database, and serves pgbench's clients", `
+  cat > postgres.sh <<'EOF'
+    export PATH=/usr/lib/postgresql/15/bin:$PATH PGHOST=127.0.0.1
+    initdb -D /tmp/db -A trust >/dev/null 2>&1
+    pg_ctl -D /tmp/db -o '-c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp' -l /tmp/log -w -t 100 start | tail -n 1
+    pgbench -i -q postgres >/dev/null 2>&1
+    pgbench -c 4 -j 2 -t 10 postgres 2>/dev/null | grep processed
+    psql -At -h /tmp -c 'select count(*) from pgbench_history' postgres
+    psql -At -c 'select sum(abalance) = (select sum(tbalance) from pgbench_tellers) from pgbench_accounts' postgres
+    pg_ctl -D /tmp/db -m fast -t 100 stop | tail -n 1
+EOF
+  su postgres -c 'bash /tmp/postgres.sh'`,
+  "server started\nnumber of transactions actually processed: 40/40\n40\nt\nserver stopped\n");
