@@ -29,6 +29,7 @@
 #ifndef __wasi__
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #endif
@@ -852,6 +853,146 @@ static uint32_t b_pipepong(long n)
     return h;
 }
 
+/* One byte at a time through a pipe, by one process. */
+static uint32_t b_pipebyte(long n)
+{
+    int p[2];
+    uint8_t v = 7;
+    uint32_t h = 0;
+    if (pipe(p))
+        die("pipe");
+    while (n--) {
+        if (write(p[1], &v, 1) != 1 || read(p[0], &v, 1) != 1)
+            die("pipe io");
+        h += v;
+    }
+    close(p[0]); close(p[1]);
+    return h;
+}
+
+enum { BLOCK = 65536, MEBIBYTE = 1 << 20 };
+static char block[BLOCK];
+
+/* Mebibytes from one process to another, 64 KiB at a time. */
+static uint32_t b_pipeblock(long n)
+{
+    int p[2];
+    pid_t pid;
+    uint64_t left = (uint64_t)n * MEBIBYTE;
+    uint32_t h = 0;
+    if (pipe(p))
+        die("pipe");
+    pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (!pid) {
+        close(p[0]);
+        for (; left; left -= BLOCK)
+            if (write(p[1], block, BLOCK) != BLOCK)
+                _exit(4);
+        _exit(0);
+    }
+    close(p[1]);
+    for (;;) {
+        ssize_t got = read(p[0], block, BLOCK);
+        if (got < 0)
+            die("pipe io");
+        if (!got)
+            break;
+        h += (uint32_t)got;
+    }
+    close(p[0]);
+    waitpid(pid, NULL, 0);
+    return h;
+}
+
+static int scratch_file(void)
+{
+    char name[] = "/tmp/bench-XXXXXX";
+    int fd = mkstemp(name), i;
+    if (fd < 0)
+        die("mkstemp");
+    unlink(name);
+    for (i = 0; i < MEBIBYTE / BLOCK; i++)
+        if (write(fd, block, BLOCK) != BLOCK)
+            die("write");
+    return fd;
+}
+
+/* One byte at a time to and from a file in memory. */
+static uint32_t b_filebyte(long n)
+{
+    int fd = scratch_file();
+    uint8_t v = 9;
+    uint32_t h = 0;
+    long i;
+    for (i = 0; i < n; i++) {
+        off_t at = (off_t)(i * 4099 % MEBIBYTE);
+        if (pwrite(fd, &v, 1, at) != 1 || pread(fd, &v, 1, at) != 1)
+            die("file io");
+        h += v;
+    }
+    close(fd);
+    return h;
+}
+
+/* Mebibytes from a file in memory, 64 KiB at a time. */
+static uint32_t b_fileblock(long n)
+{
+    int fd = scratch_file();
+    uint32_t h = 0;
+    long i;
+    for (i = 0; i < n * (MEBIBYTE / BLOCK); i++) {
+        if (pread(fd, block, BLOCK, (off_t)(i % (MEBIBYTE / BLOCK)) * BLOCK) != BLOCK)
+            die("file io");
+        h += (uint8_t)block[i % BLOCK];
+    }
+    close(fd);
+    return h;
+}
+
+/* Two processes wake each other by futex. */
+static uint32_t b_futexpong(long n)
+{
+    enum { WAIT = 0, WAKE = 1 };
+    volatile uint32_t *turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint32_t me, h = 0;
+    pid_t pid;
+    long i;
+    if (turn == MAP_FAILED)
+        die("mmap");
+    pid = fork();
+    if (pid < 0)
+        die("fork");
+    me = pid ? 0 : 1;
+    for (i = 0; i < n; i++) {
+        while (*turn % 2 != me)
+            syscall(SYS_futex, turn, WAIT, *turn / 2 * 2 + (1 - me), NULL, NULL, 0);
+        h = mix(h, *turn);
+        __sync_fetch_and_add(turn, 1);
+        syscall(SYS_futex, turn, WAKE, 1, NULL, NULL, 0);
+    }
+    if (!pid)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    munmap((void *)turn, 4096);
+    return h;
+}
+
+static uint32_t b_openclose(long n)
+{
+    uint32_t total = 0;
+    struct stat st;
+    while (n--) {
+        int fd = open("/etc/passwd", O_RDONLY);
+        if (fd < 0 || fstat(fd, &st))
+            die("/etc/passwd");
+        total += st.st_size != 0;
+        close(fd);
+    }
+    return total;
+}
+
 static uint32_t b_pagefault(long n)
 {
     enum { PAGES = 256 };
@@ -905,6 +1046,12 @@ static const struct test {
     {"forkwait", b_forkwait, 500, SYSTEM},
     {"execwait", b_execwait, 250, SYSTEM},
     {"pipepong", b_pipepong, 10000, SYSTEM},
+    {"futexpong", b_futexpong, 10000, SYSTEM},
+    {"pipebyte", b_pipebyte, 100000, SYSTEM},
+    {"pipeblock", b_pipeblock, 256, SYSTEM},
+    {"filebyte", b_filebyte, 100000, SYSTEM},
+    {"fileblock", b_fileblock, 512, SYSTEM},
+    {"openclose", b_openclose, 30000, SYSTEM},
 #endif
 };
 enum { NTESTS = sizeof tests / sizeof tests[0] };

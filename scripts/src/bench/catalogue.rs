@@ -45,6 +45,8 @@ pub fn programs(kit: &Kit, root: Option<&Path>) -> Result<Vec<Task>> {
         program("gunzip", &["gzip", "-dkf", &packed], PACKED_TEXT, packed.trim_end_matches(".gz")),
         program("sqlite3", &["sqlite3", ":memory:", ".read /tmp/work.sql"], "work.sql", ""),
         program("gcc", &compile, "bench.c", "/tmp/bench.s"),
+        task("find", Group::Program, simple(&["find", "/usr", "-path", "*/linux/limits.h"])),
+        task("git status", Group::Program, simple(&["git", "-C", "/srv/repository", "status", "--short"])),
     ])
 }
 
