@@ -106,7 +106,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let raw_image = paths.raw_image(&name);
     let free = FreeSpace { min_bytes: args.free << 20, ..FreeSpace::default() };
     let progress = Progress::new();
-    let size_bytes = ext2::write(&tree, &raw_image, free, &progress)?;
+    let size_bytes = ext2::write(&mut tree, &raw_image, free, &progress)?;
     eprintln!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
     let packed = Store::new(paths.disk()).pack(
         &raw_image,

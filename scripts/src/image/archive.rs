@@ -93,6 +93,7 @@ pub fn read(path: &Path, scratch: &Path) -> Result<Image> {
     for name in &manifest.layers {
         let layer = archive.layer(name, scratch)?;
         layers::apply(&mut tree, &layer).with_context(|| format!("layer {name}"))?;
+        tree.end_layer();
     }
     Ok(Image { tree, config: config.config.unwrap_or_default().into() })
 }

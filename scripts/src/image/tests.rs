@@ -166,10 +166,10 @@ proptest! {
         if is_cut {
             archive.truncate(keep.index(archive.len()));
         }
-        if let Ok(image) = read(&archive) {
+        if let Ok(mut image) = read(&archive) {
             let path = tempfile::NamedTempFile::new().expect("file");
             let free = FreeSpace { min_bytes: 0, percent: 0 };
-            let _ = ext2::write(&image.tree, path.path(), free, &Progress::new());
+            let _ = ext2::write(&mut image.tree, path.path(), free, &Progress::new());
         }
     }
 }
