@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::{FreeSpace, write};
 use crate::command::Cmd;
+use crate::image::section::Section;
 use crate::image::tree::{Content, Data, DeviceKind, Metadata, Node, Tree};
 use crate::progress::Progress;
 
@@ -96,7 +96,7 @@ fn a_file_that_needs_triple_indirection() {
     data.set_len(len).expect("length");
     data.write_all_at(b"the end", len - 7).expect("write");
     let mut tree = Tree::new();
-    let data = Data::File { file: Arc::new(data), offset: 0, len };
+    let data = Data::Section(Section::of_file(data).expect("section"));
     tree.put(b"huge", node(Content::File(data))).expect("file");
     let image = checked(&mut tree, directory.path());
     let stat = debugfs(&image, "stat /huge");
@@ -147,9 +147,10 @@ fn what_ext2_can_not_hold_is_refused() {
     with_xattr.metadata.xattrs.insert(b"user.long".to_vec(), vec![0; 4096]);
     tree.put(b"f", with_xattr).expect("file");
     assert!(refused(&mut tree).contains("bytes of extended attributes"));
-    let mut tree = Tree::new();
-    tree.put(b"link", node(Content::Symlink(Vec::new()))).expect("symlink");
-    assert!(refused(&mut tree).contains("symbolic link"));
+    for len in [0, 4096] {
+        let refused = Tree::new().put(b"link", node(Content::Symlink(vec![b'x'; len]))).expect_err("refused");
+        assert!(refused.to_string().contains("symbolic link"));
+    }
     let mut tree = Tree::new();
     tree.put(b"f", file(b"")).expect("file");
     for number in 0..32_000 {

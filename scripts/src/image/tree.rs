@@ -12,12 +12,16 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
+use super::section::Section;
+
+/// Longest path and longest target of a symbolic link, as Linux allows (`PATH_MAX` counts the zero at the end).
+const PATH_BYTES_MAX: usize = 4095;
 /// Symbolic links followed on the way to a path, as Linux allows (`MAXSYMLINKS`).
 const LINKS_FOLLOWED_MAX: usize = 40;
 
 /// Most nodes a tree may have, dead ones included: each takes some 250 bytes of memory, and an archive of a few megabytes
 /// can name many millions of empty files.
-const NODES_MAX: usize = 8 << 20;
+pub const NODES_MAX: usize = 8 << 20;
 
 /// Index of a node in its tree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,8 +40,8 @@ impl NodeId {
 /// Where a regular file's bytes are.
 #[derive(Clone, Debug)]
 pub enum Data {
-    /// `len` bytes of an open file from `offset` on.
-    File { file: Arc<File>, offset: u64, len: u64 },
+    /// A part of an open file.
+    Section(Section),
     /// A file of the host, opened when it is read.
     Path { path: Arc<Path>, len: u64 },
     /// In memory, for the few files the tool makes itself.
@@ -48,7 +52,8 @@ impl Data {
     /// Bytes in the file.
     pub fn len(&self) -> u64 {
         match self {
-            Data::File { len, .. } | Data::Path { len, .. } => *len,
+            Data::Section(section) => section.len,
+            Data::Path { len, .. } => *len,
             Data::Bytes(bytes) => bytes.len() as u64,
         }
     }
@@ -56,7 +61,7 @@ impl Data {
     /// Fills `to` from `position` on; the caller stays within [`Self::len`].
     pub fn read_at(&self, position: u64, to: &mut [u8]) -> io::Result<()> {
         match self {
-            Data::File { file, offset, .. } => file.read_exact_at(to, offset + position),
+            Data::Section(section) => section.file.read_exact_at(to, section.offset + position),
             Data::Path { path, .. } => File::open(path)?.read_exact_at(to, position),
             Data::Bytes(bytes) => {
                 let start = position as usize;
@@ -287,6 +292,11 @@ impl Tree {
         if self.nodes.len() == NODES_MAX {
             bail!("more than {NODES_MAX} files in all layers");
         }
+        if let Content::Symlink(to) = &node.content
+            && (to.is_empty() || to.len() > PATH_BYTES_MAX)
+        {
+            bail!("a symbolic link to {} bytes; Linux has 1 to {PATH_BYTES_MAX}", to.len());
+        }
         self.nodes.push(node);
         Ok(NodeId(self.nodes.len() - 1))
     }
@@ -408,6 +418,9 @@ fn components_of(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The components of an archive's path, which must not climb and must be names ext2 can hold.
 fn split(path: &[u8]) -> Result<Vec<Vec<u8>>> {
+    if path.len() > PATH_BYTES_MAX {
+        bail!("a path has {} bytes, more than {PATH_BYTES_MAX}", path.len());
+    }
     let mut components = Vec::new();
     for name in components_of(path) {
         if name == b".." || name.len() > 255 || name.contains(&0) {
