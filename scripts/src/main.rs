@@ -13,7 +13,7 @@
 //! | [`server`], [`node`] | all of it served by wrangler |
 //! | [`export`] | all of it as plain files |
 //! | [`tools`], [`command`] | other programs, installed and run |
-//! | [`paths`], [`progress`] | where things go, and what is shown meanwhile |
+//! | [`paths`], [`progress`], [`holes`] | where things go, what is shown meanwhile, what need not be read |
 
 #![allow(missing_docs, reason = "a program's items are for its own modules; what needs saying is said")]
 
@@ -22,6 +22,7 @@ mod command;
 mod commands;
 mod export;
 mod ext2;
+mod holes;
 mod image;
 mod node;
 mod pack;

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 
 /// Data copied at a time.
 const COPY_BYTES: usize = 1 << 20;
+const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 /// Places for block numbers in an inode.
 const INODE_POINTERS: usize = 15;
 /// Bytes beyond the classic inode that are in use: the fields up to the creation time.
@@ -160,11 +161,13 @@ impl<'a> Writer<'a> {
         let mut position = 0;
         for run in blocks.chunks(COPY_BYTES / BLOCK_BYTES) {
             let len = (data.len() - position).min((run.len() * BLOCK_BYTES) as u64) as usize;
-            data.read_at(position, &mut buffer[..len]).context("a layer ends in the middle of a file")?;
-            for (piece, block) in buffer[..len].chunks(BLOCK_BYTES).zip(run) {
-                // The image is sparse: zeros are there already.
-                if piece.iter().any(|byte| *byte != 0) {
-                    self.write_block(*block, piece)?;
+            // The image is sparse: zeros are there already.
+            if !data.is_hole(position, len as u64) {
+                data.read_at(position, &mut buffer[..len]).context("a layer ends in the middle of a file")?;
+                for (piece, block) in buffer[..len].chunks(BLOCK_BYTES).zip(run) {
+                    if *piece != ZEROS[..piece.len()] {
+                        self.write_block(*block, piece)?;
+                    }
                 }
             }
             position += len as u64;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use super::section::Section;
+use crate::holes::is_hole;
 
 /// Longest path and longest target of a symbolic link, as Linux allows (`PATH_MAX` counts the zero at the end).
 const PATH_BYTES_MAX: usize = 4095;
@@ -55,6 +56,14 @@ impl Data {
             Data::Section(section) => section.len,
             Data::Path { len, .. } => *len,
             Data::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Whether the `len` bytes from `position` on are known to be zero without reading them.
+    pub fn is_hole(&self, position: u64, len: u64) -> bool {
+        match self {
+            Data::Section(section) => is_hole(&*section.file, section.offset + position, len),
+            Data::Path { .. } | Data::Bytes(_) => false,
         }
     }
 
