@@ -12,6 +12,7 @@ import { getPlatformProxy } from "wrangler";
 
 import { TerminalPage, openBrowser } from "../../site/tests/terminal.mjs";
 import { freePort, startServer } from "../servers.mjs";
+import { startAccount } from "./account.mjs";
 import { request } from "./http.mjs";
 
 const project = join(import.meta.dirname, "../..");
@@ -222,5 +223,47 @@ describe("a branch that changes the last line of a Dockerfile", () => {
       await terminal.waitForPrompt();
       assert.equal(await terminal.run("cat /etc/motd"), expected);
     }
+  });
+});
+
+describe("in an account", () => {
+  let account;
+  // Filled by who started these tests; the image is there, so nothing is uploaded.
+  const storage = ["--persist-to", join(project, ".wrangler/state")];
+  const deploy = async (...args) => {
+    account.requests.length = 0;
+    const environment = { ...env, ...account.env };
+    const { stdout } = await promisify(execFile)(process.env.EDGEBOX_TOOL, ["deploy", ...args, ...storage], { env: environment });
+    return stdout;
+  };
+  const requestTo = (pattern) => account.requests.find(({ line }) => pattern.test(line));
+  const bindings = ({ json }) => json.bindings ?? Object.entries(json.env).map(([name, binding]) => ({ name, ...binding }));
+  const binding = (sent, wanted) => bindings(sent).find(({ name }) => name === wanted);
+
+  before(async () => { account = await startAccount(); });
+  after(() => account.stop());
+
+  test("a bucket is made and the Worker deployed", async () => {
+    assert.match(await deploy(), /^https:\/\/edgebox\.somebody\.workers\.dev\n$/);
+    assert.deepEqual(requestTo(/^POST \/r2\/buckets$/).json, { name: "edgebox-disk" });
+    const sent = requestTo(/^(PUT|POST) \/workers\/scripts\/edgebox(\/versions)?$/);
+    assert.equal(binding(sent, "DISK").bucket_name, "edgebox-disk");
+    assert.equal(binding(sent, "CACHE").text, "on");
+    assert.equal(binding(sent, "PREVIEW"), undefined);
+  });
+
+  test("a preview is one of the same bucket, and knows which it is", async () => {
+    assert.equal(await deploy("--preview", "topic"), "https://preview-edgebox.somebody.workers.dev\n");
+    assert.equal(requestTo(/^POST \/r2\/buckets$/), undefined, "the bucket is there");
+    assert.deepEqual(requestTo(/^POST .*\/previews$/).json, { name: "topic" });
+    const sent = requestTo(/^POST .*\/previews\/p\/deployments$/);
+    assert.equal(binding(sent, "DISK").bucket_name, "edgebox-disk");
+    assert.equal(binding(sent, "PREVIEW").text, "topic");
+    assert.equal(binding(sent, "CACHE").text, "off");
+  });
+
+  test("a preview that is forgotten is deleted", async () => {
+    await deploy("forget", "topic");
+    assert.ok(requestTo(/^DELETE .*\/previews\/topic$/), account.requests.map(({ line }) => line).join("\n"));
   });
 });

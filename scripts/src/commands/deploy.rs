@@ -67,11 +67,11 @@ pub struct Target {
     /// Only say what would be done.
     #[arg(long)]
     pub dry_run: bool,
-    /// Use wrangler's local storage instead of the account's bucket, and deploy nothing.
+    /// Leave the account alone: take wrangler's local storage for its bucket, and deploy nothing.
     #[arg(long)]
     pub local: bool,
-    /// Where local storage is, as in `wrangler dev --persist-to`.
-    #[arg(long, value_name = "DIR", requires = "local")]
+    /// Take wrangler's local storage in this directory for the account's bucket, as `wrangler dev --persist-to` does.
+    #[arg(long, value_name = "DIR")]
     pub persist_to: Option<PathBuf>,
 }
 
@@ -82,6 +82,10 @@ impl Target {
             (None, true) => Place::of_dev(paths),
             (None, false) => Place::Account,
         })
+    }
+
+    fn is_deployed(&self) -> bool {
+        !self.local && !self.dry_run
     }
 }
 
@@ -102,7 +106,7 @@ fn deploy(paths: &Paths, args: &DeployArgs) -> Result<()> {
         default.pack.quality = args.quality;
         image::run(paths, &default)?;
     }
-    let is_deployed = place == Place::Account && !args.target.dry_run;
+    let is_deployed = args.target.is_deployed();
     if is_deployed {
         server::build_worker(paths)?;
         site::build(paths, &node)?;
@@ -138,9 +142,8 @@ fn collect_garbage(paths: &Paths, args: &GcArgs) -> Result<()> {
 
 fn forget(paths: &Paths, args: &ForgetArgs) -> Result<()> {
     let node = Node::ensure(paths)?;
-    let place = args.target.place(paths)?;
     let alias = Alias::of_branch(&args.branch);
-    let mut bucket = Bucket::new(paths, &node, &place)?;
+    let mut bucket = Bucket::new(paths, &node, &args.target.place(paths)?)?;
     let prefix = format!("{PREVIEWS}{alias}/");
     let listed = bucket.list()?;
     let keys: Vec<_> = listed.into_iter().map(|object| object.key).filter(|key| key.starts_with(&prefix)).collect();
@@ -150,7 +153,7 @@ fn forget(paths: &Paths, args: &ForgetArgs) -> Result<()> {
     }
     keys.iter().try_for_each(|key| retire(&mut bucket, key))?;
     bucket.delete(&keys)?;
-    if place == Place::Account
+    if args.target.is_deployed()
         && let Err(error) = account::delete_preview(&node, &alias)
     {
         // A branch without a preview is the usual case where every branch that goes is forgotten.

@@ -48,7 +48,13 @@ fn addresses(wrangler: Cmd, field: &str) -> Result<Vec<String>> {
 fn addresses_in(notes: &str, field: &str) -> Vec<String> {
     let lines = notes.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let lists = lines.filter_map(|note| note[field].as_array().cloned());
-    lists.flatten().filter_map(|address| address.as_str().map(str::to_owned)).collect()
+    lists.flatten().filter_map(|address| address.as_str().map(url)).collect()
+}
+
+/// The address that wrangler names `example.com` or `example.com (custom domain)`.
+fn url(name: &str) -> String {
+    let host = name.split_once(' ').map_or(name, |(host, _)| host);
+    if host.contains("://") { host.into() } else { format!("https://{host}") }
 }
 
 #[cfg(test)]
@@ -61,5 +67,7 @@ mod tests {
                      {\"type\":\"preview\",\"preview_urls\":[\"https://x-edgebox.a.workers.dev\"]}\n\nnonsense\n";
         assert_eq!(addresses_in(notes, "preview_urls"), ["https://x-edgebox.a.workers.dev"]);
         assert!(addresses_in(notes, "targets").is_empty());
+        let notes = r#"{"type":"deploy","targets":["edgebox.a.workers.dev","box.example (custom domain)"]}"#;
+        assert_eq!(addresses_in(notes, "targets"), ["https://edgebox.a.workers.dev", "https://box.example"]);
     }
 }
