@@ -3,17 +3,13 @@
 //! Layers matter to whoever lays the tree out on a disk: what a layer brought must not move because of the layers above
 //! it. So the tree remembers in which layer nodes and names came, also those that are gone again.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
+mod entries;
+mod node;
 
 use anyhow::{Result, bail};
 
-use super::section::Section;
-use crate::holes::is_hole;
+pub use self::entries::Entries;
+pub use self::node::{Content, Data, DeviceKind, Metadata, Node};
 
 /// Longest path and longest target of a symbolic link, as Linux allows (`PATH_MAX` counts the zero at the end).
 const PATH_BYTES_MAX: usize = 4095;
@@ -35,147 +31,6 @@ impl NodeId {
     /// Position among the tree's nodes, below [`Tree::node_count`].
     pub fn index(self) -> usize {
         self.0
-    }
-}
-
-/// Where a regular file's bytes are.
-#[derive(Clone, Debug)]
-pub enum Data {
-    /// A part of an open file.
-    Section(Section),
-    /// A file of the host, opened when it is read.
-    Path { path: Arc<Path>, len: u64 },
-    /// In memory, for the few files the tool makes itself.
-    Bytes(Vec<u8>),
-}
-
-impl Data {
-    /// Bytes in the file.
-    pub fn len(&self) -> u64 {
-        match self {
-            Data::Section(section) => section.len,
-            Data::Path { len, .. } => *len,
-            Data::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// Whether the `len` bytes from `position` on are known to be zero without reading them.
-    pub fn is_hole(&self, position: u64, len: u64) -> bool {
-        match self {
-            Data::Section(section) => is_hole(&*section.file, section.offset + position, len),
-            Data::Path { .. } | Data::Bytes(_) => false,
-        }
-    }
-
-    /// Fills `to` from `position` on; the caller stays within [`Self::len`].
-    pub fn read_at(&self, position: u64, to: &mut [u8]) -> io::Result<()> {
-        match self {
-            Data::Section(section) => section.file.read_exact_at(to, section.offset + position),
-            Data::Path { path, .. } => File::open(path)?.read_exact_at(to, position),
-            Data::Bytes(bytes) => {
-                let start = position as usize;
-                let from = bytes.get(start..start + to.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-                to.copy_from_slice(from);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Character or block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DeviceKind {
-    /// `S_IFCHR`
-    Character,
-    /// `S_IFBLK`
-    Block,
-}
-
-/// What a node is.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// What it contains.
-    Directory(Entries),
-    /// A regular file.
-    File(Data),
-    /// A symbolic link's target.
-    Symlink(Vec<u8>),
-    /// A device node.
-    Device { kind: DeviceKind, major: u32, minor: u32 },
-    /// A named pipe.
-    Fifo,
-}
-
-/// A directory's names. One that is taken away by a later layer than it came in stays, as a place that is free.
-#[derive(Clone, Debug, Default)]
-pub struct Entries(BTreeMap<Vec<u8>, Entry>);
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// `None` if it is gone.
-    node: Option<NodeId>,
-    /// The layer in which the name came first.
-    layer: usize,
-}
-
-impl Entries {
-    fn get(&self, name: &[u8]) -> Option<NodeId> {
-        self.0.get(name)?.node
-    }
-
-    fn insert(&mut self, name: Vec<u8>, node: NodeId, layer: usize) {
-        self.0.entry(name).or_insert(Entry { node: None, layer }).node = Some(node);
-    }
-
-    /// Takes a name away; in the layer that brought it, without a trace.
-    fn remove(&mut self, name: &[u8], layer: usize) {
-        match self.0.get_mut(name) {
-            Some(entry) if entry.layer < layer => entry.node = None,
-            _ => drop(self.0.remove(name)),
-        }
-    }
-
-    fn clear(&mut self, layer: usize) {
-        self.0.retain(|_, entry| entry.layer < layer);
-        self.0.values_mut().for_each(|entry| entry.node = None);
-    }
-
-    fn places(&self) -> impl Iterator<Item = (usize, &[u8], Option<NodeId>)> {
-        self.0.iter().map(|(name, entry)| (entry.layer, name.as_slice(), entry.node))
-    }
-}
-
-/// What every node has besides its content.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Metadata {
-    /// Permission bits with setuid, setgid and sticky.
-    pub mode: u16,
-    pub uid: u32,
-    pub gid: u32,
-    /// Seconds since 1970.
-    pub mtime_s: i64,
-    /// Extended attributes by full name.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl Metadata {
-    /// Root's, with `mode`.
-    pub fn of_root(mode: u16) -> Self {
-        Metadata { mode, ..Metadata::default() }
-    }
-}
-
-/// A file, directory, … with all its names.
-#[derive(Clone, Debug)]
-pub struct Node {
-    pub metadata: Metadata,
-    pub content: Content,
-}
-
-impl Node {
-    /// An empty directory.
-    pub fn directory(metadata: Metadata) -> Self {
-        Node { metadata, content: Content::Directory(Entries::default()) }
     }
 }
 
@@ -210,7 +65,7 @@ impl Tree {
         // Directories lie together: looking up a path touches little.
         layer.sort_by_key(is_file);
         let has_new_names = self.nodes[..self.closed].iter().any(|node| match &node.content {
-            Content::Directory(entries) => entries.0.values().any(|entry| entry.layer == self.layers.len()),
+            Content::Directory(entries) => entries.has_of(self.layers.len()),
             _ => false,
         });
         if has_new_names || !layer.is_empty() {
