@@ -8,7 +8,6 @@
 //! Chunks stay brotli, which such hosts don't label: the engine decodes what the browser did not. `sw.js` adds the headers
 //! that such hosts don't send. The same directory is what the Worker can serve from its static assets.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -101,13 +100,12 @@ fn measure(directory: &Path, sum: &mut Exported) -> Result<()> {
 
 /// Removes objects that are named by their digests and are not among `objects`; nothing else.
 fn remove_others(directory: &Path, objects: &Objects) -> Result<()> {
-    let kinds: BTreeSet<_> = objects.keys().filter_map(|key| Some(key.split_once('/')?.0)).collect();
-    for kind in kinds {
+    for kind in objects::KINDS {
         let Ok(entries) = fs::read_dir(directory.join(kind)) else { continue };
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().into_string().unwrap_or_default();
-            if name.parse::<ChunkDigest>().is_ok() && !objects.contains_key(&format!("{kind}/{name}")) {
+            if name.parse::<ChunkDigest>().is_ok() && !objects.contains_key(&format!("{kind}{name}")) {
                 fs::remove_file(entry.path())?;
             }
         }

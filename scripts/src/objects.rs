@@ -15,6 +15,9 @@ use disk::{ChunkDigest, ChunkSource, Fetch, Manifest};
 /// in a store of the tool, below its root.
 pub type Objects = BTreeMap<String, PathBuf>;
 
+/// How keys of such objects start: what is there under these and named by no manifest is garbage.
+pub const KINDS: [&str; 1] = ["chunks/"];
+
 /// Key of the manifest of image `name`.
 pub fn manifest_key(name: &str) -> String {
     format!("manifests/{name}.json")

@@ -16,8 +16,6 @@ use crate::objects;
 
 /// Where manifests that count lie.
 const ROOTS: [&str; 3] = ["manifests/", PREVIEWS, RETIRED];
-/// What is collected; all else in a bucket is somebody else's.
-const COLLECTED: &str = "chunks/";
 
 /// What a bucket has too much of.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,7 +46,9 @@ pub fn find(bucket: &mut Bucket, keep: Duration, now: SystemTime) -> Result<Garb
             named.extend(objects.with_context(|| format!("{key}: nothing is deleted"))?.into_keys());
         }
     }
-    let is_unnamed = |object: &Stored| object.key.starts_with(COLLECTED) && !named.contains(&object.key);
+    // All else in a bucket is somebody else's.
+    let is_ours = |object: &Stored| objects::KINDS.iter().any(|kind| object.key.starts_with(kind));
+    let is_unnamed = |object: &Stored| is_ours(object) && !named.contains(&object.key);
     let (garbage, kept): (Vec<_>, Vec<_>) =
         listed.into_iter().partition(|object| is_expired(object) || (is_unnamed(object) && is_old(object)));
     let bytes = garbage.iter().map(|object| object.size).sum();
