@@ -145,8 +145,14 @@ fn applied(layers: &[Vec<(EntryType, String, String)>]) -> Tree {
     tree
 }
 
+/// Few enough for every run of the tests; `PROPTEST_CASES=10000 cargo test -p scripts hostile` looks for longer.
+fn cases() -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok());
+    ProptestConfig::with_cases(wanted.unwrap_or(64))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases())]
 
     /// Whatever is wrong with an archive, reading it ends, and what was read can be written.
     #[test]
