@@ -13,10 +13,13 @@ use crate::encoding::negotiate;
 use crate::request::Request;
 use crate::send::send;
 use crate::service::Service;
-use crate::storage;
+use crate::storage::{self, preview::Preview};
 
 /// Variable with the origins whose scripts may read answers; see [`Policy::parse`].
 const CORS_VARIABLE: &str = "CORS_ORIGINS";
+
+/// Variable that names the preview this Worker is, if it is one.
+const PREVIEW_VARIABLE: &str = "PREVIEW";
 
 thread_local! {
     /// Outlives requests, as long as the isolate does: its configuration never changes.
@@ -57,5 +60,7 @@ pub fn chosen_encoding(request: &web_sys::Request) -> String {
 
 fn service_of(env: &Env) -> Service {
     let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
-    Service { storage: storage::of_environment(env), memory: Rc::default(), cors: Policy::parse(&cors) }
+    let preview = env.var(PREVIEW_VARIABLE).map(|name| name.to_string()).unwrap_or_default();
+    let storage = Preview::of(&preview, storage::of_environment(env));
+    Service { storage, memory: Rc::default(), cors: Policy::parse(&cors) }
 }

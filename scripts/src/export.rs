@@ -8,15 +8,14 @@
 //! Chunks stay brotli, which such hosts don't label: the engine decodes what the browser did not. `sw.js` adds the headers
 //! that such hosts don't send. The same directory is what the Worker can serve from its static assets.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use disk::directory::{chunk_path, manifest_path};
-use disk::index::IndexPage;
-use disk::{ChunkDigest, ChunkSource, DirectorySource, Fetch, Manifest};
+use disk::directory::manifest_path;
+use disk::{ChunkDigest, DirectorySource};
 
+use crate::objects::{self, Objects};
 use crate::site;
 
 /// Bytes a site may have on GitHub Pages, and about what other hosts of that kind allow.
@@ -33,30 +32,31 @@ pub struct Exported {
 /// of disks goes.
 pub fn export(site: &Path, disk: &Path, names: &[String], target: &Path) -> Result<Exported> {
     let store = DirectorySource::new(disk);
-    let mut chunks = BTreeSet::new();
+    let mut objects = Objects::new();
     for name in names {
         let manifest = store.manifest(name);
         let manifest =
             manifest.with_context(|| format!("there is no image {name:?}: build it with ./scripts/image"))?;
-        chunks.extend(chunks_of(&mut store.clone(), &manifest).with_context(|| format!("image {name}"))?);
+        objects.extend(objects::of_manifest(&mut store.clone(), &manifest).with_context(|| format!("image {name}"))?);
     }
     let mut exported = Exported { files: 0, bytes: 0 };
     measure(site, &mut exported)?;
-    for chunk in &chunks {
-        let path = disk.join(chunk_path(chunk));
+    for file in objects.values() {
+        let path = disk.join(file);
         exported.bytes += fs::metadata(&path).with_context(|| path.display().to_string())?.len();
     }
-    exported.files += chunks.len() + names.len();
+    exported.files += objects.len() + names.len();
     check_size(exported.bytes)?;
     site::copy_directory(site, target)?;
     // For hosts that would leave out some files otherwise.
     fs::write(target.join(".nojekyll"), "")?;
-    let directory = target.join("disk/chunks");
+    let directory = target.join("disk");
     fs::create_dir_all(&directory)?;
-    remove_others(&directory, &chunks)?;
-    for chunk in &chunks {
-        let (from, to) = (disk.join(chunk_path(chunk)), directory.join(chunk.to_string()));
+    remove_others(&directory, &objects)?;
+    for (key, file) in &objects {
+        let (from, to) = (disk.join(file), directory.join(key));
         if !to.exists() {
+            fs::create_dir_all(to.parent().unwrap_or(&directory))?;
             fs::copy(&from, &to).with_context(|| to.display().to_string())?;
         }
     }
@@ -77,36 +77,10 @@ fn check_size(bytes: u64) -> Result<()> {
     }
     bail!(
         "this would be {:.2} GB, and hosts of plain files such as GitHub Pages take 1 GB at most. Make the image smaller \
-         (fewer packages, `--quality 11`), export fewer images, or serve it with the Worker: `npx wrangler deploy` has \
+         (fewer packages, `--quality 11`), export fewer images, or serve it with the Worker: `./scripts/deploy` has \
          disks of any size in a bucket",
         bytes as f64 / 1e9
     )
-}
-
-/// All objects of an image: chunks and index pages. Pages are read, and verified by that.
-fn chunks_of(store: &mut DirectorySource, manifest: &Manifest) -> Result<BTreeSet<ChunkDigest>> {
-    let layout = manifest.layout;
-    let mut found = BTreeSet::new();
-    let Some(root) = page(store, manifest.index_root, layout.leaf_count() as usize)? else { return Ok(found) };
-    found.insert(manifest.index_root);
-    for (number, digest) in root.digests().enumerate() {
-        let Some(leaf) = page(store, digest, layout.leaf_len(number as u64))? else { continue };
-        found.insert(digest);
-        found.extend(leaf.digests().filter(|digest| !digest.is_zero()));
-    }
-    Ok(found)
-}
-
-/// An index page; `None` if it is all zero.
-fn page(store: &mut DirectorySource, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>> {
-    if digest.is_zero() {
-        return Ok(None);
-    }
-    let Fetch::Done(delivery) = store.fetch(&digest, false) else { bail!("a directory answers at once") };
-    let bytes = delivery?.open(&digest, entries * disk::digest::DIGEST_BYTES);
-    let bytes = bytes.with_context(|| format!("index page {digest} is damaged"))?;
-    let page = IndexPage::new(bytes.into(), entries);
-    Ok(Some(page.with_context(|| format!("index page {digest} has another length"))?))
 }
 
 /// Adds up the files below a directory.
@@ -124,13 +98,16 @@ fn measure(directory: &Path, sum: &mut Exported) -> Result<()> {
     Ok(())
 }
 
-/// Removes chunks that are not among `chunks`; nothing else.
-fn remove_others(directory: &Path, chunks: &BTreeSet<ChunkDigest>) -> Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let digest = entry.file_name().to_str().and_then(|name| name.parse::<ChunkDigest>().ok());
-        if digest.is_some_and(|digest| !chunks.contains(&digest)) {
-            fs::remove_file(entry.path())?;
+/// Removes objects that are named by their digests and are not among `objects`; nothing else.
+fn remove_others(directory: &Path, objects: &Objects) -> Result<()> {
+    for kind in objects::KINDS {
+        let Ok(entries) = fs::read_dir(directory.join(kind)) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if name.parse::<ChunkDigest>().is_ok() && !objects.contains_key(&format!("{kind}{name}")) {
+                fs::remove_file(entry.path())?;
+            }
         }
     }
     Ok(())
@@ -189,6 +166,6 @@ mod tests {
     fn too_much_is_refused_with_a_way_out() {
         assert!(check_size(EXPORT_BYTES_MAX).is_ok());
         let refusal = check_size(2_500_000_000).expect_err("too much").to_string();
-        assert!(refusal.contains("2.50 GB") && refusal.contains("wrangler deploy"), "{refusal}");
+        assert!(refusal.contains("2.50 GB") && refusal.contains("./scripts/deploy"), "{refusal}");
     }
 }

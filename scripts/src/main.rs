@@ -11,19 +11,24 @@
 //! | [`pack`] | from a raw image to chunks |
 //! | [`wasm`], [`site`] | engine, Worker and site, built |
 //! | [`server`], [`node`] | all of it served by wrangler |
+//! | [`objects`] | what an image consists of |
 //! | [`export`] | all of it as plain files |
+//! | [`deploy`] | all of it in an account |
 //! | [`tools`], [`command`] | other programs, installed and run |
-//! | [`paths`], [`progress`] | where things go, and what is shown meanwhile |
+//! | [`paths`], [`progress`], [`holes`] | where things go, what is shown meanwhile, what need not be read |
 
 #![allow(missing_docs, reason = "a program's items are for its own modules; what needs saying is said")]
 
 mod bench;
 mod command;
 mod commands;
+mod deploy;
 mod export;
 mod ext2;
+mod holes;
 mod image;
 mod node;
+mod objects;
 mod pack;
 mod paths;
 mod progress;
@@ -53,6 +58,7 @@ enum Command {
     Pack(commands::pack::PackArgs),
     Dev(commands::dev::DevArgs),
     Export(commands::export::ExportArgs),
+    Deploy(commands::deploy::DeployArgs),
     Bench(commands::bench::BenchArgs),
     Test(commands::test::TestArgs),
     Vm(commands::vm::VmArgs),
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         Command::Pack(args) => commands::pack::run(&paths, args),
         Command::Dev(args) => commands::dev::run(&paths, args),
         Command::Export(args) => commands::export::run(&paths, args),
+        Command::Deploy(args) => commands::deploy::run(&paths, args),
         Command::Bench(args) => commands::bench::run(&paths, args),
         Command::Test(args) if commands::test::run(&paths, args) => Ok(()),
         Command::Test(_) => return ExitCode::FAILURE,

@@ -10,8 +10,8 @@ use crate::paths::Paths;
 use crate::progress;
 use crate::tools;
 
-/// What wrangler needs: major and minor.
-const VERSION_MIN: (u32, u32) = (22, 12);
+/// What wrangler needs (22.12) and tests use (`module.registerHooks`, 22.15): major and minor.
+const VERSION_MIN: (u32, u32) = (22, 15);
 /// Installed where the system's Node.js is older. Published on npm as a package that is nothing but the program.
 const VERSION_INSTALLED: &str = "22.23.3";
 

@@ -14,9 +14,8 @@ use disk::codec::{self, Quality};
 use disk::directory::{chunk_path, manifest_path};
 use disk::index::{BuiltPage, IndexBuilder};
 use disk::{ChunkDigest, ImageConfig, Layout, Manifest};
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
 
+use crate::holes::is_hole;
 use crate::progress::Progress;
 
 /// What packing did.
@@ -90,7 +89,7 @@ impl Store {
                 let bytes = &mut buffer[..layout.chunk_len(chunk)];
                 progress.add(bytes.len() as u64);
                 let offset = chunk * u64::from(layout.chunk_bytes());
-                if is_hole(image, offset, bytes.len()) {
+                if is_hole(image, offset, bytes.len() as u64) {
                     continue;
                 }
                 image.read_exact_at(bytes, offset)?;
@@ -139,14 +138,6 @@ impl Store {
         std::io::Write::write_all(&mut file, bytes)?;
         file.persist(path).with_context(|| format!("writing {}", path.display()))?;
         Ok(())
-    }
-}
-
-/// Whether the host's file system stores nothing there, so that zeros need not even be read.
-fn is_hole(image: &File, offset: u64, len: usize) -> bool {
-    match rustix::fs::seek(image, SeekFrom::Data(offset)) {
-        Ok(data) => data >= offset + len as u64,
-        Err(error) => error == Errno::NXIO, // No data up to the end. Anything else: a file system without holes.
     }
 }
 

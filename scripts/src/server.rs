@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::commands::image::{self, ImageArgs};
+use crate::deploy::bucket::{Bucket, Place};
+use crate::deploy::upload::Plan;
 use crate::image::fingerprint::Fingerprint;
 use crate::node::Node;
 use crate::paths::Paths;
-use crate::progress;
+use crate::progress::{self, Progress};
 use crate::{site, wasm};
 
 /// How long wrangler may take until it answers.
@@ -35,18 +37,24 @@ pub fn build_worker(paths: &Paths) -> Result<()> {
     site::copy_if_changed(&paths.root().join("edge/worker.js"), &paths.edge().join("worker.js"))
 }
 
-/// Copies chunks and manifests that local storage lacks.
+/// Puts all images there are into wrangler's local storage, as far as it lacks them.
 pub fn upload(paths: &Paths, node: &Node) -> Result<()> {
+    let manifests = paths.disk().join("manifests");
     let mut fingerprint = Fingerprint::new();
-    fingerprint.add_files(&paths.disk().join("manifests"))?;
+    fingerprint.add_files(&manifests)?;
     // It goes when the storage goes.
-    let storage = paths.root().join(".wrangler");
-    let stamp = storage.join("edgebox.stamp");
+    let stamp = paths.root().join(".wrangler").join("edgebox.stamp");
     if fingerprint.is_at(&stamp) {
         return Ok(());
     }
-    let script = node.script(&paths.root().join("scripts/seed.mjs")).path(&paths.disk());
-    script.run().context("copying the disk into wrangler's local storage")?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&manifests)? {
+        let file = entry?.file_name().into_string().unwrap_or_default();
+        names.extend(file.strip_suffix(".json").map(str::to_owned));
+    }
+    let mut bucket = Bucket::new(paths, node, &Place::of_dev(paths))?;
+    let plan = Plan::new(&mut bucket, &paths.disk(), &names, None)?;
+    plan.carry_out(&mut bucket, &Progress::new()).context("copying the disk into wrangler's local storage")?;
     fingerprint.write(&stamp)
 }
 

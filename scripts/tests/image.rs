@@ -95,6 +95,63 @@ fn a_dockerfile_over_a_supplied_base() {
     assert!(output.status.success() && said(&output).contains(" 0 of them new"), "{}", said(&output));
 }
 
+fn manifest(directory: &Path, build: &str, name: &str) -> Vec<u8> {
+    let path = directory.join(build).join(format!("disk/manifests/{name}.json"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A real builder's layers, saved in all the forms it knows, make one and the same image, whenever and wherever.
+#[test]
+fn the_same_layers_make_the_same_image_in_every_form() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path();
+    write(&path.join("base.tar"), &base_tar());
+    std::fs::create_dir(path.join("tree")).expect("directory");
+    write(&path.join("tree/large"), &b"a large file\n".repeat(100_000));
+    std::os::unix::fs::symlink("large", path.join("tree/link")).expect("link");
+    let dockerfile = "FROM scratch\nADD base.tar /\nCOPY tree /srv/tree\nCOPY base.tar /srv/\nCMD [\"/bin/prog\"]\n";
+    write(&path.join("Dockerfile"), dockerfile.as_bytes());
+    let buildah =
+        |args: &[&str]| run(Command::new("buildah").env("STORAGE_DRIVER", "vfs").current_dir(path).args(args));
+    let tag = format!("edgebox-test-forms:{}", std::process::id());
+    buildah(&["build", "--quiet", "--isolation", "chroot", "--layers", "--tag", &tag, "."]);
+    for (file, target, options) in [
+        ("docker.tar", "docker-archive:docker.tar", &[][..]),
+        ("oci.tar", "oci-archive:oci.tar", &["--format", "oci"]),
+        ("layout", "oci:layout", &["--format", "oci"]),
+        ("zstd", "oci:zstd", &["--format", "oci", "--compression-format", "zstd"]),
+    ] {
+        buildah(&[&["push", "--quiet"], options, &[&tag, target]].concat());
+        assert!(path.join(file).exists());
+    }
+    buildah(&["rmi", "--force", &tag]);
+    run(Command::new("gzip").args(["--keep", "docker.tar"]).current_dir(path));
+    let zstd = std::fs::read_dir(path.join("zstd/blobs/sha256")).expect("blobs");
+    let is_zstd = |path: &Path| std::fs::read(path).expect("blob").starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    assert!(
+        zstd.filter(|blob| is_zstd(&blob.as_ref().expect("blob").path())).count() >= 2,
+        "buildah did as it was told"
+    );
+
+    let first = edgebox(path, &["image", "docker.tar", "-t", "x"]);
+    assert!(first.status.success(), "{}", said(&first));
+    let expected = manifest(path, "build", "x");
+    for (number, input) in ["docker.tar", "docker.tar.gz", "oci.tar", "layout", "zstd"].into_iter().enumerate() {
+        let build = format!("other/{number}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgebox"));
+        command.current_dir(path).args(["--build-dir", &build, "image", input, "-t", "x"]);
+        // Neither clock nor place nor order of files on this machine.
+        run(command.env("TZ", "Pacific/Apia").env("LC_ALL", "C").env("SOURCE_DATE_EPOCH", "1"));
+        assert!(manifest(path, &build, "x") == expected, "{input}");
+    }
+}
+
 #[test]
 fn mistakes_are_explained() {
     let directory = tempfile::tempdir().expect("directory");

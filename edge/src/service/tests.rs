@@ -13,6 +13,7 @@ use crate::answer::Body;
 use crate::image::body::Piece;
 use crate::range::{Selection, select};
 use crate::storage::memory::Memory as Store;
+use crate::storage::preview::Preview;
 use crate::storage::{Content, Key};
 
 /// A service over a storage.
@@ -349,4 +350,28 @@ proptest! {
             other => prop_assert!(false, "{}", other),
         }
     }
+}
+
+#[test]
+fn a_preview_has_its_own_images_and_everybody_else_s() {
+    let store = Rc::new(Store::with_image("default", &image(20_000)));
+    store.put_chunk(&image(4096));
+    let other = Store::with_image("default", &image(9_000));
+    let (ours, theirs) = (Key::PreviewManifest { preview: "branch", image: "default" }, Key::Manifest("default"));
+    let manifest = |store: &Store, key: Key<'_>| store.objects.borrow()[&key.to_string()].clone();
+    store.put(ours, manifest(&other, theirs));
+    store.put(Key::Manifest("tools"), manifest(&store, theirs));
+    let body = |preview: &str, path: &str| {
+        let storage = Preview::of(preview, store.clone());
+        let answer = ask(&Service { storage, memory: Rc::default(), cors: Policy::Everybody }, "GET", path, &[]);
+        (answer.status, drain(answer).0)
+    };
+    let path = "/disk/manifests/default.json";
+    assert_eq!(body("branch", path), (200, manifest(&store, ours)));
+    for preview in ["", "another", "../branch"] {
+        assert_eq!(body(preview, path), (200, manifest(&store, theirs)), "{preview}");
+    }
+    assert_eq!(body("branch", "/disk/manifests/tools.json").0, 200);
+    assert_eq!(body("branch", "/disk/manifests/none.json").0, 404);
+    assert_eq!(body("branch", &first_chunk(&store).1).0, 200);
 }

@@ -5,6 +5,8 @@
 //! | `r2` | an R2 bucket: images of any size |
 //! | `assets` | the Worker's own static assets: nothing but a deployment, up to 20,000 files |
 //!
+//! A preview of a branch is one of these with some manifests of its own (`preview`).
+//!
 //! Keys are the same in both, and what the tool writes into a directory (`disk::directory`), but for the directories it
 //! spreads chunks over.
 
@@ -23,6 +25,7 @@ mod assets;
 pub mod memory;
 #[cfg(target_arch = "wasm32")]
 mod platform;
+pub mod preview;
 #[cfg(target_arch = "wasm32")]
 mod r2;
 
@@ -36,6 +39,13 @@ pub enum Key<'a> {
     Chunk(&'a ChunkDigest),
     /// An image's manifest.
     Manifest(&'a str),
+    /// The manifest of the image that a preview has instead of everybody's.
+    PreviewManifest {
+        /// The preview's name.
+        preview: &'a str,
+        /// The image's name.
+        image: &'a str,
+    },
 }
 
 impl fmt::Display for Key<'_> {
@@ -43,6 +53,7 @@ impl fmt::Display for Key<'_> {
         match self {
             Key::Chunk(digest) => write!(f, "chunks/{digest}"),
             Key::Manifest(name) => write!(f, "manifests/{name}.json"),
+            Key::PreviewManifest { preview, image } => write!(f, "previews/{preview}/{image}.json"),
         }
     }
 }

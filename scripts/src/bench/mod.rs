@@ -17,6 +17,7 @@
 //! | [`measure`] | rounds, columns and their samples |
 //! | [`summary`] | medians and ratios of the samples, and what disagrees |
 //! | [`statistics`], [`table`] | medians and means; columns of text |
+//! | [`packing`] | packing an image, beside `split` and `brotli` |
 //! | [`report`] | what is printed, and the JSON |
 
 pub mod browser;
@@ -25,6 +26,7 @@ pub mod column;
 pub mod host;
 pub mod kit;
 pub mod measure;
+pub mod packing;
 pub mod report;
 pub mod root;
 pub mod statistics;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 use serde_json::{Value, json};
 
+use super::image::{self, ImageArgs};
 use super::vm::EngineKind;
 use crate::bench::browser::Browser;
 use crate::bench::catalogue;
@@ -16,6 +17,7 @@ use crate::bench::column::{Arch, COLUMNS, Column, Scale};
 use crate::bench::host::{self, Chroot};
 use crate::bench::kit::Kit;
 use crate::bench::measure::{self, Machines, Plan, Vm};
+use crate::bench::packing;
 use crate::bench::report::Report;
 use crate::bench::root;
 use crate::bench::summary::{self, Clock};
@@ -88,12 +90,14 @@ pub enum Part {
     Programs,
     /// The Worker: requests a second, latency, throughput of ranges, CPU time of a request.
     Edge,
+    /// Packing an image, beside `split` and `brotli`.
+    Pack,
 }
 
 impl Part {
     fn group(self) -> Option<Group> {
         match self {
-            Part::Visitor | Part::Edge => None,
+            Part::Visitor | Part::Edge | Part::Pack => None,
             Part::Compute => Some(Group::Compute),
             Part::System => Some(Group::System),
             Part::Start => Some(Group::Start),
@@ -106,13 +110,16 @@ pub fn run(paths: &Paths, args: &BenchArgs) -> Result<()> {
     let parts = if args.command.is_empty() { args.parts.as_slice() } else { &[] };
     let has_own_figures = parts.iter().any(|part| part.group().is_none());
     if has_own_figures && parts.len() > 1 && args.json.is_some() {
-        bail!("--json takes the figures of `visitor`, of `edge` or of other parts: run them one by one");
+        bail!("--json takes the figures of `visitor`, of `edge`, of `pack` or of other parts: run them one by one");
     }
     if parts.contains(&Part::Visitor) {
         visitor(paths, args)?;
     }
     if parts.contains(&Part::Edge) {
         edge(paths, args)?;
+    }
+    if parts.contains(&Part::Pack) {
+        pack(paths, args)?;
     }
     let groups: Vec<Group> = parts.iter().filter_map(|part| part.group()).collect();
     let mut reports = Vec::new();
@@ -121,12 +128,25 @@ pub fn run(paths: &Paths, args: &BenchArgs) -> Result<()> {
     }
     match &args.json {
         Some(file) if !reports.is_empty() => {
-            let json = json!({"machine": machine(), "versions": Kit::versions(), "reports": reports});
-            let text = serde_json::to_string_pretty(&json)?;
-            std::fs::write(file, text + "\n").with_context(|| file.display().to_string())
+            write_json(file, &json!({"machine": machine(), "versions": Kit::versions(), "reports": reports}))
         }
         _ => Ok(()),
     }
+}
+
+fn pack(paths: &Paths, args: &BenchArgs) -> Result<()> {
+    image::run(paths, &ImageArgs::of_default(paths))?;
+    let level = ImageArgs::of_default(paths).pack.quality;
+    let figures = packing::measure(&paths.raw_image("default"), level, &paths.images())?;
+    match &args.json {
+        Some(file) => write_json(file, &json!({"machine": machine(), "pack": figures})),
+        None => Ok(()),
+    }
+}
+
+fn write_json(file: &Path, json: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(json)?;
+    std::fs::write(file, text + "\n").with_context(|| file.display().to_string())
 }
 
 fn visitor(paths: &Paths, args: &BenchArgs) -> Result<()> {

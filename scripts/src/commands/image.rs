@@ -23,10 +23,11 @@ use crate::progress::{self, Progress};
 /// Build an image from a Dockerfile, a saved image or a directory.
 #[derive(clap::Args, Debug)]
 pub struct ImageArgs {
-    /// A Dockerfile, an archive as `docker save` writes it (*.tar), or a directory with a root file system.
+    /// A Dockerfile; an archive as `docker save` writes it or an OCI archive (*.tar, *.tar.gz, *.tgz, *.tar.zst); a directory
+    /// with an OCI layout or with a root file system.
     #[arg(default_value = "scripts/images/default.Dockerfile")]
     pub input: PathBuf,
-    /// The image's name; by default NAME of NAME.Dockerfile or NAME.tar.
+    /// The image's name; by default NAME of NAME.Dockerfile, NAME.tar and so on.
     #[arg(short = 't', long = "tag", value_name = "NAME")]
     pub name: Option<String>,
     /// Directory that COPY and ADD take files from; by default the Dockerfile's.
@@ -72,6 +73,9 @@ impl ImageArgs {
     }
 }
 
+/// How names of archives end.
+const ARCHIVE_ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
 /// What an input is.
 enum Input {
     Dockerfile,
@@ -106,7 +110,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let raw_image = paths.raw_image(&name);
     let free = FreeSpace { min_bytes: args.free << 20, ..FreeSpace::default() };
     let progress = Progress::new();
-    let size_bytes = ext2::write(&tree, &raw_image, free, &progress)?;
+    let size_bytes = ext2::write(&mut tree, &raw_image, free, &progress)?;
     eprintln!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
     let packed = Store::new(paths.disk()).pack(
         &raw_image,
@@ -122,15 +126,20 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
 
 fn kind_of(input: &Path) -> Result<Input> {
     let status = fs::metadata(input).with_context(|| input.display().to_string())?;
-    Ok(match input.extension().and_then(|extension| extension.to_str()) {
-        _ if status.is_dir() => Input::Directory,
-        Some("tar") => Input::Archive,
-        _ => Input::Dockerfile,
+    let name = input.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Ok(if status.is_dir() {
+        if archive::is_layout(input) { Input::Archive } else { Input::Directory }
+    } else if ARCHIVE_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        Input::Archive
+    } else {
+        Input::Dockerfile
     })
 }
 
 fn name_of(args: &ImageArgs) -> Result<String> {
-    let stem = args.input.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let file = args.input.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = ARCHIVE_ENDINGS.iter().find_map(|ending| file.strip_suffix(ending));
+    let stem = stem.or(Path::new(file).file_stem().and_then(|stem| stem.to_str())).unwrap_or_default();
     let name = match &args.name {
         Some(name) => name.clone(),
         None if stem == "Dockerfile" || stem.is_empty() => bail!("give the image a name: -t NAME"),

@@ -102,10 +102,15 @@ fn checked(command: &Cmd) -> Result<Tally> {
     Ok(Tally { passed: u64::from(is_success), failed: u64::from(!is_success) })
 }
 
-/// What the crates' tests run, and Debian's packages with it: a judge of file systems, a second C library, and the
-/// other userland.
-const RUST_TEST_PROGRAMS: [(&str, &str); 3] =
-    [("e2fsck", "e2fsprogs"), ("musl-gcc", "musl-tools"), ("busybox", "busybox-static")];
+/// What the crates' tests run, and Debian's packages with it: a judge of file systems, a second C library, the other
+/// userland, and what writes images and compresses them.
+const RUST_TEST_PROGRAMS: [(&str, &str); 5] = [
+    ("e2fsck", "e2fsprogs"),
+    ("musl-gcc", "musl-tools"),
+    ("busybox", "busybox-static"),
+    ("buildah", "buildah"),
+    ("zstd", "zstd"),
+];
 
 fn rust(paths: &Paths) -> Result<Tally> {
     for (program, package) in RUST_TEST_PROGRAMS {

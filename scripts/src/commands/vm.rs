@@ -189,10 +189,10 @@ fn manifest(paths: &Paths, name: &str) -> Result<Manifest> {
 /// name, so that nothing is left of it however this process ends.
 fn raw_of_directory(paths: &Paths, root: &Path) -> Result<RawDisk> {
     std::fs::create_dir_all(paths.images())?;
-    let tree = directory::read(root).with_context(|| root.display().to_string())?;
+    let mut tree = directory::read(root).with_context(|| root.display().to_string())?;
     let file = tempfile::tempfile_in(paths.images())?;
     let image = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    ext2::write(&tree, &image, FreeSpace::default(), &Progress::new())?;
+    ext2::write(&mut tree, &image, FreeSpace::default(), &Progress::new())?;
     Ok(RawDisk::open(&image)?)
 }
 

@@ -7,33 +7,59 @@ use crate::image::tree::{Content, DeviceKind, NodeId, Tree};
 /// inode, record length, name length, file type.
 const HEADER_BYTES: usize = 8;
 
-/// An entry before it has a place.
-pub struct Entry<'a> {
+/// A name in a directory.
+pub struct Place<'a> {
     pub name: &'a [u8],
-    /// `None` for the three names a directory has by itself.
-    pub node: Option<NodeId>,
+    pub target: Target,
 }
 
-/// The entries of `directory` cut into the blocks they go to.
-pub fn entry_blocks(tree: &Tree, directory: NodeId) -> impl Iterator<Item = Vec<Entry<'_>>> {
-    let own: &[&[u8]] = if directory == NodeId::ROOT { &[b".", b"..", LOST_AND_FOUND] } else { &[b".", b".."] };
-    let is_kept = move |name: &[u8]| directory != NodeId::ROOT || name != LOST_AND_FOUND;
-    let entries = tree.entries(directory).filter(move |(name, _)| is_kept(name));
-    let own = own.iter().map(|name| Entry { name, node: None });
-    let mut entries = own.chain(entries.map(|(name, node)| Entry { name, node: Some(node) })).peekable();
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// One of the names that a directory has by itself.
+    Own,
+    Node(NodeId),
+    /// Nothing any more.
+    Gone,
+}
+
+/// Names that share a block of a directory.
+pub struct Block<'a> {
+    /// The layer that brought the first of them, and the block with it; `None` for the block that came with the directory.
+    pub layer: Option<usize>,
+    pub places: Vec<Place<'a>>,
+}
+
+/// The blocks of the directory `node`. Names of a layer go behind those of the layers below it, so that these stay in
+/// their blocks.
+pub fn blocks(tree: &Tree, node: NodeId) -> impl Iterator<Item = Block<'_>> {
+    let is_root = node == NodeId::ROOT;
+    let mut sorted: Vec<_> = tree.places(node).filter(|(_, name, _)| !is_root || *name != LOST_AND_FOUND).collect();
+    sorted.sort_by_key(|(layer, ..)| *layer);
+    let own: &[&[u8]] = if is_root { &[b".", b"..", LOST_AND_FOUND] } else { &[b".", b".."] };
+    let own = own.iter().map(|name| (None, Place { name, target: Target::Own }));
+    let named = sorted
+        .into_iter()
+        .map(|(layer, name, node)| (Some(layer), Place { name, target: node.map_or(Target::Gone, Target::Node) }));
+    let mut all = own.chain(named).peekable();
     std::iter::from_fn(move || {
-        let (mut block, mut used) = (Vec::new(), 0);
-        while let Some(entry) = entries.next_if(|entry| used + record_bytes(entry.name) <= BLOCK_BYTES) {
-            used += record_bytes(entry.name);
-            block.push(entry);
+        let (mut layer, mut places, mut used) = (None, Vec::new(), 0);
+        while let Some((of, place)) = all.next_if(|(_, place)| used + record_bytes(place.name) <= BLOCK_BYTES) {
+            used += record_bytes(place.name);
+            if places.is_empty() {
+                layer = of;
+            }
+            places.push(place);
         }
-        (!block.is_empty()).then_some(block)
+        (!places.is_empty()).then_some(Block { layer, places })
     })
 }
 
-/// A block of entries, each with its inode and file type. The last record reaches to the end.
+/// A block of entries, each with its inode and file type. The last record reaches to the end; a block without entries is
+/// one record for nothing.
 pub fn block(entries: &[(&[u8], u32, u8)]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
+    put_u16(&mut block, 4, BLOCK_BYTES as u16);
     let mut offset = 0;
     for (position, (name, inode, file_type)) in entries.iter().enumerate() {
         let is_last = position + 1 == entries.len();

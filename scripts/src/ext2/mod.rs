@@ -4,12 +4,19 @@
 //! `mke2fs -d` takes directory entries in the order the host's file system lists them and needs root for owners and
 //! device nodes; this writer takes both from the tree. What it writes, e2fsck accepts without remarks.
 //!
-//! Blocks are 4 KiB, inodes 256 bytes. Directories come first and files follow in the order of a walk, so that what
-//! a boot touches lies close together and few chunks are fetched. Features: `ext_attr`, `filetype`, `sparse_super`,
-//! `large_file`.
+//! Blocks are 4 KiB, inodes 256 bytes. Features: `ext_attr`, `filetype`, `sparse_super`, `large_file`.
+//!
+//! Layer follows upon layer. In each, directories come first and files follow in the order of a walk, so that what a
+//! boot touches lies close together and few chunks are fetched. Inode numbers and blocks of a layer depend on the layers
+//! below it only; what a layer above takes away leaves free places. So two images with the same lower layers have the
+//! same chunks for them, but for those with directories that the upper layers change. What such a layer changes besides
+//! its own: superblock, descriptors and bitmaps, and a directory's inode.
+//!
+//! Time is the newest modification time of any file: no clock is looked at.
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`allocation`] | blocks given out, sets of what is in use |
 //! | [`geometry`] | block groups, where their tables lie |
 //! | [`plan`] | inode numbers and the size an image needs |
 //! | [`writer`] | data, block maps, inodes |
@@ -20,6 +27,7 @@
 //! Sources: "The Second Extended File System" (D. Poirier), Linux `fs/ext2/ext2.h`, ext4's documentation of the
 //! on-disk format for the fields ext2 shares.
 
+mod allocation;
 mod directory;
 mod geometry;
 mod plan;
@@ -56,13 +64,14 @@ impl Default for FreeSpace {
     }
 }
 
-/// Writes `tree` as a file system to the file `path`; returns the image's size in bytes.
-pub fn write(tree: &Tree, path: &Path, free: FreeSpace, progress: &Progress) -> Result<u64> {
+/// Writes `tree` as a file system to the file `path`; returns the image's size in bytes. Ends the tree's last layer.
+pub fn write(tree: &mut Tree, path: &Path, free: FreeSpace, progress: &Progress) -> Result<u64> {
+    tree.end_layer();
     let plan = plan::Plan::new(tree, free)?;
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     let size_bytes = plan.geometry.size_bytes();
     file.set_len(size_bytes)?;
-    let written = writer::Writer::new(&file, &plan, progress).write_all(tree);
+    let written = writer::Writer::new(&file, tree, &plan, progress).write_all();
     written.with_context(|| format!("writing {}", path.display()))?;
     Ok(size_bytes)
 }

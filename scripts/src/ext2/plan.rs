@@ -1,13 +1,16 @@
 //! `Plan`: everything that must be known before the first byte is written: which nodes there are, their inode
 //! numbers, link counts, and how large the disk has to be.
+//!
+//! What a layer brings is numbered and placed behind all that the layers below it brought, whether that is still there or
+//! not. So numbers and places of a layer don't depend on the layers above it.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use anyhow::{Result, bail};
 
 use super::geometry::Geometry;
 use super::{BLOCK_BYTES, FreeSpace, directory, xattr};
-use crate::image::tree::{Content, NodeId, Tree};
+use crate::image::tree::{Content, Node, NodeId, Tree};
 
 /// Fixed by the format.
 pub const ROOT_INODE: u32 = 2;
@@ -23,35 +26,56 @@ pub const DIRECT: u64 = 12;
 /// Longest target of a link that lies in its inode.
 pub const FAST_SYMLINK_BYTES_MAX: usize = 59;
 
-/// A node and its place in the image.
+/// A node that has, or had in some layer, a place in the image.
 #[derive(Clone, Copy, Debug)]
 pub struct Planned {
     pub node: NodeId,
     pub inode: u32,
+    /// Names it has; none if it is gone: then its place stays free.
+    pub links: u32,
     /// The directory that has it; for files with several names, any.
     pub parent_inode: u32,
-    pub links: u32,
+}
+
+/// What a layer adds to the disk.
+#[derive(Clone, Debug, Default)]
+pub struct PlannedLayer {
+    /// Directories that get blocks, own ones and those of layers below: position among the nodes, and how many, those of
+    /// the block map included.
+    pub directory_blocks: Vec<(usize, u64)>,
+    /// Positions of its own nodes.
+    pub nodes: Range<usize>,
 }
 
 /// See the module.
 pub struct Plan {
     pub geometry: Geometry,
-    /// Directories first, then the rest, each in the order of a walk.
+    /// Layer after layer; in each directories first, then the rest, each in the order of a walk.
     pub nodes: Vec<Planned>,
-    pub inodes: HashMap<NodeId, u32>,
+    pub layers: Vec<PlannedLayer>,
+    /// Inode numbers by the node's index; 0 for those without.
+    inodes: Vec<u32>,
     pub newest_mtime_s: i64,
     pub data_bytes: u64,
 }
 
 impl Plan {
+    /// Plans `tree`, whose last layer has ended.
     pub fn new(tree: &Tree, free: FreeSpace) -> Result<Self> {
-        let mut nodes = walk(tree)?;
-        nodes.sort_by_key(|planned| !is_directory(tree, planned.node));
-        let inodes: HashMap<_, _> = nodes.iter().map(|planned| (planned.node, planned.inode)).collect();
+        let (nodes, mut layers, inodes) = number(tree)?;
         let (mut blocks, mut data_bytes, mut newest_mtime_s) = (1, 0, 0); // One for lost+found.
-        for planned in &nodes {
-            blocks += blocks_of(tree, planned)?;
+        for (position, planned) in nodes.iter().enumerate() {
             let node = tree.node(planned.node);
+            blocks += match &node.content {
+                Content::Directory(_) => plan_directory(tree, position, planned.node, &mut layers),
+                _ => file_blocks(node)?,
+            };
+            if planned.links == 0 {
+                continue;
+            }
+            if let Content::Directory(_) = node.content {
+                blocks += xattr_blocks(node)?;
+            }
             newest_mtime_s = newest_mtime_s.max(node.metadata.mtime_s);
             if let Content::File(data) = &node.content {
                 data_bytes += data.len();
@@ -62,58 +86,88 @@ impl Plan {
         let inodes_needed = u64::from(LOST_AND_FOUND_INODE) + nodes.len() as u64;
         let inodes_wanted = inodes_needed + inodes_needed / 100 * free.percent;
         let geometry = Geometry::new(inodes_wanted, blocks + free_blocks)?;
-        Ok(Plan { geometry, nodes, inodes, newest_mtime_s, data_bytes })
+        Ok(Plan { geometry, nodes, layers, inodes, newest_mtime_s, data_bytes })
+    }
+
+    /// The inode number of a node that has a place.
+    pub fn inode(&self, node: NodeId) -> u32 {
+        self.inodes[node.index()]
     }
 }
 
-fn is_directory(tree: &Tree, node: NodeId) -> bool {
-    matches!(tree.node(node).content, Content::Directory(_))
-}
-
-/// Numbers all reachable nodes.
-fn walk(tree: &Tree) -> Result<Vec<Planned>> {
-    let mut nodes = vec![Planned { node: NodeId::ROOT, inode: ROOT_INODE, parent_inode: ROOT_INODE, links: 3 }];
-    let mut positions = HashMap::from([(NodeId::ROOT, 0)]);
-    let mut pending = vec![0];
+/// Gives every node of every layer a number, in the order they came, and counts the names it has now.
+fn number(tree: &Tree) -> Result<(Vec<Planned>, Vec<PlannedLayer>, Vec<u32>)> {
+    let mut nodes: Vec<Planned> = Vec::new();
+    let mut layers = Vec::new();
+    // Number and position of a node follow from each other.
+    let mut inodes = vec![0; tree.node_count()];
+    let position_of = |inode: u32| if inode == ROOT_INODE { 0 } else { (inode - LOST_AND_FOUND_INODE) as usize };
+    for layer in tree.layers() {
+        let first = nodes.len();
+        for node in layer {
+            let inode = match nodes.len() {
+                0 => ROOT_INODE,
+                position => LOST_AND_FOUND_INODE + position as u32,
+            };
+            inodes[node.index()] = inode;
+            nodes.push(Planned { node: *node, inode, links: 0, parent_inode: ROOT_INODE });
+        }
+        layers.push(PlannedLayer { directory_blocks: Vec::new(), nodes: first..nodes.len() });
+    }
+    // The root is its own parent; lost+found names it, too.
+    nodes[0].links = 3;
+    let mut pending = vec![NodeId::ROOT];
     while let Some(directory) = pending.pop() {
-        let Planned { node, inode: parent_inode, .. } = nodes[directory];
-        let mut subdirectories = Vec::new();
-        for (name, child) in tree.entries(node) {
-            if node == NodeId::ROOT && name == LOST_AND_FOUND {
+        let parent_inode = inodes[directory.index()];
+        for (name, child) in tree.entries(directory) {
+            if directory == NodeId::ROOT && name == LOST_AND_FOUND {
                 continue; // Every file system has its own.
             }
-            if let Some(position) = positions.get(&child) {
-                nodes[*position].links += 1;
-                continue;
-            }
-            let position = nodes.len();
-            let inode = LOST_AND_FOUND_INODE + position as u32;
-            let is_directory = is_directory(tree, child);
-            nodes.push(Planned { node: child, inode, parent_inode, links: if is_directory { 2 } else { 1 } });
-            positions.insert(child, position);
-            if is_directory {
-                nodes[directory].links += 1;
-                subdirectories.push(position);
+            let planned = &mut nodes[position_of(inodes[child.index()])];
+            planned.parent_inode = parent_inode;
+            planned.links += 1;
+            if let Content::Directory(_) = tree.node(child).content {
+                planned.links += 1;
+                nodes[position_of(parent_inode)].links += 1;
+                pending.push(child);
             }
         }
-        pending.extend(subdirectories.into_iter().rev());
     }
     match nodes.iter().find(|planned| planned.links > LINKS_MAX) {
         Some(planned) => bail!("a file or directory with {} links; ext2 allows {LINKS_MAX}", planned.links),
-        None => Ok(nodes),
+        None => Ok((nodes, layers, inodes)),
     }
 }
 
-fn blocks_of(tree: &Tree, planned: &Planned) -> Result<u64> {
-    let node = tree.node(planned.node);
+/// Notes in which layers a directory gets its blocks; returns their number.
+fn plan_directory(tree: &Tree, position: usize, node: NodeId, layers: &mut [PlannedLayer]) -> u64 {
+    let own_layer = layers.partition_point(|layer| layer.nodes.end <= position);
+    let (mut data, mut all) = (0, 0);
+    for block in directory::blocks(tree, node) {
+        data += 1;
+        let added = data + indirect_blocks(data) - all;
+        all += added;
+        let list = &mut layers[block.layer.unwrap_or(own_layer)].directory_blocks;
+        match list.last_mut() {
+            Some((last, count)) if *last == position => *count += added,
+            _ => list.push((position, added)),
+        }
+    }
+    all
+}
+
+/// Blocks of anything but a directory: data, block map, attributes.
+pub fn file_blocks(node: &Node) -> Result<u64> {
     let data = match &node.content {
-        Content::Directory(_) => directory::entry_blocks(tree, planned.node).count() as u64,
         Content::File(data) => data.len().div_ceil(BLOCK_BYTES as u64),
         Content::Symlink(to) => u64::from(to.len() > FAST_SYMLINK_BYTES_MAX),
-        Content::Device { .. } | Content::Fifo => 0,
+        Content::Directory(_) | Content::Device { .. } | Content::Fifo => 0,
     };
-    let xattr = u64::from(xattr::block(&node.metadata.xattrs)?.is_some());
-    Ok(data + indirect_blocks(data) + xattr)
+    Ok(data + indirect_blocks(data) + xattr_blocks(node)?)
+}
+
+fn xattr_blocks(node: &Node) -> Result<u64> {
+    Ok(u64::from(xattr::block(&node.metadata.xattrs)?.is_some()))
 }
 
 /// Blocks needed to map `data` blocks.

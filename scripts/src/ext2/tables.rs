@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
 
-use super::geometry::{BLOCKS_PER_GROUP, Geometry};
+use super::allocation::Set;
+use super::geometry::{BLOCKS_PER_GROUP, Geometry, INODES_PER_GROUP};
 use super::plan::LOST_AND_FOUND_INODE;
 use super::{BLOCK_BYTES, INODE_BYTES, put_u16, put_u32};
 
@@ -27,56 +28,62 @@ struct Use {
     directories: u64,
 }
 
-/// Usage of the whole disk. Blocks and inodes are given out from the front, so a count says it all.
+/// Usage of the whole disk.
 pub struct Tables<'a> {
     pub geometry: &'a Geometry,
-    /// The first block that was not given out.
-    pub next_block: u64,
-    /// Inodes from 1 up to this one are in use.
-    pub last_inode: u32,
+    /// Blocks in use, but for those of tables.
+    pub blocks: Set,
+    /// Inode numbers in use, all but the reserved ones.
+    pub inodes: Set,
     /// Inode numbers of all directories.
     pub directories: Vec<u32>,
     pub time_s: u32,
 }
 
 impl Tables<'_> {
-    /// Writes bitmaps, descriptors and superblocks of all groups.
+    /// Writes bitmaps, descriptors and superblocks of all groups. Copies of the last two say nothing of what is free, as
+    /// Linux, too, keeps that only in the first: so they are the same whatever is on the disk.
     pub fn write(&self, image: &File) -> Result<()> {
-        let uses: Vec<Use> = (0..self.geometry.groups).map(|group| self.usage(group)).collect();
-        for (group, usage) in (0..).zip(&uses) {
-            self.write_bitmaps(image, group, usage)?;
+        let mut uses = Vec::with_capacity(self.geometry.groups as usize);
+        for group in 0..self.geometry.groups {
+            let (blocks, inodes) = (self.block_bitmap(group), self.inode_bitmap(group));
+            image.write_all_at(&blocks, self.geometry.block_bitmap(group) * BLOCK_BYTES as u64)?;
+            image.write_all_at(&inodes, self.geometry.inode_bitmap(group) * BLOCK_BYTES as u64)?;
+            let unused = BLOCKS_PER_GROUP - INODES_PER_GROUP;
+            uses.push(Use { blocks: count(&blocks), inodes: count(&inodes) - unused, directories: 0 });
         }
-        let descriptors = self.descriptors(&uses);
+        for inode in &self.directories {
+            uses[(u64::from(*inode - 1) / INODES_PER_GROUP) as usize].directories += 1;
+        }
+        let full = Use { blocks: BLOCKS_PER_GROUP, inodes: INODES_PER_GROUP, directories: 0 };
+        let copied = vec![full; uses.len()];
         for group in (0..self.geometry.groups).filter(|group| Geometry::has_superblock(*group)) {
             let start = self.geometry.first_block(group) * BLOCK_BYTES as u64;
-            let in_block = if group == 0 { SUPERBLOCK_OFFSET as u64 } else { 0 };
-            image.write_all_at(&self.superblock(&uses, group), start + in_block)?;
-            image.write_all_at(&descriptors, start + BLOCK_BYTES as u64)?;
+            let (in_block, uses) = if group == 0 { (SUPERBLOCK_OFFSET as u64, &uses) } else { (0, &copied) };
+            image.write_all_at(&self.superblock(uses, group), start + in_block)?;
+            image.write_all_at(&self.descriptors(uses), start + BLOCK_BYTES as u64)?;
         }
         Ok(())
     }
 
-    fn usage(&self, group: u64) -> Use {
-        let first = self.geometry.first_block(group);
-        // Tables are in use even in groups that nothing was put into.
-        let used_until = self.next_block.max(self.geometry.first_data_block(group));
-        let inodes_before = group * self.geometry.inodes_per_group;
-        let inode_range = inodes_before + 1..=inodes_before + self.geometry.inodes_per_group;
-        let is_here = |inode: &&u32| inode_range.contains(&u64::from(**inode));
-        Use {
-            blocks: (used_until - first).min(self.geometry.group_blocks(group)),
-            inodes: u64::from(self.last_inode).saturating_sub(inodes_before).min(self.geometry.inodes_per_group),
-            directories: self.directories.iter().filter(is_here).count() as u64,
-        }
-    }
-
-    fn write_bitmaps(&self, image: &File, group: u64, usage: &Use) -> Result<()> {
+    fn block_bitmap(&self, group: u64) -> [u8; BLOCK_BYTES] {
         let geometry = self.geometry;
-        let blocks = bitmap(usage.blocks, geometry.group_blocks(group));
-        image.write_all_at(&blocks, geometry.block_bitmap(group) * BLOCK_BYTES as u64)?;
-        let inodes = bitmap(usage.inodes, geometry.inodes_per_group);
-        image.write_all_at(&inodes, geometry.inode_bitmap(group) * BLOCK_BYTES as u64)?;
-        Ok(())
+        let first = geometry.first_block(group);
+        let superblock = first..first + geometry.superblock_blocks(group);
+        let tables = geometry.block_bitmap(group)..geometry.first_data_block(group);
+        bitmap(|position| {
+            let block = first + position;
+            superblock.contains(&block) || tables.contains(&block) || self.blocks.contains(block)
+        })
+    }
+
+    /// Bits beyond the group's inodes stand for nothing and are set.
+    fn inode_bitmap(&self, group: u64) -> [u8; BLOCK_BYTES] {
+        bitmap(|position| {
+            let inode = group * INODES_PER_GROUP + position + 1;
+            let is_reserved = inode < u64::from(LOST_AND_FOUND_INODE);
+            position >= INODES_PER_GROUP || is_reserved || self.inodes.contains(inode)
+        })
     }
 
     fn descriptors(&self, uses: &[Use]) -> Vec<u8> {
@@ -86,8 +93,8 @@ impl Tables<'_> {
             put_u32(descriptor, 0, geometry.block_bitmap(group) as u32);
             put_u32(descriptor, 4, geometry.inode_bitmap(group) as u32);
             put_u32(descriptor, 8, geometry.inode_table(group) as u32);
-            put_u16(descriptor, 12, (geometry.group_blocks(group) - usage.blocks) as u16);
-            put_u16(descriptor, 14, (geometry.inodes_per_group - usage.inodes) as u16);
+            put_u16(descriptor, 12, (BLOCKS_PER_GROUP - usage.blocks) as u16);
+            put_u16(descriptor, 14, (INODES_PER_GROUP - usage.inodes) as u16);
             put_u16(descriptor, 16, usage.directories as u16);
         }
         bytes
@@ -96,28 +103,29 @@ impl Tables<'_> {
     fn superblock(&self, uses: &[Use], group: u64) -> [u8; 1024] {
         let geometry = self.geometry;
         let used_blocks: u64 = uses.iter().map(|usage| usage.blocks).sum();
-        let inodes = geometry.inodes_per_group * geometry.groups;
+        let used_inodes: u64 = uses.iter().map(|usage| usage.inodes).sum();
+        let time_s = if group == 0 { self.time_s } else { 0 };
         let log_block_size = (BLOCK_BYTES / 1024).ilog2();
         let mut bytes = [0; 1024];
         for (offset, value) in [
-            (0, inodes as u32),
-            (4, geometry.blocks as u32),
-            (12, (geometry.blocks - used_blocks) as u32),
-            (16, (inodes - u64::from(self.last_inode)) as u32),
+            (0, geometry.inodes() as u32),
+            (4, geometry.blocks() as u32),
+            (12, (geometry.blocks() - used_blocks) as u32),
+            (16, (geometry.inodes() - used_inodes) as u32),
             (24, log_block_size),
             (28, log_block_size), // fragments are blocks
             (32, BLOCKS_PER_GROUP as u32),
             (36, BLOCKS_PER_GROUP as u32),
-            (40, geometry.inodes_per_group as u32),
-            (48, self.time_s),          // last written
-            (64, self.time_s),          // last checked
+            (40, INODES_PER_GROUP as u32),
+            (48, time_s),               // last written
+            (64, time_s),               // last checked
             (76, 1),                    // revision with variable inode size
             (84, LOST_AND_FOUND_INODE), // first inode that is not reserved
             (92, FEATURE_COMPAT_EXT_ATTR),
             (96, FEATURE_INCOMPAT_FILETYPE),
             (100, FEATURE_RO_COMPAT_SPARSE_SUPER_LARGE_FILE),
             (256, DEFAULT_MOUNT_OPTIONS),
-            (264, self.time_s), // made
+            (264, time_s), // made
         ] {
             put_u32(&mut bytes, offset, value);
         }
@@ -141,14 +149,17 @@ impl Tables<'_> {
     }
 }
 
-/// A bitmap whose first `used` bits are set, and all those from `len` on, which stand for nothing.
-fn bitmap(used: u64, len: u64) -> [u8; BLOCK_BYTES] {
+/// A bitmap of the positions that are in use.
+fn bitmap(is_used: impl Fn(u64) -> bool) -> [u8; BLOCK_BYTES] {
     let mut bytes = [0; BLOCK_BYTES];
     for (position, byte) in bytes.iter_mut().enumerate() {
         for bit in 0..8 {
-            let number = position as u64 * 8 + bit;
-            *byte |= u8::from(number < used || number >= len) << bit;
+            *byte |= u8::from(is_used(position as u64 * 8 + bit)) << bit;
         }
     }
     bytes
+}
+
+fn count(bitmap: &[u8]) -> u64 {
+    bitmap.iter().map(|byte| u64::from(byte.count_ones())).sum()
 }

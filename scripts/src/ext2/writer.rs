@@ -1,11 +1,13 @@
 //! `Writer`: puts data, block maps and inodes where the plan leaves room for them.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, ensure};
 
-use super::directory::{self, FileType};
+use super::allocation::{Blocks, Set};
+use super::directory::{self, FileType, Place, Target};
 use super::plan::{DIRECT, FAST_SYMLINK_BYTES_MAX, LOST_AND_FOUND, LOST_AND_FOUND_INODE, POINTERS, Plan, Planned};
 use super::tables::Tables;
 use super::{BLOCK_BYTES, INODE_BYTES, plan, put_u16, put_u32, xattr};
@@ -14,6 +16,7 @@ use crate::progress::Progress;
 
 /// Data copied at a time.
 const COPY_BYTES: usize = 1 << 20;
+const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 /// Places for block numbers in an inode.
 const INODE_POINTERS: usize = 15;
 /// Bytes beyond the classic inode that are in use: the fields up to the creation time.
@@ -37,35 +40,67 @@ impl Body {
 
 pub struct Writer<'a> {
     image: &'a File,
+    tree: &'a Tree,
     plan: &'a Plan,
     progress: &'a Progress,
-    next_block: u64,
+    blocks: Blocks<'a>,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(image: &'a File, plan: &'a Plan, progress: &'a Progress) -> Self {
-        Writer { image, plan, progress, next_block: plan.geometry.first_data_block(0) }
+    pub fn new(image: &'a File, tree: &'a Tree, plan: &'a Plan, progress: &'a Progress) -> Self {
+        Writer { image, tree, plan, progress, blocks: Blocks::new(&plan.geometry) }
     }
 
     /// Writes the whole file system.
-    pub fn write_all(mut self, tree: &Tree) -> Result<()> {
+    pub fn write_all(mut self) -> Result<()> {
         self.progress.start("writing the file system", self.plan.data_bytes);
         self.write_lost_and_found()?;
-        for planned in &self.plan.nodes {
-            self.write_node(tree, planned)?;
+        // Blocks of directories, which get them from several layers.
+        let mut directories = HashMap::new();
+        for layer in &self.plan.layers {
+            for (position, count) in &layer.directory_blocks {
+                let blocks: &mut Vec<u32> = directories.entry(*position).or_default();
+                self.take(self.plan.nodes[*position].links > 0, *count, blocks)?;
+            }
+            for planned in &self.plan.nodes[layer.nodes.clone()] {
+                self.write_node(planned)?;
+            }
         }
-        let is_directory = |planned: &&Planned| matches!(tree.node(planned.node).content, Content::Directory(_));
-        let directories = self.plan.nodes.iter().filter(is_directory).map(|planned| planned.inode);
-        let tables = Tables {
-            geometry: &self.plan.geometry,
-            next_block: self.next_block,
-            last_inode: LOST_AND_FOUND_INODE + self.plan.nodes.len() as u32 - 1,
-            directories: directories.chain([LOST_AND_FOUND_INODE]).collect(),
-            time_s: self.plan.newest_mtime_s as u32,
-        };
-        tables.write(self.image)?;
+        // Last, since their attributes may be of any layer: these then move nothing else.
+        for (position, planned) in self.plan.nodes.iter().enumerate().filter(|(_, planned)| planned.links > 0) {
+            if let Some(blocks) = directories.remove(&position) {
+                self.write_directory(planned, blocks)?;
+            }
+        }
         self.progress.finish();
+        self.write_tables()
+    }
+
+    /// Takes `count` blocks, or leaves them free if what would have them is gone.
+    fn take(&mut self, is_there: bool, count: u64, taken: &mut Vec<u32>) -> Result<()> {
+        for _ in 0..count {
+            if is_there {
+                taken.push(self.blocks.take()?);
+            } else {
+                self.blocks.skip()?;
+            }
+        }
         Ok(())
+    }
+
+    fn write_tables(self) -> Result<()> {
+        let mut inodes = Set::default();
+        let mut directories = vec![LOST_AND_FOUND_INODE];
+        inodes.insert(LOST_AND_FOUND_INODE.into());
+        for planned in self.plan.nodes.iter().filter(|planned| planned.links > 0) {
+            inodes.insert(planned.inode.into());
+            if let Content::Directory(_) = self.tree.node(planned.node).content {
+                directories.push(planned.inode);
+            }
+        }
+        let time_s = self.plan.newest_mtime_s as u32;
+        let blocks = self.blocks.used();
+        Tables { geometry: &self.plan.geometry, blocks, inodes, directories, time_s }.write(self.image)
     }
 
     fn write_lost_and_found(&mut self) -> Result<()> {
@@ -75,34 +110,49 @@ impl<'a> Writer<'a> {
         self.write_inode(LOST_AND_FOUND_INODE, 2, &metadata, body)
     }
 
-    fn write_node(&mut self, tree: &Tree, planned: &Planned) -> Result<()> {
-        let node = tree.node(planned.node);
+    /// Writes anything but a directory.
+    fn write_node(&mut self, planned: &Planned) -> Result<()> {
+        let node = self.tree.node(planned.node);
+        if let Content::Directory(_) = node.content {
+            return Ok(());
+        }
+        if planned.links == 0 {
+            return self.take(false, plan::file_blocks(node)?, &mut Vec::new());
+        }
         let body = match &node.content {
-            Content::Directory(_) => self.write_directory(tree, planned)?,
             Content::File(data) => self.write_file(data)?,
             Content::Symlink(to) => self.write_symlink(to)?,
             Content::Device { kind, major, minor } => device(*kind, *major, *minor),
-            Content::Fifo => Body::without_data(0o010_000),
+            Content::Fifo | Content::Directory(_) => Body::without_data(0o010_000),
         };
         self.write_inode(planned.inode, planned.links, &node.metadata, body)
     }
 
-    fn write_directory(&mut self, tree: &Tree, planned: &Planned) -> Result<Body> {
-        let packed: Vec<_> = directory::entry_blocks(tree, planned.node).collect();
-        let (blocks, body) = self.map((packed.len() * BLOCK_BYTES) as u64, 0o040_000)?;
-        for (entries, block) in packed.iter().zip(blocks) {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|entry| match (entry.node, entry.name) {
-                    (Some(node), name) => (name, self.plan.inodes[&node], FileType::of(&tree.node(node).content)),
-                    (None, b".") => (entry.name, planned.inode, FileType::DIRECTORY),
-                    (None, LOST_AND_FOUND) => (entry.name, LOST_AND_FOUND_INODE, FileType::DIRECTORY),
-                    (None, _) => (entry.name, planned.parent_inode, FileType::DIRECTORY),
-                })
-                .collect();
-            self.write_block(block, &directory::block(&entries))?;
+    fn write_directory(&mut self, planned: &Planned, blocks: Vec<u32>) -> Result<()> {
+        let packed: Vec<_> = directory::blocks(self.tree, planned.node).collect();
+        let mut given = blocks.into_iter();
+        let mut next = || given.next().context("a directory was planned too small");
+        let size = (packed.len() * BLOCK_BYTES) as u64;
+        let (blocks, body) = map(self.image, size, 0o040_000, &mut next)?;
+        for (packed, block) in packed.iter().zip(blocks) {
+            let entries: Vec<_> = packed.places.iter().filter_map(|place| self.entry(planned, place)).collect();
+            write_block(self.image, block, &directory::block(&entries))?;
         }
-        Ok(body)
+        self.write_inode(planned.inode, planned.links, &self.tree.node(planned.node).metadata, body)
+    }
+
+    /// Name, inode and type of what `place` in the directory `planned` stands for.
+    fn entry<'p>(&self, planned: &Planned, place: &Place<'p>) -> Option<(&'p [u8], u32, u8)> {
+        let own = |inode| Some((place.name, inode, FileType::DIRECTORY));
+        match (place.target, place.name) {
+            (Target::Gone, _) => None,
+            (Target::Node(node), name) => {
+                Some((name, self.plan.inode(node), FileType::of(&self.tree.node(node).content)))
+            }
+            (Target::Own, b".") => own(planned.inode),
+            (Target::Own, LOST_AND_FOUND) => own(LOST_AND_FOUND_INODE),
+            (Target::Own, _) => own(planned.parent_inode),
+        }
     }
 
     fn write_file(&mut self, data: &Data) -> Result<Body> {
@@ -111,11 +161,13 @@ impl<'a> Writer<'a> {
         let mut position = 0;
         for run in blocks.chunks(COPY_BYTES / BLOCK_BYTES) {
             let len = (data.len() - position).min((run.len() * BLOCK_BYTES) as u64) as usize;
-            data.read_at(position, &mut buffer[..len]).context("a layer ends in the middle of a file")?;
-            for (piece, block) in buffer[..len].chunks(BLOCK_BYTES).zip(run) {
-                // The image is sparse: zeros are there already.
-                if piece.iter().any(|byte| *byte != 0) {
-                    self.write_block(*block, piece)?;
+            // The image is sparse: zeros are there already.
+            if !data.is_hole(position, len as u64) {
+                data.read_at(position, &mut buffer[..len]).context("a layer ends in the middle of a file")?;
+                for (piece, block) in buffer[..len].chunks(BLOCK_BYTES).zip(run) {
+                    if *piece != ZEROS[..piece.len()] {
+                        self.write_block(*block, piece)?;
+                    }
                 }
             }
             position += len as u64;
@@ -140,60 +192,19 @@ impl<'a> Writer<'a> {
         Ok(body)
     }
 
-    /// Allocates and maps blocks for `size` bytes; returns them in order.
+    /// Takes and maps blocks for `size` bytes; returns them in order.
     fn map(&mut self, size: u64, format: u16) -> Result<(Vec<u32>, Body)> {
-        let count = size.div_ceil(BLOCK_BYTES as u64);
-        let mut blocks = Vec::with_capacity(count as usize);
-        let mut body = Body { format, size, blocks: 0, pointers: [0; INODE_POINTERS] };
-        for (position, pointer) in body.pointers.iter_mut().enumerate() {
-            if (blocks.len() as u64) < count {
-                let level = (position as u64 + 1).saturating_sub(DIRECT) as u32;
-                *pointer = self.map_level(level, count, &mut blocks, &mut body.blocks)?;
-            }
-        }
-        ensure!(blocks.len() as u64 == count, "a file of {size} bytes is too large for ext2");
-        Ok((blocks, body))
-    }
-
-    /// Allocates a block of data (level 0) or a block of numbers, and all below it, until `count` data blocks.
-    fn map_level(&mut self, level: u32, count: u64, blocks: &mut Vec<u32>, used: &mut u64) -> Result<u32> {
-        let block = self.allocate()?;
-        *used += 1;
-        if level == 0 {
-            blocks.push(block);
-            return Ok(block);
-        }
-        let mut numbers = [0; BLOCK_BYTES];
-        for position in 0..POINTERS as usize {
-            if blocks.len() as u64 == count {
-                break;
-            }
-            put_u32(&mut numbers, position * 4, self.map_level(level - 1, count, blocks, used)?);
-        }
-        self.write_block(block, &numbers)?;
-        Ok(block)
-    }
-
-    fn allocate(&mut self) -> Result<u32> {
-        let geometry = &self.plan.geometry;
-        let block = self.next_block;
-        ensure!(block < geometry.blocks, "the disk was planned too small");
-        self.next_block += 1;
-        let group = self.next_block / super::geometry::BLOCKS_PER_GROUP;
-        if group < geometry.groups && self.next_block == geometry.first_block(group) {
-            self.next_block = geometry.first_data_block(group);
-        }
-        Ok(block as u32)
+        map(self.image, size, format, &mut || self.blocks.take())
     }
 
     fn write_block(&self, block: u32, bytes: &[u8]) -> Result<()> {
-        Ok(self.image.write_all_at(bytes, u64::from(block) * BLOCK_BYTES as u64)?)
+        write_block(self.image, block, bytes)
     }
 
     fn write_inode(&mut self, number: u32, links: u32, metadata: &Metadata, mut body: Body) -> Result<()> {
         let mut xattr_block = 0;
         if let Some(bytes) = xattr::block(&metadata.xattrs)? {
-            xattr_block = self.allocate()?;
+            xattr_block = self.blocks.take()?;
             self.write_block(xattr_block, &bytes)?;
             body.blocks += 1;
         }
@@ -220,6 +231,57 @@ impl<'a> Writer<'a> {
         }
         Ok(self.image.write_all_at(&bytes, self.plan.geometry.inode_offset(number))?)
     }
+}
+
+/// Maps blocks for `size` bytes that `next` gives; returns them in order.
+fn map(image: &File, size: u64, format: u16, next: &mut dyn FnMut() -> Result<u32>) -> Result<(Vec<u32>, Body)> {
+    let count = size.div_ceil(BLOCK_BYTES as u64);
+    let mut mapping = Mapping { image, next, count, blocks: Vec::with_capacity(count as usize), used: 0 };
+    let mut pointers = [0; INODE_POINTERS];
+    for (position, pointer) in pointers.iter_mut().enumerate() {
+        if (mapping.blocks.len() as u64) < count {
+            *pointer = mapping.level((position as u64 + 1).saturating_sub(DIRECT) as u32)?;
+        }
+    }
+    ensure!(mapping.blocks.len() as u64 == count, "a file of {size} bytes is too large for ext2");
+    Ok((mapping.blocks, Body { format, size, blocks: mapping.used, pointers }))
+}
+
+/// A block map in the making. A block of numbers comes before those it lists, on the disk too.
+struct Mapping<'a> {
+    image: &'a File,
+    next: &'a mut dyn FnMut() -> Result<u32>,
+    /// Blocks of data wanted.
+    count: u64,
+    /// Those there are.
+    blocks: Vec<u32>,
+    /// These and blocks of numbers.
+    used: u64,
+}
+
+impl Mapping<'_> {
+    /// A block of data (level 0) or a block of numbers with all below it.
+    fn level(&mut self, level: u32) -> Result<u32> {
+        let block = (self.next)()?;
+        self.used += 1;
+        if level == 0 {
+            self.blocks.push(block);
+            return Ok(block);
+        }
+        let mut numbers = [0; BLOCK_BYTES];
+        for position in 0..POINTERS as usize {
+            if self.blocks.len() as u64 == self.count {
+                break;
+            }
+            put_u32(&mut numbers, position * 4, self.level(level - 1)?);
+        }
+        write_block(self.image, block, &numbers)?;
+        Ok(block)
+    }
+}
+
+fn write_block(image: &File, block: u32, bytes: &[u8]) -> Result<()> {
+    Ok(image.write_all_at(bytes, u64::from(block) * BLOCK_BYTES as u64)?)
 }
 
 /// Small numbers in Linux's old form, others in the new one, each in its own place.

@@ -8,6 +8,10 @@ use super::platform::Platform;
 use crate::command::Cmd;
 use crate::tools;
 
+/// Where reproducible builds have their time from, in seconds since 1970 (reproducible-builds.org). Layers that are built
+/// again have it as the time of all their files; so the same commands give the same layers.
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// A program that builds Dockerfiles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Builder {
@@ -106,6 +110,12 @@ impl Builder {
             Builder::Podman => command.args(["--pull=never"]),
             // Caches the outcome of every line, as the others do by default.
             Builder::Buildah { .. } => command.args(["--isolation", "chroot", "--layers", "--pull-never"]),
+        };
+        let command = match (self, std::env::var(SOURCE_DATE_EPOCH)) {
+            (_, Err(_)) => command,
+            // Takes it from there by itself, for the times it notes; those of files are the commands' own business.
+            (Builder::Docker, Ok(time)) => command.args(["--build-arg", &format!("{SOURCE_DATE_EPOCH}={time}")]),
+            (_, Ok(time)) => command.args(["--timestamp", &time]),
         };
         command.path(context).run_aside().with_context(|| format!("building {}", dockerfile.display()))
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use disk::ChunkDigest;
 
 /// Raised when the same inputs give another image than before.
-const RECIPE_VERSION: u32 = 1;
+const RECIPE_VERSION: u32 = 2;
 
 /// Collects what an output depends on.
 pub struct Fingerprint(Vec<u8>);

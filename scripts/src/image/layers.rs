@@ -1,14 +1,13 @@
 //! Layers of an image: tar files applied one over the other, as the OCI image specification says
 //! (image-spec, "Image Layer Filesystem Changeset").
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::sync::Arc;
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use tar::EntryType;
 
-use super::tree::{Content, Data, DeviceKind, Metadata, Node, Tree};
+use super::section::Section;
+use super::tree::{Content, Data, DeviceKind, Metadata, NODES_MAX, Node, Tree};
 
 /// Prefix of a file that deletes its namesake in the layers below.
 const WHITEOUT: &[u8] = b".wh.";
@@ -16,13 +15,10 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Prefix of extended attributes among PAX records.
 const XATTR_RECORD: &str = "SCHILY.xattr.";
-
-/// An uncompressed layer: `len` bytes of `file` from `offset` on.
-pub struct Layer {
-    pub file: Arc<File>,
-    pub offset: u64,
-    pub len: u64,
-}
+/// Prefix of PAX records that describe a file with holes, whose content is then not what it seems.
+const SPARSE_RECORD: &str = "GNU.sparse.";
+/// The PAX record of modification times that a header can't express: decimal seconds, with a fraction.
+const MTIME_RECORD: &str = "mtime";
 
 enum Change {
     Put { path: Vec<u8>, node: Node },
@@ -32,7 +28,7 @@ enum Change {
 }
 
 /// Applies `layer` to `tree`.
-pub fn apply(tree: &mut Tree, layer: &Layer) -> Result<()> {
+pub fn apply(tree: &mut Tree, layer: &Section) -> Result<()> {
     let mut changes = read_changes(layer)?;
     // A whiteout hides what the layers below have, wherever in this layer it stands.
     changes.sort_by_key(|change| !matches!(change, Change::Whiteout(_) | Change::Opaque(_)));
@@ -41,28 +37,28 @@ pub fn apply(tree: &mut Tree, layer: &Layer) -> Result<()> {
             Change::Whiteout(path) => tree.remove(&path),
             Change::Opaque(path) => tree.clear(&path),
             Change::Put { path, node } => {
-                tree.put(&path, node).with_context(|| String::from_utf8_lossy(&path).into_owned())?;
+                tree.put(&path, node).with_context(|| shown(&path))?;
             }
             Change::Link { path, existing } => {
-                tree.link(&existing, &path).with_context(|| String::from_utf8_lossy(&path).into_owned())?;
+                tree.link(&existing, &path).with_context(|| shown(&path))?;
             }
         }
     }
     Ok(())
 }
 
-fn read_changes(layer: &Layer) -> Result<Vec<Change>> {
-    let mut file = layer.file.try_clone()?;
-    file.seek(SeekFrom::Start(layer.offset))?;
-    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, file).take(layer.len));
+fn read_changes(layer: &Section) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
-    for entry in archive.entries()? {
-        let mut entry = entry.context("a layer is no tar file, or was cut short")?;
+    layer.for_each_entry(|entry| {
         let path = entry.path_bytes().into_owned();
-        let metadata = metadata(&mut entry)?;
-        let change = change_of(&entry, path, metadata, layer)?;
-        changes.extend(change);
-    }
+        let metadata = metadata(entry).with_context(|| shown(&path))?;
+        changes.extend(change_of(entry, path, metadata, layer)?);
+        // More than a tree may have is found out there; here it must not fill the memory before.
+        if changes.len() > NODES_MAX {
+            bail!("more than {NODES_MAX} files in a layer");
+        }
+        Ok(())
+    })?;
     Ok(changes)
 }
 
@@ -70,7 +66,7 @@ fn change_of<R: Read>(
     entry: &tar::Entry<'_, R>,
     path: Vec<u8>,
     metadata: Metadata,
-    layer: &Layer,
+    layer: &Section,
 ) -> Result<Option<Change>> {
     let trimmed = path.strip_suffix(b"/").unwrap_or(&path);
     let name_start = trimmed.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
@@ -91,12 +87,10 @@ fn change_of<R: Read>(
     };
     let content = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => {
-            let end = entry.raw_file_position().checked_add(entry.size());
-            if end.is_none_or(|end| end > layer.len) {
-                bail!("{}: the layer ends in the middle of it", String::from_utf8_lossy(&path));
-            }
-            let offset = layer.offset + entry.raw_file_position();
-            Content::File(Data::File { file: Arc::clone(&layer.file), offset, len: entry.size() })
+            let Some(content) = layer.part(entry.raw_file_position(), entry.size()) else {
+                bail!("{}: the layer ends in the middle of it", shown(&path));
+            };
+            Content::File(Data::Section(content))
         }
         EntryType::Directory => Content::Directory(Default::default()),
         EntryType::Symlink => Content::Symlink(link_target()),
@@ -105,19 +99,23 @@ fn change_of<R: Read>(
         EntryType::Block => device(DeviceKind::Block)?,
         EntryType::Fifo => Content::Fifo,
         EntryType::XGlobalHeader => return Ok(None),
-        other => bail!("{}: tar entries of type {other:?} are not supported", String::from_utf8_lossy(&path)),
+        other => bail!("{}: tar entries of type {other:?} are not supported", shown(&path)),
     };
     Ok(Some(Change::Put { path, node: Node { metadata, content } }))
 }
 
 fn metadata<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Metadata> {
     let mut xattrs = std::collections::BTreeMap::new();
-    if let Some(records) = entry.pax_extensions()? {
-        for record in records {
-            let record = record?;
-            if let Some(name) = record.key().ok().and_then(|key| key.strip_prefix(XATTR_RECORD)) {
-                xattrs.insert(name.as_bytes().to_vec(), record.value_bytes().to_vec());
-            }
+    let mut mtime_s = None;
+    for record in entry.pax_extensions()?.into_iter().flatten() {
+        let record = record?;
+        let Ok(key) = record.key() else { continue };
+        if let Some(name) = key.strip_prefix(XATTR_RECORD) {
+            xattrs.insert(name.as_bytes().to_vec(), record.value_bytes().to_vec());
+        } else if key.starts_with(SPARSE_RECORD) {
+            bail!("files with holes are not supported in layers");
+        } else if key == MTIME_RECORD {
+            mtime_s = Some(seconds(record.value()?).context("its modification time")?);
         }
     }
     let header = entry.header();
@@ -125,7 +123,23 @@ fn metadata<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Metadata> {
         mode: (header.mode()? & 0o7777) as u16,
         uid: u32::try_from(header.uid()?).context("a user id over 32 bits")?,
         gid: u32::try_from(header.gid()?).context("a group id over 32 bits")?,
-        mtime_s: header.mtime()? as i64,
+        mtime_s: match mtime_s {
+            Some(seconds) => seconds,
+            None => header.mtime()?.cast_signed(),
+        },
         xattrs,
     })
+}
+
+/// A path for a message: not all of one that is meant to be too long.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(&path[..path.len().min(200)]).into_owned()
+}
+
+/// The whole seconds of a PAX time, rounded down.
+fn seconds(text: &str) -> Result<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let has_fraction = fraction.bytes().any(|digit| digit != b'0');
+    let whole: i64 = whole.parse()?;
+    Ok(if text.starts_with('-') && has_fraction { whole.saturating_sub(1) } else { whole })
 }

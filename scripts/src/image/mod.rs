@@ -9,7 +9,8 @@
 //! | [`builder`] | docker, podman or buildah, whichever works here |
 //! | [`base`] | base images that can't be pulled |
 //! | [`platform`] | the processors images may be for |
-//! | [`archive`] | what the builder saves |
+//! | [`archive`] | what builders save: Docker's archives, OCI layouts |
+//! | [`section`] | parts of files, and tar archives in them, read without trust |
 //! | [`layers`] | applying layers, with their whiteouts |
 //! | [`directory`] | a root file system that lies in a directory |
 //! | [`tree`] | the root file system in memory |
@@ -24,6 +25,7 @@ pub mod fingerprint;
 pub mod layers;
 pub mod platform;
 pub mod runtime_files;
+pub mod section;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -1,16 +1,24 @@
-//! `Tree`: a root file system in memory, its file contents still where they came from.
+//! `Tree`: a root file system in memory, its file contents still where they came from, and of which layer each part is.
+//!
+//! Layers matter to whoever lays the tree out on a disk: what a layer brought must not move because of the layers above
+//! it. So the tree remembers in which layer nodes and names came, also those that are gone again.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
+mod entries;
+mod node;
 
 use anyhow::{Result, bail};
 
+pub use self::entries::Entries;
+pub use self::node::{Content, Data, DeviceKind, Metadata, Node};
+
+/// Longest path and longest target of a symbolic link, as Linux allows (`PATH_MAX` counts the zero at the end).
+const PATH_BYTES_MAX: usize = 4095;
 /// Symbolic links followed on the way to a path, as Linux allows (`MAXSYMLINKS`).
 const LINKS_FOLLOWED_MAX: usize = 40;
+
+/// Most nodes a tree may have, dead ones included: each takes some 250 bytes of memory, and an archive of a few megabytes
+/// can name many millions of empty files.
+pub const NODES_MAX: usize = 8 << 20;
 
 /// Index of a node in its tree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -19,98 +27,10 @@ pub struct NodeId(usize);
 impl NodeId {
     /// The root directory.
     pub const ROOT: NodeId = NodeId(0);
-}
 
-/// Where a regular file's bytes are.
-#[derive(Clone, Debug)]
-pub enum Data {
-    /// `len` bytes of an open file from `offset` on.
-    File { file: Arc<File>, offset: u64, len: u64 },
-    /// A file of the host, opened when it is read.
-    Path { path: Arc<Path>, len: u64 },
-    /// In memory, for the few files the tool makes itself.
-    Bytes(Vec<u8>),
-}
-
-impl Data {
-    /// Bytes in the file.
-    pub fn len(&self) -> u64 {
-        match self {
-            Data::File { len, .. } | Data::Path { len, .. } => *len,
-            Data::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
-
-    /// Fills `to` from `position` on; the caller stays within [`Self::len`].
-    pub fn read_at(&self, position: u64, to: &mut [u8]) -> io::Result<()> {
-        match self {
-            Data::File { file, offset, .. } => file.read_exact_at(to, offset + position),
-            Data::Path { path, .. } => File::open(path)?.read_exact_at(to, position),
-            Data::Bytes(bytes) => {
-                let start = position as usize;
-                let from = bytes.get(start..start + to.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-                to.copy_from_slice(from);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Character or block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DeviceKind {
-    /// `S_IFCHR`
-    Character,
-    /// `S_IFBLK`
-    Block,
-}
-
-/// What a node is.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// Entries by name, in the order they are written in.
-    Directory(BTreeMap<Vec<u8>, NodeId>),
-    /// A regular file.
-    File(Data),
-    /// A symbolic link's target.
-    Symlink(Vec<u8>),
-    /// A device node.
-    Device { kind: DeviceKind, major: u32, minor: u32 },
-    /// A named pipe.
-    Fifo,
-}
-
-/// What every node has besides its content.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Metadata {
-    /// Permission bits with setuid, setgid and sticky.
-    pub mode: u16,
-    pub uid: u32,
-    pub gid: u32,
-    /// Seconds since 1970.
-    pub mtime_s: i64,
-    /// Extended attributes by full name.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl Metadata {
-    /// Root's, with `mode`.
-    pub fn of_root(mode: u16) -> Self {
-        Metadata { mode, ..Metadata::default() }
-    }
-}
-
-/// A file, directory, … with all its names.
-#[derive(Clone, Debug)]
-pub struct Node {
-    pub metadata: Metadata,
-    pub content: Content,
-}
-
-impl Node {
-    /// An empty directory.
-    pub fn directory(metadata: Metadata) -> Self {
-        Node { metadata, content: Content::Directory(BTreeMap::new()) }
+    /// Position among the tree's nodes, below [`Tree::node_count`].
+    pub fn index(self) -> usize {
+        self.0
     }
 }
 
@@ -118,12 +38,59 @@ impl Node {
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Nodes by the layer they came in, as far as they were there at its end.
+    layers: Vec<Vec<NodeId>>,
+    /// Nodes that belong to closed layers.
+    closed: usize,
 }
 
 impl Tree {
     /// An empty root directory.
     pub fn new() -> Self {
-        Tree { nodes: vec![Node::directory(Metadata::of_root(0o755))] }
+        Tree { nodes: vec![Node::directory(Metadata::of_root(0o755))], layers: Vec::new(), closed: 0 }
+    }
+
+    /// Nodes that there are or were.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Ends a layer: what came since the last call is of this one. A layer that brought nothing is none.
+    pub fn end_layer(&mut self) {
+        let mut layer: Vec<NodeId> = self.walk_nodes().filter(|node| node.0 >= self.closed).collect();
+        let is_file = |node: &NodeId| !matches!(self.node(*node).content, Content::Directory(_));
+        // A node with several names was met several times.
+        let mut is_met = vec![false; self.nodes.len() - self.closed];
+        layer.retain(|node| !std::mem::replace(&mut is_met[node.0 - self.closed], true));
+        // Directories lie together: looking up a path touches little.
+        layer.sort_by_key(is_file);
+        let has_new_names = self.nodes[..self.closed].iter().any(|node| match &node.content {
+            Content::Directory(entries) => entries.has_of(self.layers.len()),
+            _ => false,
+        });
+        if has_new_names || !layer.is_empty() {
+            self.layers.push(layer);
+        }
+        self.closed = self.nodes.len();
+    }
+
+    /// The nodes of each layer, as they were at its end: directories first, then the rest, each in the order of a walk.
+    pub fn layers(&self) -> &[Vec<NodeId>] {
+        &self.layers
+    }
+
+    /// All names from the root down, as nodes: entries of a directory one after the other, then those of its first
+    /// subdirectory, and so on.
+    fn walk_nodes(&self) -> impl Iterator<Item = NodeId> {
+        let mut pending = vec![NodeId::ROOT];
+        let below = std::iter::from_fn(move || {
+            let directory = pending.pop()?;
+            let children: Vec<_> = self.entries(directory).map(|(_, child)| child).collect();
+            let is_directory = |node: &&NodeId| matches!(self.node(**node).content, Content::Directory(_));
+            pending.extend(children.iter().rev().filter(is_directory));
+            Some(children)
+        });
+        std::iter::once(NodeId::ROOT).chain(below.flatten())
     }
 
     pub fn node(&self, id: NodeId) -> &Node {
@@ -136,17 +103,22 @@ impl Tree {
 
     /// Entries of a directory; none if it is something else.
     pub fn entries(&self, id: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
+        self.places(id).filter_map(|(_, name, node)| Some((name, node?)))
+    }
+
+    /// All names that a directory has, or had at the end of a layer: the layer each came in, the name, and its node.
+    pub fn places(&self, id: NodeId) -> impl Iterator<Item = (usize, &[u8], Option<NodeId>)> {
         let entries = match &self.node(id).content {
             Content::Directory(entries) => Some(entries),
             _ => None,
         };
-        entries.into_iter().flatten().map(|(name, id)| (name.as_slice(), *id))
+        entries.into_iter().flat_map(Entries::places)
     }
 
     /// The entry `name` of directory `parent`.
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         match &self.node(parent).content {
-            Content::Directory(entries) => entries.get(name).copied(),
+            Content::Directory(entries) => entries.get(name),
             _ => None,
         }
     }
@@ -175,10 +147,22 @@ impl Tree {
                 return Ok(existing);
             }
         }
-        let id = NodeId(self.nodes.len());
-        self.nodes.push(node);
+        let id = self.add(node)?;
         self.insert(parent, name, id);
         Ok(id)
+    }
+
+    fn add(&mut self, node: Node) -> Result<NodeId> {
+        if self.nodes.len() == NODES_MAX {
+            bail!("more than {NODES_MAX} files in all layers");
+        }
+        if let Content::Symlink(to) = &node.content
+            && (to.is_empty() || to.len() > PATH_BYTES_MAX)
+        {
+            bail!("a symbolic link to {} bytes; Linux has 1 to {PATH_BYTES_MAX}", to.len());
+        }
+        self.nodes.push(node);
+        Ok(NodeId(self.nodes.len() - 1))
     }
 
     /// Gives the node at `existing` the second name `path`.
@@ -197,25 +181,28 @@ impl Tree {
 
     /// Removes what `path` names, with everything below it.
     pub fn remove(&mut self, path: &[u8]) {
+        let layer = self.layers.len();
         if let Ok(Some((parent, Some(name)))) = self.resolve_parent(path)
             && let Content::Directory(entries) = &mut self.node_mut(parent).content
         {
-            entries.remove(&name);
+            entries.remove(&name, layer);
         }
     }
 
     /// Removes everything in the directory `path`.
     pub fn clear(&mut self, path: &[u8]) {
+        let layer = self.layers.len();
         if let Some(id) = self.find(path)
             && let Content::Directory(entries) = &mut self.node_mut(id).content
         {
-            entries.clear();
+            entries.clear(layer);
         }
     }
 
     fn insert(&mut self, parent: NodeId, name: Vec<u8>, id: NodeId) {
+        let layer = self.layers.len();
         if let Content::Directory(entries) = &mut self.node_mut(parent).content {
-            entries.insert(name, id);
+            entries.insert(name, id, layer);
         }
     }
 
@@ -243,8 +230,7 @@ impl Tree {
         let mut components = split(path)?;
         components.pop();
         if let Walk::Missing { parent, name } = self.walk(components)? {
-            let id = NodeId(self.nodes.len());
-            self.nodes.push(Node::directory(Metadata::of_root(0o755)));
+            let id = self.add(Node::directory(Metadata::of_root(0o755)))?;
             self.insert(parent, name, id);
         }
         Ok(())
@@ -296,6 +282,9 @@ fn components_of(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The components of an archive's path, which must not climb and must be names ext2 can hold.
 fn split(path: &[u8]) -> Result<Vec<Vec<u8>>> {
+    if path.len() > PATH_BYTES_MAX {
+        bail!("a path has {} bytes, more than {PATH_BYTES_MAX}", path.len());
+    }
     let mut components = Vec::new();
     for name in components_of(path) {
         if name == b".." || name.len() > 255 || name.contains(&0) {
@@ -344,5 +333,27 @@ mod tests {
         assert!(tree.find(b"a/b/c").is_none() && tree.find(b"d").is_some());
         tree.clear(b"/");
         assert!(tree.find(b"d").is_none());
+    }
+
+    #[test]
+    fn layers_know_what_came_in_them() {
+        let mut tree = Tree::new();
+        tree.put(b"a/b", file("b")).expect("file");
+        tree.put(b"gone", file("gone")).expect("file");
+        tree.remove(b"gone");
+        tree.end_layer();
+        tree.end_layer();
+        tree.put(b"a/c", file("c")).expect("file");
+        tree.link(b"a/b", b"a/d").expect("link");
+        tree.remove(b"a/b");
+        tree.end_layer();
+        tree.put(b"a/b", file("once more")).expect("file");
+        tree.end_layer();
+        let [a, c, b] = ["a", "a/c", "a/b"].map(|path| tree.find(path.as_bytes()).expect(path));
+        let first = tree.find(b"a/d").expect("its other name");
+        assert_eq!(tree.layers(), [vec![NodeId::ROOT, a, first], vec![c], vec![b]]);
+        let places: Vec<_> = tree.places(a).map(|(layer, name, node)| (layer, name.to_vec(), node)).collect();
+        let name = |name: &str| name.as_bytes().to_vec();
+        assert_eq!(places, [(0, name("b"), Some(b)), (1, name("c"), Some(c)), (1, name("d"), Some(first))]);
     }
 }

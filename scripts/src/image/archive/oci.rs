@@ -1,0 +1,122 @@
+//! OCI image layouts: `index.json` names manifests, these a configuration and layers, all of them blobs that are named by
+//! their digests (image-spec, "Image Layout", "Image Index", "Image Manifest").
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::members::{Members, parse_json};
+use crate::image::platform::Platform;
+use crate::image::section::Section;
+
+/// Indexes within indexes that are followed; builders write two at most.
+const INDEX_DEPTH_MAX: usize = 4;
+const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    platform: Option<DescribedPlatform>,
+}
+
+#[derive(Deserialize)]
+struct DescribedPlatform {
+    architecture: String,
+    #[serde(default)]
+    os: String,
+}
+
+#[derive(Deserialize)]
+struct ImageManifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// The configuration and the layers of the one image for us in `members`: verified.
+pub fn read(members: &Members) -> Result<(Section, Vec<(String, Section)>)> {
+    let manifest = manifest(members)?;
+    let manifest: ImageManifest = parse_json(&manifest).context("the image's manifest")?;
+    let config = blob(members, &manifest.config.digest)?;
+    let mut layers = Vec::new();
+    for layer in manifest.layers {
+        let content = blob(members, &layer.digest)?;
+        layers.push((layer.digest, content));
+    }
+    Ok((config, layers))
+}
+
+fn manifest(members: &Members) -> Result<Section> {
+    let mut index: Index = members.json("index.json")?;
+    for _ in 0..INDEX_DEPTH_MAX {
+        let chosen = choose(&index.manifests)?;
+        let content = blob(members, &chosen.digest)?;
+        if !INDEX_TYPES.contains(&chosen.media_type.as_str()) {
+            return Ok(content);
+        }
+        index = parse_json(&content).context("the index")?;
+    }
+    bail!("the archive's indexes go deeper than {INDEX_DEPTH_MAX} levels")
+}
+
+/// The image for a processor that we are: the first of ours that there is one for, or the only one there is.
+fn choose(manifests: &[Descriptor]) -> Result<&Descriptor> {
+    // Builders describe attestations as images for `unknown`.
+    let is_image = |descriptor: &&Descriptor| {
+        descriptor.platform.as_ref().is_none_or(|platform| platform.architecture != "unknown")
+    };
+    let images: Vec<_> = manifests.iter().filter(is_image).collect();
+    if let [only] = images.as_slice() {
+        return Ok(only);
+    }
+    for ours in Platform::ALL {
+        let is_ours = |descriptor: &&&Descriptor| {
+            let platform = descriptor.platform.as_ref();
+            platform.is_some_and(|platform| platform.architecture == ours.architecture() && platform.os == "linux")
+        };
+        match images.iter().filter(is_ours).collect::<Vec<_>>().as_slice() {
+            [] => {}
+            [only] => return Ok(only),
+            several => bail!("the archive has {} images for {}; save one at a time", several.len(), ours.name()),
+        }
+    }
+    bail!("none of the archive's {} images is for a processor that edgebox is", images.len())
+}
+
+/// A blob that is what its name says.
+fn blob(members: &Members, digest: &str) -> Result<Section> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(is_digit));
+    let Some(hex) = hex else { bail!("{digest:?} is no SHA-256 digest") };
+    let content = members.get(&format!("blobs/sha256/{hex}"))?;
+    let mut hash = Sha256::new();
+    io::copy(&mut io::BufReader::with_capacity(1 << 20, content.reader()), &mut Hashing(&mut hash))?;
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found != hex {
+        bail!("the blob {digest} is damaged: its digest is sha256:{found}");
+    }
+    Ok(content)
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
