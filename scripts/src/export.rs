@@ -83,10 +83,10 @@ fn check_size(bytes: u64) -> Result<()> {
     )
 }
 
-/// All objects of an image: chunks and index pages. Pages are read, and verified by that.
+/// All objects of an image: boot packs, chunks and index pages. Pages are read, and verified by that.
 fn chunks_of(store: &mut DirectorySource, manifest: &Manifest) -> Result<BTreeSet<ChunkDigest>> {
     let layout = manifest.layout;
-    let mut found = BTreeSet::new();
+    let mut found: BTreeSet<_> = manifest.boot.iter().map(|pack| pack.digest).collect();
     let Some(root) = page(store, manifest.index_root, layout.leaf_count() as usize)? else { return Ok(found) };
     found.insert(manifest.index_root);
     for (number, digest) in root.digests().enumerate() {
@@ -98,7 +98,7 @@ fn chunks_of(store: &mut DirectorySource, manifest: &Manifest) -> Result<BTreeSe
 }
 
 /// An index page; `None` if it is all zero.
-fn page(store: &mut DirectorySource, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>> {
+pub fn page(store: &mut DirectorySource, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>> {
     if digest.is_zero() {
         return Ok(None);
     }

@@ -26,6 +26,7 @@ mod image;
 mod node;
 mod pack;
 mod paths;
+mod profile;
 mod progress;
 mod server;
 mod site;

@@ -4,12 +4,13 @@
 //! {
 //!   "format": "edgebox-disk", "version": 1,
 //!   "image": {"size_bytes": 1073741824, "chunk_bytes": 131072, "index_root": "e1be4d7a…"},
-//!   "config": {"cmd": ["/bin/bash", "--login"], "env": ["LANG=C.UTF-8"], "workdir": "/home/user", "user": "user"}
+//!   "config": {"cmd": ["/bin/bash", "--login"], "env": ["LANG=C.UTF-8"], "workdir": "/home/user", "user": "user"},
+//!   "boot": [{"digest": "58a4…", "blocks": "0-1,34,161-164"}, {"digest": "9c01…", "index": "0-1", "blocks": ""}]
 //! }
 //! ```
 //!
-//! `RawManifest` is what the JSON says, [`Manifest`] is what a disk can be opened with. Unknown fields are refused:
-//! whoever adds one that may be ignored raises nothing, whoever adds one that may not raises [`VERSION`].
+//! `boot` lists the packs of [`crate::pack`]; it may be absent. `RawManifest` is what the JSON says, [`Manifest`] is what a
+//! disk can be opened with. Unknown fields are ignored: whoever adds one that may not be ignored raises [`VERSION`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ChunkDigest;
 use crate::layout::{Layout, LayoutError};
+use crate::pack::{self, PACK_RUNS_MAX, Pack};
+use crate::runs::{Runs, RunsError};
 
 /// What the `format` field says.
 pub const FORMAT: &str = "edgebox-disk";
@@ -30,7 +33,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// What the Dockerfile says about running the image. Absent and empty mean the same, as in Docker.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ImageConfig {
     /// `ENTRYPOINT`: what runs, before `cmd`.
     pub entrypoint: Vec<String>,
@@ -57,21 +60,48 @@ impl ImageConfig {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawManifest {
     format: String,
     version: u32,
     image: RawImage,
     #[serde(default)]
     config: ImageConfig,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    boot: Vec<RawPack>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawImage {
     size_bytes: u64,
     chunk_bytes: u32,
     index_root: ChunkDigest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawPack {
+    digest: ChunkDigest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
+    blocks: String,
+}
+
+impl RawPack {
+    fn of(pack: &Pack) -> Self {
+        RawPack {
+            digest: pack.digest,
+            index: pack.index.as_ref().map(Runs::to_string),
+            blocks: pack.blocks.to_string(),
+        }
+    }
+
+    fn validated(&self, layout: Layout) -> Result<Pack, RunsError> {
+        let leaves = |text: &String| Runs::parse(text, layout.leaf_count(), PACK_RUNS_MAX);
+        Ok(Pack {
+            digest: self.digest,
+            index: self.index.as_ref().map(leaves).transpose()?,
+            blocks: Runs::parse(&self.blocks, pack::block_count(layout), PACK_RUNS_MAX)?,
+        })
+    }
 }
 
 /// The part that every version has had and will have.
@@ -90,6 +120,8 @@ pub struct Manifest {
     pub index_root: ChunkDigest,
     /// How to run the image.
     pub config: ImageConfig,
+    /// What its boot reads, in order; not every image has it.
+    pub boot: Vec<Pack>,
 }
 
 /// Why a text is no manifest this code can use.
@@ -101,8 +133,10 @@ pub enum ManifestError {
     NotAManifest(String),
     /// Made by an older or newer edgebox.
     Version(u64),
-    /// The right version, but fields are missing, of the wrong type or unknown.
+    /// The right version, but fields are missing or of the wrong type.
     Malformed(String),
+    /// Boot packs that can't be.
+    Boot(String),
     /// Sizes that can't be.
     Layout(LayoutError),
 }
@@ -122,6 +156,7 @@ impl fmt::Display for ManifestError {
                 "the image has format version {version}, this edgebox reads version {VERSION}: build the image again"
             ),
             ManifestError::Malformed(why) => write!(f, "the image's manifest is damaged: {why}"),
+            ManifestError::Boot(why) => write!(f, "the image's manifest is damaged: of its boot packs, {why}"),
             ManifestError::Layout(why) => write!(f, "the image's manifest is damaged: {why}"),
         }
     }
@@ -149,7 +184,10 @@ impl Manifest {
         let raw: RawManifest =
             serde_json::from_slice(json).map_err(|error| ManifestError::Malformed(error.to_string()))?;
         let layout = Layout::new(raw.image.size_bytes, raw.image.chunk_bytes).map_err(ManifestError::Layout)?;
-        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config })
+        let boot: Result<Vec<Pack>, _> = raw.boot.iter().map(|pack| pack.validated(layout)).collect();
+        let boot = boot.map_err(|error| ManifestError::Boot(error.to_string()))?;
+        pack::check(layout, &boot).map_err(ManifestError::Boot)?;
+        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config, boot })
     }
 
     /// The manifest as it is stored: the same manifest is always the same text.
@@ -164,6 +202,7 @@ impl Manifest {
                 index_root: self.index_root,
             },
             config: self.config.clone(),
+            boot: self.boot.iter().map(RawPack::of).collect(),
         };
         // Strings, numbers and lists only: serialising them can't fail.
         let mut json = serde_json::to_string_pretty(&raw).unwrap_or_default();
@@ -200,12 +239,31 @@ mod tests {
                 labels: [("a".into(), "b".into())].into(),
                 ..ImageConfig::default()
             },
+            boot: vec![
+                Pack { digest: ChunkDigest::of(b"first"), index: None, blocks: Runs::of([0, 7, 8, 262_143]) },
+                Pack { digest: ChunkDigest::of(b"second"), index: Some(Runs::of([0, 1])), blocks: Runs::of([3]) },
+                Pack { digest: ChunkDigest::of(b"third"), index: Some(Runs::default()), blocks: Runs::default() },
+            ],
         }
     }
 
     #[test]
     fn round_trip() {
         assert_eq!(Manifest::parse(manifest().to_json().as_bytes()), Ok(manifest()));
+    }
+
+    #[test]
+    fn boot_packs_may_be_absent_and_unknown_fields_are_ignored() {
+        let old = Manifest { boot: Vec::new(), ..manifest() };
+        assert!(!old.to_json().contains("boot"));
+        for (known, with_unknown) in [
+            ("\"version\"", "\"surprise\": [1], \"version\""),
+            ("\"size_bytes\"", "\"surprise\": {}, \"size_bytes\""),
+            ("\"workdir\"", "\"surprise\": 1.5, \"workdir\""),
+        ] {
+            let json = old.to_json().replace(known, with_unknown);
+            assert_eq!(Manifest::parse(json.as_bytes()).as_ref(), Ok(&old), "{json}");
+        }
     }
 
     #[test]
@@ -224,7 +282,12 @@ mod tests {
             (json.replace("1073741824", "0"), "between 1 and"),
             (json.replace("131072", "100"), "power of two"),
             (json.replace("131072", "-1"), "damaged"),
-            (json.replace("\"workdir\"", "\"surprise\""), "surprise"),
+            (json.replace("0,7-8", "7-8,0"), "of its boot packs, \"0\" does not follow"),
+            (json.replace("262143", "262144"), "goes too far"),
+            (json.replace("\"0-1\"", "\"0-2\""), "goes too far"),
+            (json.replace("\"3\"", "\"7\""), "block 7 is in two packs"),
+            (json.replace("\"3\"", "\"1000-3000\""), "4194304 are allowed"),
+            (json.replace(&ChunkDigest::of(b"third").to_string(), &ChunkDigest::of(b"first").to_string()), "twice"),
             (json.replace(&ChunkDigest::of(b"root").to_string(), "../../etc/passwd"), "hexadecimal"),
             (json.replace("/bin/bash", &"x".repeat(MANIFEST_BYTES_MAX)), "more than"),
         ];
@@ -268,6 +331,7 @@ mod tests {
             }
             if let Ok(read) = Manifest::parse(&json) {
                 prop_assert!(Layout::new(read.layout.size_bytes(), read.layout.chunk_bytes()).is_ok());
+                prop_assert_eq!(pack::check(read.layout, &read.boot), Ok(()));
             }
         }
     }

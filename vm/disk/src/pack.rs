@@ -1,0 +1,339 @@
+//! Boot packs: the blocks an image's start reads, in one object instead of in the many chunks they are strewn over.
+//!
+//! Whoever makes an image boots it once and notes which blocks are read (`scripts/src/profile`). They are put into packs,
+//! in the order of the boot, so that it can begin when the first one is there. A pack is stored, named, encoded, sent and
+//! cached as a chunk is; the manifest lists packs together with what each has, so that nothing in a pack itself needs to
+//! be interpreted, and so that a disk knows at once which reads a pack will answer:
+//!
+//! ```text
+//! pack   = [root page, leaf pages listed in "index"] blocks listed in "blocks"
+//! ```
+//!
+//! One after the other, ascending, nothing in between: all lengths follow from the [`Layout`]. Index pages ride along for
+//! reads that no pack answers; they are looked up by their digests as if they had been fetched.
+//!
+//! Packs hold nothing that chunks don't. A disk that can't have one reads chunks instead.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::device::BlockError;
+use crate::digest::{ChunkDigest, DIGEST_BYTES};
+use crate::layout::{Layout, ROOT_BYTES_MAX};
+use crate::overlay::BLOCK_BYTES;
+use crate::runs::Runs;
+
+/// Packs of an image. More than a few make more requests without letting a boot begin earlier.
+pub const PACKS_MAX: usize = 8;
+/// Bytes of a pack, decoded: as much as any object may have that a Worker decodes. A boot that reads more than all packs
+/// may have reads the rest from chunks.
+pub const PACK_BYTES_MAX: usize = ROOT_BYTES_MAX as usize;
+/// Runs of blocks or pages listed for one pack: 30 KB of a manifest.
+pub const PACK_RUNS_MAX: usize = 2048;
+
+/// A pack and what is in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pack {
+    /// Its name.
+    pub digest: ChunkDigest,
+    /// Leaf pages of the index, which the root page precedes; `None`: neither.
+    pub index: Option<Runs>,
+    /// Blocks of 4 KiB of the image.
+    pub blocks: Runs,
+}
+
+/// A piece of a pack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The index's root page.
+    Root,
+    /// A leaf page, by its number.
+    Leaf(u64),
+    /// Consecutive blocks.
+    Blocks(Range<u64>),
+}
+
+/// Blocks in an image; the last one may be shorter.
+#[must_use]
+pub fn block_count(layout: Layout) -> u64 {
+    layout.size_bytes().div_ceil(BLOCK_BYTES as u64)
+}
+
+impl Part {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len_bytes(&self, layout: Layout) -> u64 {
+        match self {
+            Part::Root => layout.leaf_count() * DIGEST_BYTES as u64,
+            Part::Leaf(leaf) => (layout.leaf_len(*leaf) * DIGEST_BYTES) as u64,
+            Part::Blocks(blocks) => {
+                let end = |block: u64| block.saturating_mul(BLOCK_BYTES as u64).min(layout.size_bytes());
+                end(blocks.end) - end(blocks.start)
+            }
+        }
+    }
+}
+
+impl Pack {
+    /// What it consists of, in order.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        let root = self.index.iter().map(|_| Part::Root);
+        let leaves = self.index.iter().flat_map(|leaves| leaves.iter().flatten().map(Part::Leaf));
+        root.chain(leaves).chain(self.blocks.iter().map(Part::Blocks))
+    }
+
+    /// Makes a pack of leaf pages (with the root page) and blocks, which `read` delivers; returns its bytes too.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn build<E>(
+        layout: Layout,
+        index: Option<Runs>,
+        blocks: Runs,
+        mut read: impl FnMut(&Part, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(Pack, Vec<u8>), E> {
+        let mut pack = Pack { digest: ChunkDigest::ZERO, index, blocks };
+        let mut bytes = Vec::new();
+        for part in pack.parts() {
+            let start = bytes.len();
+            bytes.resize(start + part.len_bytes(layout) as usize, 0);
+            read(&part, &mut bytes[start..])?;
+        }
+        pack.digest = ChunkDigest::of(&bytes);
+        Ok((pack, bytes))
+    }
+
+    /// Its length, decoded. The lists must be within the layout.
+    #[must_use]
+    pub fn len_bytes(&self, layout: Layout) -> u64 {
+        self.parts().map(|part| part.len_bytes(layout)).fold(0, u64::saturating_add)
+    }
+}
+
+/// Looks at all packs of an image together; each one's lists are within the layout already.
+///
+/// # Errors
+/// What is wrong, for whoever made the manifest.
+pub fn check(layout: Layout, packs: &[Pack]) -> Result<(), String> {
+    if packs.len() > PACKS_MAX {
+        return Err(format!("it names {} packs, {PACKS_MAX} are allowed", packs.len()));
+    }
+    for (position, pack) in packs.iter().enumerate() {
+        if pack.digest.is_zero() {
+            return Err("a pack of zeros has no object".into());
+        }
+        if packs[..position].iter().any(|other| other.digest == pack.digest) {
+            return Err(format!("pack {} is there twice", pack.digest));
+        }
+        let len = pack.len_bytes(layout);
+        if len > PACK_BYTES_MAX as u64 {
+            return Err(format!("pack {} has {len} bytes, {PACK_BYTES_MAX} are allowed", pack.digest));
+        }
+    }
+    let runs = sorted_runs(layout, packs);
+    match runs.windows(2).find(|pair| pair[1].blocks.start < pair[0].blocks.end) {
+        Some(pair) => Err(format!("block {} is in two packs", pair[1].blocks.start)),
+        None => Ok(()),
+    }
+}
+
+/// Consecutive blocks of the image, and where they are.
+struct Run {
+    blocks: Range<u64>,
+    /// Position of the pack.
+    pack: usize,
+    /// Where in the pack.
+    offset: usize,
+}
+
+/// The runs of all packs in the order of the image.
+fn sorted_runs(layout: Layout, packs: &[Pack]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (pack, entry) in packs.iter().enumerate() {
+        let mut offset = 0;
+        for part in entry.parts() {
+            let len = part.len_bytes(layout) as usize;
+            if let Part::Blocks(blocks) = part {
+                runs.push(Run { blocks, pack, offset });
+            }
+            offset += len;
+        }
+    }
+    runs.sort_by_key(|run| run.blocks.start);
+    runs
+}
+
+enum State {
+    /// Nobody has asked for it yet, or it is on its way.
+    Coming,
+    Here(Rc<[u8]>),
+    /// It can't be had.
+    Lost,
+}
+
+/// The packs of a disk, as far as they have arrived. They stay in memory: up to [`PACKS_MAX`] × [`PACK_BYTES_MAX`].
+pub struct Packs {
+    layout: Layout,
+    packs: Vec<(Pack, State)>,
+    runs: Vec<Run>,
+}
+
+impl Packs {
+    /// Packs that [`check`] has accepted, none of them here.
+    #[must_use]
+    pub fn new(layout: Layout, packs: &[Pack]) -> Self {
+        let runs = sorted_runs(layout, packs);
+        Packs { layout, packs: packs.iter().map(|pack| (pack.clone(), State::Coming)).collect(), runs }
+    }
+
+    /// What has to be fetched, in order: digests and lengths.
+    pub fn objects(&self) -> impl Iterator<Item = (ChunkDigest, usize)> {
+        self.packs.iter().map(|(pack, _)| (pack.digest, pack.len_bytes(self.layout) as usize))
+    }
+
+    /// Whether `digest` is a pack's that is not here yet.
+    #[must_use]
+    pub fn awaits(&self, digest: &ChunkDigest) -> bool {
+        self.packs.iter().any(|(pack, state)| pack.digest == *digest && matches!(state, State::Coming))
+    }
+
+    /// Takes a pack, verified; returns the index pages in it. One of another length than its lists say is of no use.
+    pub fn arrived(&mut self, digest: &ChunkDigest, bytes: Rc<[u8]>) -> Vec<Rc<[u8]>> {
+        let layout = self.layout;
+        let Some((pack, state)) = self.packs.iter_mut().find(|(pack, _)| pack.digest == *digest) else {
+            return Vec::new();
+        };
+        if pack.len_bytes(layout) != bytes.len() as u64 {
+            *state = State::Lost;
+            return Vec::new();
+        }
+        let mut pages = Vec::new();
+        let mut offset = 0;
+        for part in pack.parts() {
+            let end = offset + part.len_bytes(layout) as usize;
+            if let (Part::Root | Part::Leaf(_), Some(page)) = (part, bytes.get(offset..end)) {
+                pages.push(page.into());
+            }
+            offset = end;
+        }
+        *state = State::Here(bytes);
+        pages
+    }
+
+    /// Notes that a pack can't be had: its blocks are to be read from chunks.
+    pub fn lost(&mut self, digest: &ChunkDigest) {
+        if let Some((_, state)) = self.packs.iter_mut().find(|(pack, _)| pack.digest == *digest) {
+            *state = State::Lost;
+        }
+    }
+
+    /// How many can't be had.
+    #[must_use]
+    pub fn lost_count(&self) -> usize {
+        self.packs.iter().filter(|(_, state)| matches!(state, State::Lost)).count()
+    }
+
+    /// Fills `to` from `offset` on, which must not cross a block boundary; `None` if no pack has the block, or only one
+    /// that can't be had.
+    ///
+    /// # Errors
+    /// [`BlockError::Pending`] while the pack is on its way.
+    pub fn read(&self, offset: u64, to: &mut [u8]) -> Option<Result<(), BlockError>> {
+        let block = offset / BLOCK_BYTES as u64;
+        let after = self.runs.partition_point(|run| run.blocks.start <= block);
+        let run = self.runs.get(after.checked_sub(1)?).filter(|run| run.blocks.contains(&block))?;
+        match &self.packs.get(run.pack)?.1 {
+            State::Coming => Some(Err(BlockError::Pending)),
+            State::Lost => None,
+            State::Here(bytes) => {
+                let start = run.offset + (offset - run.blocks.start * BLOCK_BYTES as u64) as usize;
+                to.copy_from_slice(bytes.get(start..start + to.len())?);
+                Some(Ok(()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::CHUNK_BYTES_MIN;
+
+    fn layout() -> Layout {
+        Layout::new(100 * 4096 + 5, CHUNK_BYTES_MIN).expect("layout")
+    }
+
+    fn runs(text: &str) -> Runs {
+        Runs::parse(text, u64::MAX, PACK_RUNS_MAX).expect(text)
+    }
+
+    fn pack(name: &str, index: Option<&str>, blocks: &str) -> Pack {
+        Pack { digest: ChunkDigest::of(name.as_bytes()), index: index.map(runs), blocks: runs(blocks) }
+    }
+
+    #[test]
+    fn lengths_follow_from_the_layout() {
+        let layout = layout();
+        assert_eq!(block_count(layout), 101);
+        let pack = pack("a", Some("0"), "3,7-8,100");
+        let lengths: Vec<_> = pack.parts().map(|part| part.len_bytes(layout)).collect();
+        assert_eq!(lengths, [32, 101 * 32, 4096, 8192, 5]);
+        assert_eq!(pack.len_bytes(layout), 32 + 101 * 32 + 3 * 4096 + 5);
+    }
+
+    #[test]
+    fn what_can_not_be_right() {
+        let cases = [
+            (vec![pack("a", None, "1-3"), pack("b", None, "3")], "block 3 is in two packs"),
+            (vec![pack("a", None, "7"), pack("b", None, "2,5-8")], "block 7 is in two packs"),
+            (vec![pack("a", None, "1"), pack("a", None, "2")], "is there twice"),
+            (vec![pack("\0", None, "1")], "zeros"),
+            (vec![pack("a", None, "0-1024")], "bytes, 4194304 are allowed"),
+            ((0..9).map(|n| pack(&n.to_string(), None, &n.to_string())).collect(), "9 packs"),
+        ];
+        let layout = Layout::new(1 << 30, CHUNK_BYTES_MIN).expect("layout");
+        for (packs, why) in cases {
+            assert!(check(layout, &packs).is_err_and(|error| error.contains(why)), "{why}");
+        }
+        assert_eq!(check(layout, &[pack("a", Some(""), "1-3"), pack("b", None, "0,4")]), Ok(()));
+    }
+
+    #[test]
+    fn blocks_are_found_in_whichever_pack_has_them() {
+        let packs = [pack("a", Some("0"), "5,20-21"), pack("b", None, "6,100"), pack("c", None, "50")];
+        let mut held = Packs::new(layout(), &packs);
+        let byte_of = |held: &Packs, offset: u64| {
+            let mut byte = [0];
+            held.read(offset, &mut byte).map(|outcome| outcome.map(|()| byte[0]))
+        };
+        assert_eq!(byte_of(&held, 5 * 4096), Some(Err(BlockError::Pending)));
+        assert_eq!(byte_of(&held, 4 * 4096), None);
+        let index = 32 + 101 * 32;
+        let mut bytes = vec![9; index];
+        for fill in [5, 20, 21] {
+            bytes.extend([fill; 4096]);
+        }
+        let pages = held.arrived(&packs[0].digest, bytes.into());
+        assert_eq!(pages.iter().map(|page| page.len()).collect::<Vec<_>>(), [32, 101 * 32]);
+        assert!(held.arrived(&packs[1].digest, [[6; 4096].as_slice(), &[100; 5]].concat().into()).is_empty());
+        for block in [5, 6, 20, 21, 100] {
+            assert_eq!(byte_of(&held, block * 4096 + 4), Some(Ok(block as u8)), "{block}");
+        }
+        for block in [0, 7, 19, 22, 99] {
+            assert_eq!(byte_of(&held, block * 4096), None, "{block}");
+        }
+        held.lost(&packs[2].digest);
+        assert_eq!((byte_of(&held, 50 * 4096), held.lost_count()), (None, 1));
+        assert!(!packs.iter().any(|pack| held.awaits(&pack.digest)));
+    }
+
+    #[test]
+    fn a_pack_of_another_length_is_lost() {
+        for len in [0, 4095, 4097] {
+            let packs = [pack("a", None, "5")];
+            let mut held = Packs::new(layout(), &packs);
+            held.arrived(&packs[0].digest, vec![1; len].into());
+            assert_eq!((held.read(5 * 4096, &mut [0]), held.lost_count()), (None, 1));
+        }
+    }
+}
