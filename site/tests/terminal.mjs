@@ -63,6 +63,36 @@ export class TerminalPage {
     return this.waitFor(/\w+@edgebox:[^\n]*[$#]$/, from);
   }
 
+  /**
+   * What has come over the network since this page was opened, by the browser's own account: what came out of its HTTP cache
+   * is not counted, what was asked for and had not changed is.
+   * @returns {Promise<{ all: { requests: number, bytes: number }, diskRequests: number, diskBytes: number }>}
+   */
+  traffic() {
+    return this.page.evaluate(async () => {
+      const worker = await globalThis.box.stats();
+      const page = performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"));
+      const sizes = page.map(({ transferSize }) => transferSize).filter((size) => size > 0);
+      const bytes = sizes.reduce((sum, size) => sum + size, worker.networkBytes);
+      const { diskRequests, diskBytes } = worker;
+      return { all: { requests: sizes.length + worker.networkRequests, bytes }, diskRequests, diskBytes };
+    });
+  }
+
+  /** Waits until this browser has kept for the next time what was loaded of the disk. */
+  async waitUntilKept() {
+    await this.page.evaluate(async () => {
+      while (!(await globalThis.box.stats()).isKept) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    });
+  }
+
+  /** Empties the browser's HTTP cache, and nothing else. */
+  async emptyHttpCache() {
+    const session = await this.page.context().newCDPSession(this.page);
+    await session.send("Network.clearBrowserCache");
+    await session.detach();
+  }
+
   async length() {
     return (await this.text()).length;
   }

@@ -4,6 +4,7 @@
  */
 import init, { EngineKind, Machine } from '../engine/vm.js';
 import { ChunkFetcher } from './chunks.js';
+import { ObjectStore } from './store.js';
 
 /** How long the engine runs before messages get their turn, in milliseconds: a frame's worth, so typing feels direct. */
 const SLICE_MS = 8;
@@ -14,6 +15,9 @@ const CONSOLE_BYTES_ENOUGH = 8 * 1024;
 /** Progress reports are at least this far apart, in milliseconds. */
 const PROGRESS_MS = 100;
 
+/** Boot packs that a manifest may name. */
+const BOOT_PACKS_MAX = 8;
+
 // The browser's account of requests keeps 250 unless told otherwise.
 performance.setResourceTimingBufferSize(100_000);
 
@@ -21,6 +25,8 @@ performance.setResourceTimingBufferSize(100_000);
 let machine;
 /** @type {ChunkFetcher} */
 let fetcher;
+/** @type {ObjectStore} */
+let store;
 let engineModule;
 /** The disk is mounted: the machine can run. */
 let mounted = false;
@@ -154,20 +160,31 @@ async function fetchManifest(base, image) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** Digests of the manifest's boot packs. What is wrong with a manifest is for the engine to say. */
+function bootPacks(manifest) {
+  try {
+    const { boot = [] } = JSON.parse(new TextDecoder().decode(manifest));
+    return boot.slice(0, BOOT_PACKS_MAX).map(({ digest }) => digest).filter((digest) => /^[0-9a-f]{64}$/.test(digest));
+  } catch {
+    return [];
+  }
+}
+
 const methods = {
-  async start({ image, base, engine, columns, rows }) {
+  async start({ image, base, engine, columns, rows, cacheBytes }) {
     report({ event: 'progress', stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
+    store = new ObjectStore(cacheBytes);
     const manifest = fetchManifest(base, image);
-    // Otherwise a failure here, while the engine still loads, would count as unhandled.
-    manifest.catch(() => {});
-    engineModule = await init({ module_or_path: new URL('engine/vm_bg.wasm', base) });
-    report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
+    // The engine would ask for them when it is here. Otherwise, a failure while it still loads would count as unhandled.
+    manifest.then((bytes) => fetcher.fetchEarly(bootPacks(bytes)), () => {});
     fetcher = new ChunkFetcher(base, {
       arrived: (digest, bytes) => afterDisk(() => machine.chunkArrived(digest, bytes)),
       missing: (digest, why) => afterDisk(() => machine.chunkMissing(digest, why)),
       unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
       retry: () => afterDisk(() => machine.retryStalled()),
-    }, report);
+    }, report, store);
+    engineModule = await init({ module_or_path: new URL('engine/vm_bg.wasm', base) });
+    report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
     machine = new Machine(await manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
     await onceReady(() => machine.mount() || undefined);
     mounted = true;
@@ -206,14 +223,20 @@ const methods = {
 
   stats() {
     const engine = JSON.parse(machine.stats());
-    // What came over the network, caches not counted: the browser's own account of this worker's requests.
-    const sizes = performance.getEntriesByType('resource').map((entry) => entry.transferSize).filter((size) => size > 0);
+    // The browser's own account of this worker's requests. What came out of its cache has no transfer size.
+    const loaded = performance.getEntriesByType('resource').filter(({ transferSize }) => transferSize > 0);
+    const ofDisk = loaded.filter(({ name }) => name.includes('/disk/'));
+    const bytes = (entries) => entries.reduce((sum, { transferSize }) => sum + transferSize, 0);
     return {
       ...engine,
       requests: fetcher.requests,
       wireBytes: fetcher.wireBytes,
-      networkRequests: sizes.length,
-      networkBytes: sizes.reduce((sum, size) => sum + size, 0),
+      kept: store.hits,
+      isKept: store.isIdle,
+      networkRequests: loaded.length,
+      networkBytes: bytes(loaded),
+      diskRequests: ofDisk.length,
+      diskBytes: bytes(ofDisk),
       runMs,
       engineBytes: engineModule.memory.buffer.byteLength,
     };
