@@ -132,10 +132,11 @@ test("scripts of other origins may read, and ask beforehand", async () => {
 
 for (const [path, type] of [
   ["/", /^text\/html/],
-  ["/engine/vm.js", /javascript/],
   ["/engine/vm_bg.wasm", /^application\/wasm$/],
-  ["/vendor/xterm.mjs", /javascript/],
-  ["/vendor/xterm.css", /^text\/css/],
+  ["/worker/main.js", /javascript/],
+  ["/page/main.js", /javascript/],
+  ["/page/box.js", /javascript/],
+  ["/page/style.css", /^text\/css/],
 ]) {
   test(`${path} is served isolated and with its type`, async () => {
     const response = await request(path);

@@ -36,9 +36,10 @@ async function tampered(route, change) {
   await route.fulfill({ status: 200, headers, body: change(Buffer.from(await response.body())) });
 }
 
-test("chunks that arrive corrupt or truncated once are fetched again", async () => {
+/** Delivers every chunk damaged the first time, one way or another. */
+function damagedOnce() {
   const seen = new Set();
-  const terminal = await openWith(CHUNKS, (route) => {
+  return (route) => {
     const address = route.request().url();
     if (seen.has(address)) return route.continue();
     seen.add(address);
@@ -48,7 +49,26 @@ test("chunks that arrive corrupt or truncated once are fetched again", async () 
       bytes[100] ^= 1;
       return bytes;
     });
-  });
+  };
+}
+
+/** Delivers a manifest without boot packs, so that everything is read out of chunks. */
+const withoutPacks = (route) => tampered(route, (bytes) => JSON.stringify({ ...JSON.parse(bytes), boot: [] }));
+
+test("boot packs that arrive corrupt or truncated once are fetched again", async () => {
+  const terminal = await openWith(CHUNKS, damagedOnce());
+  await terminal.waitForPrompt();
+  const { refetches, requests, packsLost } = await terminal.page.evaluate(() => globalThis.box.stats());
+  assert.ok(refetches > 0 && requests === 2 * refetches, `${refetches} refetches, ${requests} requests`);
+  assert.equal(packsLost, 0);
+  await terminal.page.context().close();
+});
+
+test("chunks that arrive corrupt or truncated once are fetched again", async () => {
+  const terminal = await TerminalPage.open(browser, "about:blank");
+  await terminal.page.context().route(MANIFEST, withoutPacks);
+  await terminal.page.context().route(CHUNKS, damagedOnce());
+  await terminal.page.goto(url);
   await terminal.waitForPrompt();
   const { refetches } = await terminal.page.evaluate(() => globalThis.box.stats());
   assert.ok(refetches > 20, `${refetches} refetches`);
@@ -75,7 +95,7 @@ test("a disk that is not ext2", async () => {
   const terminal = await openWith(MANIFEST, (route) => tampered(route, (bytes) => {
     const manifest = JSON.parse(bytes);
     manifest.image.index_root = "0".repeat(64);
-    return JSON.stringify(manifest);
+    return JSON.stringify({ ...manifest, boot: [] });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /ext2/);
   await terminal.page.context().close();

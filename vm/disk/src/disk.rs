@@ -360,6 +360,7 @@ impl<S: ChunkSource> BlockDevice for Disk<S> {
         // Every missing chunk is asked for before the first one is waited for.
         let mut outcome = Ok(());
         let mut chunks: Option<Range<u64>> = None;
+        let requests_before = self.stats.requests;
         for (block, start, range) in pieces(offset, to.len()) {
             let piece_offset = offset + range.start as u64;
             let to = &mut to[range];
@@ -379,7 +380,8 @@ impl<S: ChunkSource> BlockDevice for Disk<S> {
             }
         }
         if let Some(chunks) = chunks {
-            let ahead = self.read_ahead.after_read(&chunks);
+            let waits = outcome.is_err() && self.stats.requests > requests_before;
+            let ahead = self.read_ahead.after_read(&chunks, waits);
             self.fetch_ahead(ahead);
         }
         outcome

@@ -6,6 +6,7 @@ use common::{Mode, SIZE, Source, add_boot_pack, image, pack, read};
 use disk::codec::{self, Quality};
 use disk::index::IndexBuilder;
 use disk::layout::{CHUNK_BYTES_MIN, LEAF_CHUNKS};
+use disk::readahead::READ_AHEAD_CHUNKS_MAX;
 use disk::{BlockDevice, BlockError, ChunkDigest, Disk, FetchError, ImageConfig, Layout, Manifest, Runs};
 use proptest::prelude::*;
 
@@ -206,8 +207,8 @@ proptest! {
             source.0.borrow_mut().objects.remove(&pack.digest);
         }
         source.0.borrow_mut().mode = Some(if is_slow { Mode::Later } else { Mode::AtOnce });
-        // What one read needs must fit: all its chunks, and the index.
-        let needed_bytes = 30_000 + (2 << chunk_bits) + 4096;
+        // What one read needs must fit: all its chunks, the index, and what is fetched ahead meanwhile.
+        let needed_bytes = 30_000 + ((2 + READ_AHEAD_CHUNKS_MAX as usize) << chunk_bits) + 4096;
         let mut disk = Disk::with_limits(&manifest, source.clone(), cache_bytes.max(needed_bytes), 1 << 20);
         for action in actions {
             let mut rounds = 0;
