@@ -28,11 +28,21 @@ function assertIsolated({ headers }) {
   assert.equal(headers["cross-origin-resource-policy"], "cross-origin");
 }
 
+const stored = (digest) => readFile(join(disk, "chunks", digest.slice(0, 2), digest));
+
+/** A chunk, and no index page or boot pack, which have other lengths. */
 async function someChunk() {
-  const [prefix] = await readdir(join(disk, "chunks"));
-  const [digest] = await readdir(join(disk, "chunks", prefix));
-  return { digest, bytes: await readFile(join(disk, "chunks", prefix, digest)) };
+  for (const name of await readdir(join(disk, "chunks"), { recursive: true })) {
+    const digest = name.slice(3);
+    if (digest === "") continue;
+    const bytes = await stored(digest);
+    if (brotliDecompressSync(bytes).length === 128 * 1024) return { digest, bytes };
+  }
+  throw new Error("there are no chunks");
 }
+
+/** Numbers in a list such as `0-3,7`. */
+const count = (list) => list.split(",").map((run) => run.split("-").map(Number)).reduce((sum, [first, last = first]) => sum + last - first + 1, 0);
 
 test("a chunk arrives byte for byte as it is stored, as brotli, cacheable forever", async () => {
   const { digest, bytes } = await someChunk();
@@ -64,6 +74,22 @@ test("the same chunk decoded by a client that knows brotli", async () => {
   const { digest, bytes } = await someChunk();
   const response = await fetch(`${url}/disk/chunks/${digest}`);
   assert.ok(Buffer.from(await response.arrayBuffer()).equals(brotliDecompressSync(bytes)));
+});
+
+test("boot packs are served as chunks are, and have the blocks that the manifest lists", async () => {
+  const { boot } = JSON.parse((await request("/disk/manifests/default.json")).body);
+  assert.ok(boot.length > 0);
+  for (const { digest, blocks, index } of boot) {
+    const encoded = await request(`/disk/chunks/${digest}`, { headers: { "accept-encoding": "br" } });
+    assert.equal(encoded.status, 200);
+    assert.match(encoded.headers["cache-control"], /immutable/);
+    assert.ok(encoded.body.equals(await stored(digest)));
+    const decoded = await request(`/disk/chunks/${digest}`);
+    assert.equal(decoded.status, 200);
+    assert.ok(decoded.body.equals(brotliDecompressSync(encoded.body)));
+    if (index === undefined) assert.equal(decoded.body.length, 4096 * count(blocks));
+    else assert.ok(decoded.body.length > 4096 * count(blocks));
+  }
 });
 
 test("HEAD has the headers, the length and no body", async () => {

@@ -58,7 +58,8 @@ fn the_same_image_has_the_same_profile() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path();
     // Random numbers, process ids and the time decide what it reads and how.
-    let script = "for n in 1 2 3; do (cat /etc/greeting; echo $$ $RANDOM; date +%N) > /tmp/$RANDOM & done; wait; read line";
+    let script =
+        "for n in 1 2 3; do (cat /etc/greeting; echo $$ $RANDOM; date +%N) > /tmp/$RANDOM & done; wait; read line";
     write_archive(&path.join("box.tar"), &["/bin/sh", "-c", script]);
     let (first, text) = image(path, "a", &[]);
     assert!(text.contains("its boot reads"), "{text}");
