@@ -39,9 +39,9 @@ async function boot(terminal) {
     look();
   }));
   const { instructions } = await terminal.page.evaluate(() => globalThis.box.stats());
-  const { all, diskRequests, diskBytes } = await terminal.traffic();
+  const { requests, bytes, diskRequests, diskBytes } = await terminal.traffic();
   return {
-    promptS: promptMs / 1000, requests: all.requests, megabytes: all.bytes / 1e6,
+    promptS: promptMs / 1000, requests, megabytes: bytes / 1e6,
     diskRequests, diskMegabytes: diskBytes / 1e6, instructions: instructions / 1e6,
   };
 }

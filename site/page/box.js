@@ -12,6 +12,8 @@
  * otherwise.
  */
 
+import { loadEngine, loadManifest } from './load.js';
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const toBytes = (data) => (typeof data === 'string' ? encoder.encode(data) : data);
@@ -105,9 +107,15 @@ export class Box {
     if (obstacle) throw new Error(obstacle);
     const box = new Box(options);
     const { image = 'default', engine = 'jit', columns = 80, rows = 24, cacheBytes } = options;
+    const { base } = box;
+    options.onProgress?.({ stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
+    const loading = loadEngine(base);
+    // The manifest's failure is told first. Until then this one would count as unhandled.
+    loading.catch(() => {});
     try {
-      const base = box.base.href;
-      ({ command: box.command } = await box.call('start', { image, engine, base, columns, rows, cacheBytes }));
+      const manifest = await loadManifest(base, image);
+      box.call('load', { manifest, base: base.href, cacheBytes }).catch(() => {});
+      ({ command: box.command } = await box.call('start', { module: await loading, engine, columns, rows }));
     } catch (error) {
       box.stop();
       throw error;

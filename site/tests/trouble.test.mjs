@@ -61,7 +61,7 @@ test("boot packs that arrive corrupt or truncated once are fetched again", async
   const { refetches, requests, packsLost } = await terminal.page.evaluate(() => globalThis.box.stats());
   assert.ok(refetches > 0 && requests === 2 * refetches, `${refetches} refetches, ${requests} requests`);
   assert.equal(packsLost, 0);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("chunks that arrive corrupt or truncated once are fetched again", async () => {
@@ -72,14 +72,14 @@ test("chunks that arrive corrupt or truncated once are fetched again", async () 
   await terminal.waitForPrompt();
   const { refetches } = await terminal.page.evaluate(() => globalThis.box.stats());
   assert.ok(refetches > 20, `${refetches} refetches`);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a chunk that stays corrupt is named", async () => {
   const terminal = await openWith(CHUNKS, (route) => tampered(route, (bytes) => bytes.reverse()));
   const status = await waitForStatus(terminal, /could not be started/);
   assert.match(status, /[0-9a-f]{64}/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a manifest of another version", async () => {
@@ -88,7 +88,7 @@ test("a manifest of another version", async () => {
     return JSON.stringify({ ...manifest, version: manifest.version + 1 });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /version 2/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a disk that is not ext2", async () => {
@@ -98,13 +98,13 @@ test("a disk that is not ext2", async () => {
     return JSON.stringify({ ...manifest, boot: [] });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /ext2/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("an image that does not exist", async () => {
   const terminal = await TerminalPage.open(browser, `${url}/?image=nothing`);
   assert.match(await waitForStatus(terminal, /could not be started/), /no image named "nothing"/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a page that is not cross-origin isolated says so and why", async () => {
@@ -118,7 +118,7 @@ test("a page that is not cross-origin isolated says so and why", async () => {
   }, { serviceWorkers: "block" });
   await waitForStatus(terminal, /can't run/);
   assert.match(await terminal.text(), /cross-origin isolated[^]*Cross-Origin-Opener-Policy/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a server that goes away: the guest waits, the page says so, and it goes on", async () => {
@@ -133,7 +133,7 @@ test("a server that goes away: the guest waits, the page says so, and it goes on
   await terminal.page.context().unroute(CHUNKS);
   await terminal.waitFor(/\n42\n/, from);
   assert.doesNotMatch(await terminal.page.textContent("#status"), /can't be reached/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("unknown instructions, unknown system calls and foreign programs", async () => {
@@ -155,5 +155,5 @@ test("unknown instructions, unknown system calls and foreign programs", async ()
     return globalThis.box.putFile("/tmp/foreign", header, 0o755);
   });
   assert.match(await terminal.run("/tmp/foreign; echo $?"), /cannot execute[^]*126$/);
-  await terminal.page.context().close();
+  await terminal.close();
 });

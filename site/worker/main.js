@@ -27,6 +27,8 @@ let machine;
 let fetcher;
 /** @type {ObjectStore} */
 let store;
+/** @type {Uint8Array} */
+let manifest;
 let engineModule;
 /** The disk is mounted: the machine can run. */
 let mounted = false;
@@ -147,19 +149,6 @@ function onceReady(action) {
   });
 }
 
-async function fetchManifest(base, image) {
-  const url = new URL(`disk/manifests/${image}.json`, base);
-  let response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new Error(`the server of the image "${image}" can't be reached (${error.message}): reload to try again`);
-  }
-  if (response.status === 404) throw new Error(`there is no image named "${image}" on this server`);
-  if (!response.ok) throw new Error(`the image "${image}" can't be loaded: the server answers ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
-
 /** Digests of the manifest's boot packs. What is wrong with a manifest is for the engine to say. */
 function bootPacks(manifest) {
   try {
@@ -171,21 +160,23 @@ function bootPacks(manifest) {
 }
 
 const methods = {
-  async start({ image, base, engine, columns, rows, cacheBytes }) {
-    report({ event: 'progress', stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
+  load({ manifest: bytes, base, cacheBytes }) {
+    manifest = bytes;
     store = new ObjectStore(cacheBytes);
-    const manifest = fetchManifest(base, image);
-    // The engine would ask for them when it is here. Otherwise, a failure while it still loads would count as unhandled.
-    manifest.then((bytes) => fetcher.fetchEarly(bootPacks(bytes)), () => {});
     fetcher = new ChunkFetcher(base, {
       arrived: (digest, bytes) => afterDisk(() => machine.chunkArrived(digest, bytes)),
       missing: (digest, why) => afterDisk(() => machine.chunkMissing(digest, why)),
       unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
       retry: () => afterDisk(() => machine.retryStalled()),
     }, report, store);
-    engineModule = await init({ module_or_path: new URL('engine/vm_bg.wasm', base) });
+    // The engine asks for them when it is there.
+    fetcher.fetchEarly(bootPacks(manifest));
+  },
+
+  async start({ module, engine, columns, rows }) {
+    engineModule = await init({ module_or_path: module });
     report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
-    machine = new Machine(await manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
+    machine = new Machine(manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
     await onceReady(() => machine.mount() || undefined);
     mounted = true;
     return { command: machine.command() };
@@ -223,7 +214,7 @@ const methods = {
 
   stats() {
     const engine = JSON.parse(machine.stats());
-    // The browser's own account of this worker's requests. What came out of its cache has no transfer size.
+    // The browser's own account of this worker's requests; engine and manifest are the page's. What came out of its cache has no transfer size.
     const loaded = performance.getEntriesByType('resource').filter(({ transferSize }) => transferSize > 0);
     const ofDisk = loaded.filter(({ name }) => name.includes('/disk/'));
     const bytes = (entries) => entries.reduce((sum, { transferSize }) => sum + transferSize, 0);
@@ -245,7 +236,7 @@ const methods = {
 
 self.onmessage = async ({ data: { id, method, args } }) => {
   try {
-    if (!mounted && method !== 'start') throw new Error('the machine is not running');
+    if (!mounted && method !== 'load' && method !== 'start') throw new Error('the machine is not running');
     report({ id, result: await methods[method](...args) });
   } catch (error) {
     report({ id, error: String(error.message ?? error) });

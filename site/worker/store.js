@@ -81,11 +81,18 @@ export class ObjectStore {
     this.hits = 0;
     this.canWrite = limitBytes > 0;
     this.writing = null;
-    this.database = limitBytes > 0 ? orNull(open()) : Promise.resolve(null);
-    this.database.then((database) => {
-      // A newer version of this page in another tab wants to change the database.
-      if (database) database.onversionchange = () => this.#close(database);
-    });
+    /** What was there at the beginning, or has been put there since: to look for anything else would take time. */
+    this.known = new Set();
+    this.database = limitBytes > 0 ? orNull(this.#open()) : Promise.resolve(null);
+  }
+
+  async #open() {
+    const database = await open();
+    // A newer version of this page in another tab wants to change the database.
+    database.onversionchange = () => this.#close(database);
+    const digests = await answered(database.transaction(OBJECTS).objectStore(OBJECTS).getAllKeys());
+    for (const digest of digests) this.known.add(digest);
+    return database;
   }
 
   /** Whether everything has been written. */
@@ -96,7 +103,7 @@ export class ObjectStore {
   /** @returns {Promise<Uint8Array | null>} the object, unverified */
   async get(digest) {
     const database = await this.database;
-    if (!database) return null;
+    if (!database || !this.known.has(digest)) return null;
     const read = async () => answered(database.transaction(OBJECTS).objectStore(OBJECTS).get(digest));
     const bytes = await orNull(read());
     if (!(bytes instanceof Uint8Array)) return null;
@@ -165,6 +172,7 @@ export class ObjectStore {
       const size = bytes?.length ?? known;
       uses.put({ bytes: size, used }, digest);
       total += size - (known ?? 0);
+      this.known.add(digest);
     }
     if (total > limitBytes) total = await this.#makeRoom(objects, uses, total, limitBytes * KEPT_SHARE);
     account.put(total, 'total');
