@@ -86,7 +86,7 @@ fn check_size(bytes: u64) -> Result<()> {
 /// All objects of an image: boot packs, chunks and index pages. Pages are read, and verified by that.
 fn chunks_of(store: &mut DirectorySource, manifest: &Manifest) -> Result<BTreeSet<ChunkDigest>> {
     let layout = manifest.layout;
-    let mut found: BTreeSet<_> = manifest.boot.iter().map(|pack| pack.digest).collect();
+    let mut found: BTreeSet<_> = manifest.packs.iter().map(|pack| pack.digest).collect();
     let Some(root) = page(store, manifest.index_root, layout.leaf_count() as usize)? else { return Ok(found) };
     found.insert(manifest.index_root);
     for (number, digest) in root.digests().enumerate() {

@@ -63,7 +63,7 @@ impl Store {
         }
         let root = index.finish();
         self.put_page(&root, quality, &counters)?;
-        let manifest = Manifest { layout, index_root: root.digest, config, boot: Vec::new() };
+        let manifest = Manifest { layout, index_root: root.digest, config, packs: Vec::new() };
         self.put_manifest(name, &manifest)?;
         progress.finish();
         Ok(counters.total())

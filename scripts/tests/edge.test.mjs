@@ -30,7 +30,7 @@ function assertIsolated({ headers }) {
 
 const stored = (digest) => readFile(join(disk, "chunks", digest.slice(0, 2), digest));
 
-/** A chunk, and no index page or boot pack, which have other lengths. */
+/** A chunk, and no index page or pack, which have other lengths. */
 async function someChunk() {
   for (const name of await readdir(join(disk, "chunks"), { recursive: true })) {
     const digest = name.slice(3);
@@ -76,10 +76,10 @@ test("the same chunk decoded by a client that knows brotli", async () => {
   assert.ok(Buffer.from(await response.arrayBuffer()).equals(brotliDecompressSync(bytes)));
 });
 
-test("boot packs are served as chunks are, and have the blocks that the manifest lists", async () => {
-  const { boot } = JSON.parse((await request("/disk/manifests/default.json")).body);
-  assert.ok(boot.length > 0);
-  for (const { digest, blocks, index } of boot) {
+test("packs are served as chunks are, and have the blocks that the manifest lists", async () => {
+  const { packs } = JSON.parse((await request("/disk/manifests/default.json")).body);
+  assert.ok(packs.length > 0);
+  for (const { digest, blocks, index } of packs) {
     const encoded = await request(`/disk/chunks/${digest}`, { headers: { "accept-encoding": "br" } });
     assert.equal(encoded.status, 200);
     assert.match(encoded.headers["cache-control"], /immutable/);

@@ -26,13 +26,15 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, bytes: &[u8]) {
 }
 
 /// An image as `docker save` writes it: busybox as a shell, and `command`.
-fn write_archive(path: &Path, command: &[&str]) {
+fn write_archive(path: &Path, command: &[&str], label: &str) {
     let mut layer = tar::Builder::new(Vec::new());
     append(&mut layer, "bin/sh", &std::fs::read(busybox()).expect("busybox"));
+    // Another program: the same code, in other blocks.
+    append(&mut layer, "bin/uname", &std::fs::read(busybox()).expect("busybox"));
     append(&mut layer, "etc/greeting", b"hello\n");
     append(&mut layer, "usr/lib/unused", &vec![7; 1 << 20]);
     let config = serde_json::json!({
-        "architecture": "amd64", "os": "linux", "config": { "Cmd": command },
+        "architecture": "amd64", "os": "linux", "config": { "Cmd": command, "Labels": { "edgebox.profile": label } },
         "rootfs": { "type": "layers", "diff_ids": [] },
     });
     let manifest = serde_json::json!([{ "Config": "config.json", "RepoTags": null, "Layers": ["layer.tar"] }]);
@@ -60,19 +62,26 @@ fn the_same_image_has_the_same_profile() {
     // Random numbers, process ids and the time decide what it reads and how.
     let script =
         "for n in 1 2 3; do (cat /etc/greeting; echo $$ $RANDOM; date +%N) > /tmp/$RANDOM & done; wait; read line";
-    write_archive(&path.join("box.tar"), &["/bin/sh", "-c", script]);
+    write_archive(&path.join("box.tar"), &["/bin/sh", "-c", script], "uname -a; absent; sh");
     let (first, text) = image(path, "a", &[]);
-    assert!(text.contains("its boot reads"), "{text}");
-    assert!(!first.boot.is_empty());
-    let blocks: u64 = first.boot.iter().map(|pack| pack.blocks.count()).sum();
+    assert!(text.contains("its boot reads") && text.contains("uname -a reads"), "{text}");
+    assert!(
+        text.contains("no profile of \"absent\"") && text.contains("no profile of \"sh\": its boot has it"),
+        "{text}"
+    );
+    let (of_boot, of_programs): (Vec<_>, Vec<_>) = first.packs.iter().partition(|pack| pack.on.is_none());
+    let blocks: u64 = of_boot.iter().map(|pack| pack.blocks.count()).sum();
     assert!(blocks > 20 && blocks < 600, "{blocks} blocks: most of busybox and the tables, nothing of the unused file");
-    assert!(first.boot.last().is_some_and(|pack| pack.index.is_some()));
-    for pack in &first.boot {
+    assert!(of_boot.last().is_some_and(|pack| pack.index.is_some()));
+    let [of_uname] = of_programs.as_slice() else { panic!("{of_programs:?}") };
+    let first_block = of_uname.on.expect("a block");
+    assert!(of_uname.blocks.iter().any(|run| run.contains(&first_block)));
+    for pack in &first.packs {
         assert!(path.join("a/disk").join(disk::directory::chunk_path(&pack.digest)).exists());
     }
     assert_eq!(image(path, "b", &[]).0, first);
     let without = image(path, "a", &["--force", "--no-profile"]).0;
-    assert_eq!(without, Manifest { boot: Vec::new(), ..first });
+    assert_eq!(without, Manifest { packs: Vec::new(), ..first });
 }
 
 #[test]
@@ -85,9 +94,9 @@ fn commands_that_end_fail_or_never_wait() {
         (vec![], false),
     ] {
         let directory = tempfile::tempdir().expect("directory");
-        write_archive(&directory.path().join("box.tar"), &command);
+        write_archive(&directory.path().join("box.tar"), &command, "");
         let (manifest, text) = image(directory.path(), "build", &[]);
-        assert_eq!(!manifest.boot.is_empty(), is_profiled, "{command:?}: {text}");
+        assert_eq!(!manifest.packs.is_empty(), is_profiled, "{command:?}: {text}");
         assert_eq!(text.contains("no boot profile"), !is_profiled, "{text}");
     }
 }

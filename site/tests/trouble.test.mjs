@@ -52,8 +52,8 @@ function damagedOnce() {
   };
 }
 
-/** Delivers a manifest without boot packs, so that everything is read out of chunks. */
-const withoutPacks = (route) => tampered(route, (bytes) => JSON.stringify({ ...JSON.parse(bytes), boot: [] }));
+/** Delivers a manifest without packs, so that everything is read out of chunks. */
+const withoutPacks = (route) => tampered(route, (bytes) => JSON.stringify({ ...JSON.parse(bytes), packs: [] }));
 
 test("boot packs that arrive corrupt or truncated once are fetched again", async () => {
   const terminal = await openWith(CHUNKS, damagedOnce());
@@ -95,7 +95,7 @@ test("a disk that is not ext2", async () => {
   const terminal = await openWith(MANIFEST, (route) => tampered(route, (bytes) => {
     const manifest = JSON.parse(bytes);
     manifest.image.index_root = "0".repeat(64);
-    return JSON.stringify({ ...manifest, boot: [] });
+    return JSON.stringify({ ...manifest, packs: [] });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /ext2/);
   await terminal.close();

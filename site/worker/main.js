@@ -15,7 +15,7 @@ const CONSOLE_BYTES_ENOUGH = 8 * 1024;
 /** Progress reports are at least this far apart, in milliseconds. */
 const PROGRESS_MS = 100;
 
-/** Boot packs that a manifest may name. */
+/** Boot packs asked for before the engine is there, which asks for all. */
 const BOOT_PACKS_MAX = 8;
 
 // The browser's account of requests keeps 250 unless told otherwise.
@@ -152,8 +152,9 @@ function onceReady(action) {
 /** Digests of the manifest's boot packs. What is wrong with a manifest is for the engine to say. */
 function bootPacks(manifest) {
   try {
-    const { boot = [] } = JSON.parse(new TextDecoder().decode(manifest));
-    return boot.slice(0, BOOT_PACKS_MAX).map(({ digest }) => digest).filter((digest) => /^[0-9a-f]{64}$/.test(digest));
+    const { packs = [] } = JSON.parse(new TextDecoder().decode(manifest));
+    return packs.filter(({ on }) => on === undefined).map(({ digest }) => digest)
+      .filter((digest) => /^[0-9a-f]{64}$/.test(digest)).slice(0, BOOT_PACKS_MAX);
   } catch {
     return [];
   }

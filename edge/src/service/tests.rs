@@ -190,7 +190,7 @@ fn a_terabyte_costs_what_is_read_of_it() {
     store.put_chunk(&content);
     store.put_manifest(
         "x",
-        &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), boot: Vec::new() },
+        &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() },
     );
     let service = service(&store);
     let path = "/disk/images/x.img";

@@ -41,7 +41,7 @@ impl Memory {
         memory.put_chunk(&root.bytes);
         memory.put_manifest(
             name,
-            &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), boot: Vec::new() },
+            &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() },
         );
         memory
     }

@@ -1,43 +1,42 @@
-//! Boot profiles: an image is booted once when it is made, and what that reads goes into boot packs (`disk::pack`), so that
-//! a visitor's boot needs a few requests and few bytes it has no use for.
+//! Profiles: an image is booted once when it is made, and what that reads goes into boot packs (`disk::pack`), so that a
+//! visitor's boot needs a few requests and few bytes it has no use for. The same is done for programs that the image names
+//! in its label `edgebox.profile`, separated by semicolons: each is started on the console, and what it reads until it waits
+//! for input or ends goes into packs of its own, which are fetched when the first block of its file is read.
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`record`] | the boot, and which blocks it reads |
+//! | [`divide`] | which blocks go into which pack |
 //!
 //! A profile is a hint. An image without one boots as well, just with more requests; so one that can't be booted here is
 //! worth a warning and no more.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use disk::codec::Quality;
 use disk::digest::DIGEST_BYTES;
 use disk::index::IndexPage;
-use disk::layout::LEAF_CHUNKS;
 use disk::overlay::BLOCK_BYTES;
-use disk::pack::{PACK_BYTES_MAX, PACK_RUNS_MAX, PACKS_MAX, Part};
-use disk::{ChunkDigest, Layout, Manifest, Pack, Runs};
+use disk::pack::Part;
+use disk::{ChunkDigest, ImageConfig, Manifest, Pack};
 
 use crate::export::page;
 use crate::pack::Store;
 use crate::progress;
 
+mod divide;
 mod record;
 
-/// Bytes of the first pack, decoded: some 150 KB on the wire, so that a boot begins early.
-const FIRST_PACK_BYTES: u64 = 512 << 10;
-/// How many times larger each further pack is: a boot that needs more has more to do meanwhile.
-const GROWTH: u64 = 4;
-/// Leaf pages of the index that ride along in the last pack, 128 KiB each that hardly can be compressed: what is read
-/// after the boot is found with them. All that an image of ordinary size has.
-const LEAVES_MAX: usize = 2;
-/// Bytes of the index that ride along. If there would be more, because the root page of a huge image is large, none do.
-const INDEX_BYTES_MAX: u64 = 512 << 10;
-/// Every visitor of an image loads its packs.
-const QUALITY: Quality = Quality::BEST;
+/// The label that names programs.
+const LABEL: &str = "edgebox.profile";
+/// Every visitor of an image loads its boot packs.
+const BOOT_QUALITY: Quality = Quality::BEST;
+/// Only some need those of programs, which are larger: twice as many bytes a second are made with a few per cent more.
+const PROGRAM_QUALITY: Quality = Quality::GOOD;
 
 /// What a profile has come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,95 +47,100 @@ pub struct Profile {
     pub bytes: u64,
 }
 
-/// Boots the image `name`, whose raw image is at `raw`, and adds boot packs to its manifest. If that can't be done, says
-/// why and leaves the image as it is.
+/// Blocks in the order of a boot or of a program's start.
+struct Recorded {
+    /// What it is called in what is said to whoever waits.
+    name: String,
+    /// Of a program: the first block of its file.
+    on: Option<u64>,
+    order: Vec<u64>,
+}
+
+/// Boots the image `name`, whose raw image is at `raw`, and adds packs to its manifest. If that can't be done, says why and
+/// leaves the image as it is.
 pub fn add(store: &Store, name: &str, raw: &Path) {
-    let spinner = progress::spinner(&format!("booting image {name}"));
-    let outcome = try_add(store, name, raw);
-    drop(spinner);
-    match outcome {
-        Ok(Profile { blocks, packs, bytes }) => {
-            let (read, stored) = (blocks as f64 * BLOCK_BYTES as f64 / 1e6, bytes as f64 / 1e6);
-            eprintln!("image {name}: its boot reads {read:.1} MB, in {packs} packs of {stored:.2} MB together");
-        }
-        Err(error) => eprintln!("image {name}: no boot profile, so that booting takes more requests: {error:#}"),
+    if let Err(error) = try_add(store, name, raw) {
+        eprintln!("image {name}: no boot profile, so that booting takes more requests: {error:#}");
     }
 }
 
-fn try_add(store: &Store, name: &str, raw: &Path) -> Result<Profile> {
-    let config = store.source().manifest(name)?.config;
-    store_packs(store, name, raw, &record::boot(raw, &config)?)
-}
-
-/// Stores packs with these blocks of an image, which are in the order of its boot.
-fn store_packs(store: &Store, name: &str, raw: &Path, order: &[u64]) -> Result<Profile> {
+fn try_add(store: &Store, name: &str, raw: &Path) -> Result<()> {
     let mut manifest = store.source().manifest(name)?;
+    let spinner = progress::spinner(&format!("booting image {name}"));
+    let recorded = record_all(name, raw, &manifest.config)?;
+    drop(spinner);
+    let _spinner = progress::spinner(&format!("packing what image {name} reads first"));
     let image = File::open(raw)?;
-    let mut profile = Profile::default();
-    manifest.boot.clear();
-    for (index, blocks) in divide(manifest.layout, order) {
-        let (pack, bytes) = build(store, &manifest, &image, index, blocks)?;
-        // Nothing but zeros needs no pack.
-        if !pack.digest.is_zero() {
-            profile.bytes += store.put_object(&pack.digest, &bytes, QUALITY)?;
-            profile.blocks += pack.blocks.count();
-            manifest.boot.push(pack);
+    manifest.packs.clear();
+    for each in &recorded {
+        let Profile { blocks, packs, bytes } = store_packs(store, &mut manifest, &image, each)?;
+        let (read, stored) = (blocks as f64 * BLOCK_BYTES as f64 / 1e6, bytes as f64 / 1e6);
+        eprintln!("image {name}: {} reads {read:.1} MB, in {packs} packs of {stored:.2} MB together", each.name);
+    }
+    disk::pack::check(manifest.layout, &manifest.packs).map_err(anyhow::Error::msg)?;
+    store.put_manifest(name, &manifest)
+}
+
+/// Boots an image, and runs the programs it names.
+fn record_all(name: &str, raw: &Path, config: &ImageConfig) -> Result<Vec<Recorded>> {
+    if config.command().is_empty() {
+        bail!("it has no command (CMD or ENTRYPOINT) to be booted with");
+    }
+    let order = record::boot(raw, config, &config.command())?;
+    let of_boot: BTreeSet<u64> = order.iter().copied().collect();
+    let mut all = vec![Recorded { name: "its boot".into(), on: None, order }];
+    let image = File::open(raw)?;
+    let commands = config.labels.get(LABEL).map_or("", String::as_str).split(';');
+    for command in commands.map(str::trim).filter(|command| !command.is_empty()) {
+        let words: Vec<String> = command.split_whitespace().map(String::from).collect();
+        let recorded = record::boot(raw, config, &words).and_then(|mut order| {
+            order.retain(|block| !of_boot.contains(block));
+            let on = order.iter().copied().find(|block| begins_program(&image, *block));
+            Ok(Recorded {
+                name: command.into(),
+                on: Some(on.ok_or_else(|| anyhow::anyhow!("its boot has it"))?),
+                order,
+            })
+        });
+        match recorded {
+            Ok(recorded) => all.push(recorded),
+            Err(error) => eprintln!("image {name}: no profile of {command:?}: {error:#}"),
         }
     }
-    profile.packs = manifest.boot.len();
-    disk::pack::check(manifest.layout, &manifest.boot).map_err(anyhow::Error::msg)?;
-    store.put_manifest(name, &manifest)?;
+    Ok(all)
+}
+
+/// Whether a block is the first one of an ELF file.
+fn begins_program(image: &File, block: u64) -> bool {
+    let mut magic = [0; 4];
+    image.read_exact_at(&mut magic, block * BLOCK_BYTES as u64).is_ok() && magic == *b"\x7fELF"
+}
+
+/// Stores packs with these blocks, and adds them to the manifest.
+fn store_packs(store: &Store, manifest: &mut Manifest, image: &File, recorded: &Recorded) -> Result<Profile> {
+    let mut profile = Profile::default();
+    let (quality, packs) = match recorded.on {
+        None => (BOOT_QUALITY, divide::boot(manifest.layout, &recorded.order)),
+        Some(on) => (PROGRAM_QUALITY, divide::program(on, &recorded.order)),
+    };
+    for pack in packs {
+        let (pack, bytes) = build(store, manifest, image, pack)?;
+        // Nothing but zeros needs no pack, and what another one has needs no second.
+        if !pack.digest.is_zero() && !manifest.packs.iter().any(|other| other.digest == pack.digest) {
+            profile.bytes += store.put_object(&pack.digest, &bytes, quality)?;
+            profile.blocks += pack.blocks.count();
+            profile.packs += 1;
+            manifest.packs.push(pack);
+        }
+    }
     Ok(profile)
 }
 
-/// Divides blocks in the order of a boot into packs, each the leaf pages and the blocks it has. What does not fit is left
-/// out: the last blocks.
-fn divide(layout: Layout, order: &[u64]) -> Vec<(Option<Runs>, Runs)> {
-    let mut packs = Vec::new();
-    let mut rest = order;
-    let mut len_max = FIRST_PACK_BYTES;
-    while !rest.is_empty() && packs.len() < PACKS_MAX {
-        let count = rest.len().min((len_max / BLOCK_BYTES as u64) as usize);
-        let (blocks, left) = rest.split_at(count);
-        let runs = Runs::of(blocks.iter().copied());
-        if runs.range_count() > PACK_RUNS_MAX {
-            break;
-        }
-        packs.push((None, runs));
-        rest = left;
-        len_max = (len_max * GROWTH).min(PACK_BYTES_MAX as u64 - INDEX_BYTES_MAX);
-    }
-    if let Some((index, _)) = packs.last_mut() {
-        *index = index_of(layout, order);
-    }
-    packs
-}
-
-/// The leaf pages that list the first of these blocks, if not too much would ride along.
-fn index_of(layout: Layout, order: &[u64]) -> Option<Runs> {
-    let leaf_blocks = u64::from(layout.chunk_bytes()) / BLOCK_BYTES as u64 * LEAF_CHUNKS;
-    let mut leaves: Vec<u64> = Vec::new();
-    for leaf in order.iter().map(|block| block / leaf_blocks) {
-        if !leaves.contains(&leaf) && leaves.len() < LEAVES_MAX {
-            leaves.push(leaf);
-        }
-    }
-    let parts = leaves.iter().copied().map(Part::Leaf).chain([Part::Root]);
-    let len: u64 = parts.map(|part| part.len_bytes(layout)).sum();
-    (len <= INDEX_BYTES_MAX).then(|| Runs::of(leaves))
-}
-
-fn build(
-    store: &Store,
-    manifest: &Manifest,
-    image: &File,
-    index: Option<Runs>,
-    blocks: Runs,
-) -> Result<(Pack, Vec<u8>)> {
+fn build(store: &Store, manifest: &Manifest, image: &File, pack: Pack) -> Result<(Pack, Vec<u8>)> {
     let layout = manifest.layout;
     let mut source = store.source();
     let root = page(&mut source, manifest.index_root, layout.leaf_count() as usize)?;
-    Pack::build(layout, index, blocks, |part, to| {
+    pack.build(layout, |part, to| {
         match part {
             Part::Root => copy_page(root.as_ref(), to),
             Part::Leaf(leaf) => {
@@ -157,47 +161,11 @@ fn copy_page(page: Option<&IndexPage>, to: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use disk::codec::Quality;
     use disk::layout::CHUNK_BYTES;
-    use disk::{BlockDevice, Disk, ImageConfig};
+    use disk::{BlockDevice, Disk};
 
     use super::*;
     use crate::progress::Progress;
-
-    const GIB: u64 = 1 << 30;
-
-    fn layout(size_bytes: u64) -> Layout {
-        Layout::new(size_bytes, CHUNK_BYTES).expect("layout")
-    }
-
-    #[test]
-    fn packs_grow_and_the_last_one_has_the_index() {
-        let order: Vec<u64> = (0..2000).map(|number| number * 7919 % 100_003).collect();
-        let packs = divide(layout(GIB), &order);
-        let counts: Vec<_> = packs.iter().map(|(_, blocks)| blocks.count()).collect();
-        assert_eq!(counts, [128, 512, 896, 464]);
-        assert_eq!(packs[0].1, Runs::of(order[..128].iter().copied()));
-        let leaves: Vec<_> = packs.iter().map(|(index, _)| index.as_ref().map(Runs::to_string)).collect();
-        assert_eq!(leaves, [None, None, None, Some("0".into())]);
-        assert!(divide(layout(GIB), &[]).is_empty());
-    }
-
-    #[test]
-    fn limits_hold_however_much_a_boot_reads() {
-        for (size_bytes, stride) in [(GIB, 1), (GIB, 3), (1 << 40, 1 << 17), (16 << 40, 1 << 20)] {
-            let layout = layout(size_bytes);
-            let order: Vec<u64> = (0..size_bytes / 4096 / stride).map(|number| number * stride).rev().collect();
-            let number = |at: usize| ChunkDigest::of(&[at as u8 + 1]);
-            let packs: Vec<Pack> = divide(layout, &order)
-                .into_iter()
-                .enumerate()
-                .map(|(at, (index, blocks))| Pack { digest: number(at), index, blocks })
-                .collect();
-            assert_eq!(disk::pack::check(layout, &packs), Ok(()), "{size_bytes} {stride}");
-            assert!(packs.iter().all(|pack| pack.blocks.range_count() <= PACK_RUNS_MAX));
-            assert!(!packs.is_empty());
-        }
-    }
 
     #[test]
     fn a_disk_with_these_packs_reads_the_same() {
@@ -208,20 +176,25 @@ mod tests {
         let store = Store::new(scratch.path());
         let config = ImageConfig::default();
         store.pack(&raw, "x", config, CHUNK_BYTES, Quality::QUICK, &Progress::new()).expect("packed");
-        let profile = store_packs(&store, "x", &raw, &[400, 3, 4, 0, 488]).expect("packs");
-        assert_eq!((profile.blocks, profile.packs), (5, 1));
-        let manifest = store.source().manifest("x").expect("manifest");
-        for pack in &manifest.boot {
-            let path = scratch.path().join(disk::directory::chunk_path(&pack.digest));
-            assert!(path.exists());
+        let mut manifest = store.source().manifest("x").expect("manifest");
+        let file = File::open(&raw).expect("raw image");
+        for (on, order) in [(None, vec![400, 3, 4, 0, 488]), (Some(7), vec![7, 8])] {
+            let recorded = Recorded { name: String::new(), on, order };
+            let profile = store_packs(&store, &mut manifest, &file, &recorded).expect("packs");
+            assert_eq!((profile.blocks, profile.packs), (recorded.order.len() as u64, 1));
+        }
+        for pack in &manifest.packs {
+            assert!(scratch.path().join(disk::directory::chunk_path(&pack.digest)).exists());
         }
         let mut disk = Disk::new(&manifest, store.source());
-        for offset in [0, 3 * 4096, 400 * 4096 + 5, 488 * 4096, 77 * 4096] {
+        let mut read = |offset: u64| {
             let mut bytes = [0; 1000];
             disk.read(offset, &mut bytes).expect("read");
             assert_eq!(bytes[..], image[offset as usize..][..1000], "{offset}");
-        }
-        assert_eq!(disk.stats().requests, 2, "the pack, and the chunk of the last block");
+            disk.stats().requests
+        };
+        let requests = [0, 3 * 4096, 400 * 4096 + 5, 488 * 4096, 77 * 4096, 7 * 4096, 8 * 4096].map(&mut read);
+        assert_eq!(requests, [1, 1, 1, 1, 2, 3, 3], "the boot's pack, a chunk, the program's pack");
     }
 
     #[test]

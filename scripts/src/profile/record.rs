@@ -1,4 +1,4 @@
-//! Booting an image headlessly to see which of its blocks are read, and in which order.
+//! Booting an image headlessly, or running a program of it, to see which of its blocks are read, and in which order.
 //!
 //! The machine's clock and entropy are made up, so that the same image has the same profile every time: a boot's order
 //! would otherwise depend on how fast this computer is.
@@ -115,12 +115,9 @@ impl BlockDevice for Recorder {
     }
 }
 
-/// Boots the raw image at `path` as a visitor's page does, until its command waits for input, ends, or has had its time.
-/// Returns the blocks that were read, in order.
-pub fn boot(path: &Path, config: &ImageConfig) -> Result<Vec<u64>> {
-    if config.command().is_empty() {
-        bail!("it has no command (CMD or ENTRYPOINT) to be booted with");
-    }
+/// Boots the raw image at `path` as a visitor's page does, with `command` on its console, until that waits for input, ends,
+/// or has had its time. Returns the blocks that were read, in order.
+pub fn boot(path: &Path, config: &ImageConfig, command: &[String]) -> Result<Vec<u64>> {
     let touched = Rc::new(RefCell::new(Touched::default()));
     let disk = RawDisk::open(path).with_context(|| path.display().to_string())?;
     let device = Box::new(Recorder { disk, touched: touched.clone() });
@@ -132,8 +129,8 @@ pub fn boot(path: &Path, config: &ImageConfig) -> Result<Vec<u64>> {
     let memories = Box::new(Memories::default());
     let mut machine = Machine::new(host, memories, Box::new(root), "/dev/vda", config.clone(), engine);
     done("setting the machine up", machine.set_up())?;
-    let command = config.command().join(" ");
-    done(&command, machine.spawn(&Program { on_console: true, ..Program::default() }))?;
+    let program = Program { argv: command.to_vec(), on_console: true, ..Program::default() };
+    done(&command.join(" "), machine.spawn(&program))?;
     while machine.instructions() < INSTRUCTIONS_MAX {
         match machine.run(&|| true, &mut |_| {}) {
             Next::Now => {}

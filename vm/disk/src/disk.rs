@@ -7,7 +7,7 @@
 //! not be reached, until the host calls [`Disk::retry_stalled`]; or *failed*, which the next read is told once, so
 //! that a later one tries again.
 //!
-//! Boot packs are fetched when the first read comes, and before what it wants. Reads that a pack answers wait for it; if it
+//! Boot packs are fetched when the first read comes, other packs when their block is read, before what is wanted. Reads that a pack answers wait for it; if it
 //! can't be had, they go to chunks like all others.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct DiskStats {
     pub requests: u64,
     /// Of these, second attempts because something else than the chunk was delivered.
     pub refetches: u64,
-    /// Chunks, index pages and boot packs that arrived and were right.
+    /// Chunks, index pages and packs that arrived and were right.
     pub chunks_arrived: u64,
     /// Their size, uncompressed.
     pub bytes_arrived: u64,
@@ -46,7 +46,7 @@ pub struct DiskStats {
     pub chunks_waiting: u64,
     /// Bytes of memory that hold what the guest wrote.
     pub overlay_bytes: u64,
-    /// Boot packs that could not be had.
+    /// Packs that could not be had.
     pub packs_lost: u64,
 }
 
@@ -98,7 +98,7 @@ impl<S: ChunkSource> Disk<S> {
             index_root: manifest.index_root,
             source,
             cache: ChunkCache::new(cache_bytes),
-            packs: Packs::new(manifest.layout, &manifest.boot),
+            packs: Packs::new(manifest.layout, &manifest.packs),
             has_begun: false,
             overlay: Overlay::new(overlay_bytes),
             read_ahead: ReadAhead::default(),
@@ -158,8 +158,7 @@ impl<S: ChunkSource> Disk<S> {
     fn begin(&mut self) {
         if !self.has_begun {
             self.has_begun = true;
-            let packs: Vec<_> = self.packs.objects().collect();
-            for (digest, len) in packs {
+            for (digest, len) in self.packs.of_boot() {
                 self.start(digest, len, false);
             }
         }
@@ -364,6 +363,9 @@ impl<S: ChunkSource> BlockDevice for Disk<S> {
         for (block, start, range) in pieces(offset, to.len()) {
             let piece_offset = offset + range.start as u64;
             let to = &mut to[range];
+            for (digest, len) in self.packs.woken_by(block) {
+                self.start(digest, len, false);
+            }
             if let Some(written) = self.overlay.get(block) {
                 to.copy_from_slice(&written[start..start + to.len()]);
                 continue;

@@ -5,11 +5,14 @@
 //!   "format": "edgebox-disk", "version": 1,
 //!   "image": {"size_bytes": 1073741824, "chunk_bytes": 131072, "index_root": "e1be4d7a…"},
 //!   "config": {"cmd": ["/bin/bash", "--login"], "env": ["LANG=C.UTF-8"], "workdir": "/home/user", "user": "user"},
-//!   "boot": [{"digest": "58a4…", "blocks": "0-1,34,161-164"}, {"digest": "9c01…", "index": "0-1", "blocks": ""}]
+//!   "packs": [
+//!     {"digest": "58a4…", "index": "0", "blocks": "0-1,34,161-164"},
+//!     {"digest": "9c01…", "on": 7015, "blocks": "7015-7040"}
+//!   ]
 //! }
 //! ```
 //!
-//! `boot` lists the packs of [`crate::pack`]; it may be absent. `RawManifest` is what the JSON says, [`Manifest`] is what a
+//! `packs` lists those of [`crate::pack`]; it may be absent. `RawManifest` is what the JSON says, [`Manifest`] is what a
 //! disk can be opened with. Unknown fields are ignored: whoever adds one that may not be ignored raises [`VERSION`].
 
 use std::collections::BTreeMap;
@@ -67,7 +70,7 @@ struct RawManifest {
     #[serde(default)]
     config: ImageConfig,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    boot: Vec<RawPack>,
+    packs: Vec<RawPack>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +84,8 @@ struct RawImage {
 struct RawPack {
     digest: ChunkDigest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<String>,
     blocks: String,
 }
@@ -89,6 +94,7 @@ impl RawPack {
     fn of(pack: &Pack) -> Self {
         RawPack {
             digest: pack.digest,
+            on: pack.on,
             index: pack.index.as_ref().map(Runs::to_string),
             blocks: pack.blocks.to_string(),
         }
@@ -96,10 +102,15 @@ impl RawPack {
 
     fn validated(&self, layout: Layout) -> Result<Pack, RunsError> {
         let leaves = |text: &String| Runs::parse(text, layout.leaf_count(), PACK_RUNS_MAX);
+        let blocks = pack::block_count(layout);
+        if let Some(on) = self.on.filter(|on| *on >= blocks) {
+            return Err(RunsError::OutOfRange(on.to_string()));
+        }
         Ok(Pack {
             digest: self.digest,
+            on: self.on,
             index: self.index.as_ref().map(leaves).transpose()?,
-            blocks: Runs::parse(&self.blocks, pack::block_count(layout), PACK_RUNS_MAX)?,
+            blocks: Runs::parse(&self.blocks, blocks, PACK_RUNS_MAX)?,
         })
     }
 }
@@ -120,8 +131,8 @@ pub struct Manifest {
     pub index_root: ChunkDigest,
     /// How to run the image.
     pub config: ImageConfig,
-    /// What its boot reads, in order; not every image has it.
-    pub boot: Vec<Pack>,
+    /// What its boot reads, in order, and what programs read; not every image has them.
+    pub packs: Vec<Pack>,
 }
 
 /// Why a text is no manifest this code can use.
@@ -135,8 +146,8 @@ pub enum ManifestError {
     Version(u64),
     /// The right version, but fields are missing or of the wrong type.
     Malformed(String),
-    /// Boot packs that can't be.
-    Boot(String),
+    /// Packs that can't be.
+    Packs(String),
     /// Sizes that can't be.
     Layout(LayoutError),
 }
@@ -156,7 +167,7 @@ impl fmt::Display for ManifestError {
                 "the image has format version {version}, this edgebox reads version {VERSION}: build the image again"
             ),
             ManifestError::Malformed(why) => write!(f, "the image's manifest is damaged: {why}"),
-            ManifestError::Boot(why) => write!(f, "the image's manifest is damaged: of its boot packs, {why}"),
+            ManifestError::Packs(why) => write!(f, "the image's manifest is damaged: of its packs, {why}"),
             ManifestError::Layout(why) => write!(f, "the image's manifest is damaged: {why}"),
         }
     }
@@ -184,10 +195,10 @@ impl Manifest {
         let raw: RawManifest =
             serde_json::from_slice(json).map_err(|error| ManifestError::Malformed(error.to_string()))?;
         let layout = Layout::new(raw.image.size_bytes, raw.image.chunk_bytes).map_err(ManifestError::Layout)?;
-        let boot: Result<Vec<Pack>, _> = raw.boot.iter().map(|pack| pack.validated(layout)).collect();
-        let boot = boot.map_err(|error| ManifestError::Boot(error.to_string()))?;
-        pack::check(layout, &boot).map_err(ManifestError::Boot)?;
-        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config, boot })
+        let packs: Result<Vec<Pack>, _> = raw.packs.iter().map(|pack| pack.validated(layout)).collect();
+        let packs = packs.map_err(|error| ManifestError::Packs(error.to_string()))?;
+        pack::check(layout, &packs).map_err(ManifestError::Packs)?;
+        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config, packs })
     }
 
     /// The manifest as it is stored: the same manifest is always the same text.
@@ -202,7 +213,7 @@ impl Manifest {
                 index_root: self.index_root,
             },
             config: self.config.clone(),
-            boot: self.boot.iter().map(RawPack::of).collect(),
+            packs: self.packs.iter().map(RawPack::of).collect(),
         };
         // Strings, numbers and lists only: serialising them can't fail.
         let mut json = serde_json::to_string_pretty(&raw).unwrap_or_default();
@@ -239,10 +250,20 @@ mod tests {
                 labels: [("a".into(), "b".into())].into(),
                 ..ImageConfig::default()
             },
-            boot: vec![
-                Pack { digest: ChunkDigest::of(b"first"), index: None, blocks: Runs::of([0, 7, 8, 262_143]) },
-                Pack { digest: ChunkDigest::of(b"second"), index: Some(Runs::of([0, 1])), blocks: Runs::of([3]) },
-                Pack { digest: ChunkDigest::of(b"third"), index: Some(Runs::default()), blocks: Runs::default() },
+            packs: vec![
+                Pack { digest: ChunkDigest::of(b"first"), on: None, index: None, blocks: Runs::of([0, 7, 8, 262_143]) },
+                Pack {
+                    digest: ChunkDigest::of(b"second"),
+                    on: Some(41),
+                    index: Some(Runs::of([0, 1])),
+                    blocks: Runs::of([3]),
+                },
+                Pack {
+                    digest: ChunkDigest::of(b"third"),
+                    on: None,
+                    index: Some(Runs::default()),
+                    blocks: Runs::default(),
+                },
             ],
         }
     }
@@ -253,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn boot_packs_may_be_absent_and_unknown_fields_are_ignored() {
-        let old = Manifest { boot: Vec::new(), ..manifest() };
-        assert!(!old.to_json().contains("boot"));
+    fn packs_may_be_absent_and_unknown_fields_are_ignored() {
+        let old = Manifest { packs: Vec::new(), ..manifest() };
+        assert!(!old.to_json().contains("packs"));
         for (known, with_unknown) in [
             ("\"version\"", "\"surprise\": [1], \"version\""),
             ("\"size_bytes\"", "\"surprise\": {}, \"size_bytes\""),
@@ -282,10 +303,11 @@ mod tests {
             (json.replace("1073741824", "0"), "between 1 and"),
             (json.replace("131072", "100"), "power of two"),
             (json.replace("131072", "-1"), "damaged"),
-            (json.replace("0,7-8", "7-8,0"), "of its boot packs, \"0\" does not follow"),
+            (json.replace("0,7-8", "7-8,0"), "of its packs, \"0\" does not follow"),
             (json.replace("262143", "262144"), "goes too far"),
             (json.replace("\"0-1\"", "\"0-2\""), "goes too far"),
-            (json.replace("\"3\"", "\"7\""), "block 7 is in two packs"),
+            (json.replace("\"on\": 41", "\"on\": 262144"), "goes too far"),
+            (json.replace("\"on\": 41", "\"on\": -1"), "damaged"),
             (json.replace("\"3\"", "\"1000-3000\""), "4194304 are allowed"),
             (json.replace(&ChunkDigest::of(b"third").to_string(), &ChunkDigest::of(b"first").to_string()), "twice"),
             (json.replace(&ChunkDigest::of(b"root").to_string(), "../../etc/passwd"), "hexadecimal"),
@@ -331,7 +353,7 @@ mod tests {
             }
             if let Ok(read) = Manifest::parse(&json) {
                 prop_assert!(Layout::new(read.layout.size_bytes(), read.layout.chunk_bytes()).is_ok());
-                prop_assert_eq!(pack::check(read.layout, &read.boot), Ok(()));
+                prop_assert_eq!(pack::check(read.layout, &read.packs), Ok(()));
             }
         }
     }

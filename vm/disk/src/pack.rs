@@ -1,7 +1,10 @@
-//! Boot packs: the blocks an image's start reads, in one object instead of in the many chunks they are strewn over.
+//! Packs: the blocks that an image's boot, or a program's start, reads, in one object instead of in the many chunks they are
+//! strewn over.
 //!
-//! Whoever makes an image boots it once and notes which blocks are read (`scripts/src/profile`). They are put into packs,
-//! in the order of the boot, so that it can begin when the first one is there. A pack is stored, named, encoded, sent and
+//! Whoever makes an image boots it once and notes which blocks are read (`scripts/src/profile`). They are put into *boot
+//! packs*, in the order of the boot, so that it can begin when the first one is there. Programs that are likely to be
+//! started can have packs too: these are fetched when a certain block is read, the first one of the program's file. A pack
+//! is stored, named, encoded, sent and
 //! cached as a chunk is; the manifest lists packs together with what each has, so that nothing in a pack itself needs to
 //! be interpreted, and so that a disk knows at once which reads a pack will answer:
 //!
@@ -23,11 +26,12 @@ use crate::layout::{Layout, ROOT_BYTES_MAX};
 use crate::overlay::BLOCK_BYTES;
 use crate::runs::Runs;
 
-/// Packs of an image. More than a few make more requests without letting a boot begin earlier.
-pub const PACKS_MAX: usize = 8;
-/// Bytes of a pack, decoded: as much as any object may have that a Worker decodes. A boot that reads more than all packs
-/// may have reads the rest from chunks.
+/// Packs of an image: those of its boot and of a few programs. Each is looked into when a block is read.
+pub const PACKS_MAX: usize = 32;
+/// Bytes of a pack, decoded: as much as any object may have that a Worker decodes.
 pub const PACK_BYTES_MAX: usize = ROOT_BYTES_MAX as usize;
+/// Bytes of all packs: they stay in memory once they have been fetched. Whatever reads more reads the rest from chunks.
+pub const ALL_PACKS_BYTES_MAX: u64 = 64 << 20;
 /// Runs of blocks or pages listed for one pack: 30 KB of a manifest.
 pub const PACK_RUNS_MAX: usize = 2048;
 
@@ -36,6 +40,8 @@ pub const PACK_RUNS_MAX: usize = 2048;
 pub struct Pack {
     /// Its name.
     pub digest: ChunkDigest,
+    /// The block whose reading is the sign that it will be needed; `None`: it is needed for the boot.
+    pub on: Option<u64>,
     /// Leaf pages of the index, which the root page precedes; `None`: neither.
     pub index: Option<Runs>,
     /// Blocks of 4 KiB of the image.
@@ -82,25 +88,23 @@ impl Pack {
         root.chain(leaves).chain(self.blocks.iter().map(Part::Blocks))
     }
 
-    /// Makes a pack of leaf pages (with the root page) and blocks, which `read` delivers; returns its bytes too.
+    /// Completes a pack, whose digest is not known yet, with what `read` delivers; returns its bytes too.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn build<E>(
+        mut self,
         layout: Layout,
-        index: Option<Runs>,
-        blocks: Runs,
         mut read: impl FnMut(&Part, &mut [u8]) -> Result<(), E>,
     ) -> Result<(Pack, Vec<u8>), E> {
-        let mut pack = Pack { digest: ChunkDigest::ZERO, index, blocks };
         let mut bytes = Vec::new();
-        for part in pack.parts() {
+        for part in self.parts() {
             let start = bytes.len();
             bytes.resize(start + part.len_bytes(layout) as usize, 0);
             read(&part, &mut bytes[start..])?;
         }
-        pack.digest = ChunkDigest::of(&bytes);
-        Ok((pack, bytes))
+        self.digest = ChunkDigest::of(&bytes);
+        Ok((self, bytes))
     }
 
     /// Its length, decoded. The lists must be within the layout.
@@ -130,40 +134,16 @@ pub fn check(layout: Layout, packs: &[Pack]) -> Result<(), String> {
             return Err(format!("pack {} has {len} bytes, {PACK_BYTES_MAX} are allowed", pack.digest));
         }
     }
-    let runs = sorted_runs(layout, packs);
-    match runs.windows(2).find(|pair| pair[1].blocks.start < pair[0].blocks.end) {
-        Some(pair) => Err(format!("block {} is in two packs", pair[1].blocks.start)),
-        None => Ok(()),
+    let total: u64 = packs.iter().map(|pack| pack.len_bytes(layout)).sum();
+    if total > ALL_PACKS_BYTES_MAX {
+        return Err(format!("they have {total} bytes together, {ALL_PACKS_BYTES_MAX} are allowed"));
     }
-}
-
-/// Consecutive blocks of the image, and where they are.
-struct Run {
-    blocks: Range<u64>,
-    /// Position of the pack.
-    pack: usize,
-    /// Where in the pack.
-    offset: usize,
-}
-
-/// The runs of all packs in the order of the image.
-fn sorted_runs(layout: Layout, packs: &[Pack]) -> Vec<Run> {
-    let mut runs = Vec::new();
-    for (pack, entry) in packs.iter().enumerate() {
-        let mut offset = 0;
-        for part in entry.parts() {
-            let len = part.len_bytes(layout) as usize;
-            if let Part::Blocks(blocks) = part {
-                runs.push(Run { blocks, pack, offset });
-            }
-            offset += len;
-        }
-    }
-    runs.sort_by_key(|run| run.blocks.start);
-    runs
+    Ok(())
 }
 
 enum State {
+    /// Its block has not been read yet.
+    Dormant,
     /// Nobody has asked for it yet, or it is on its way.
     Coming,
     Here(Rc<[u8]>),
@@ -171,86 +151,129 @@ enum State {
     Lost,
 }
 
-/// The packs of a disk, as far as they have arrived. They stay in memory: up to [`PACKS_MAX`] × [`PACK_BYTES_MAX`].
+/// A pack of a disk.
+struct Held {
+    pack: Pack,
+    len: usize,
+    /// Its runs of blocks, and where in it each is.
+    runs: Vec<(Range<u64>, usize)>,
+    state: State,
+}
+
+impl Held {
+    fn new(layout: Layout, pack: &Pack) -> Self {
+        let (mut runs, mut len) = (Vec::new(), 0);
+        for part in pack.parts() {
+            let part_len = part.len_bytes(layout) as usize;
+            if let Part::Blocks(blocks) = part {
+                runs.push((blocks, len));
+            }
+            len += part_len;
+        }
+        let state = if pack.on.is_some() { State::Dormant } else { State::Coming };
+        Held { pack: pack.clone(), len, runs, state }
+    }
+
+    /// Where in the pack a block is.
+    fn place(&self, block: u64) -> Option<usize> {
+        let after = self.runs.partition_point(|(blocks, _)| blocks.start <= block);
+        let (blocks, offset) = self.runs.get(after.checked_sub(1)?)?;
+        blocks.contains(&block).then(|| offset + (block - blocks.start) as usize * BLOCK_BYTES)
+    }
+}
+
+/// The packs of a disk, as far as they have arrived. They stay in memory, up to [`ALL_PACKS_BYTES_MAX`].
 pub struct Packs {
     layout: Layout,
-    packs: Vec<(Pack, State)>,
-    runs: Vec<Run>,
+    packs: Vec<Held>,
 }
 
 impl Packs {
     /// Packs that [`check`] has accepted, none of them here.
     #[must_use]
     pub fn new(layout: Layout, packs: &[Pack]) -> Self {
-        let runs = sorted_runs(layout, packs);
-        Packs { layout, packs: packs.iter().map(|pack| (pack.clone(), State::Coming)).collect(), runs }
+        Packs { layout, packs: packs.iter().map(|pack| Held::new(layout, pack)).collect() }
     }
 
-    /// What has to be fetched, in order: digests and lengths.
-    pub fn objects(&self) -> impl Iterator<Item = (ChunkDigest, usize)> {
-        self.packs.iter().map(|(pack, _)| (pack.digest, pack.len_bytes(self.layout) as usize))
+    /// What has to be fetched for the boot, in order: digests and lengths.
+    #[must_use]
+    pub fn of_boot(&self) -> Vec<(ChunkDigest, usize)> {
+        let is_of_boot = |held: &&Held| held.pack.on.is_none();
+        self.packs.iter().filter(is_of_boot).map(|held| (held.pack.digest, held.len)).collect()
     }
 
-    /// Whether `digest` is a pack's that is not here yet.
+    /// What has to be fetched because `block` is being read.
+    pub fn woken_by(&mut self, block: u64) -> Vec<(ChunkDigest, usize)> {
+        let is_woken = |held: &&mut Held| held.pack.on == Some(block) && matches!(held.state, State::Dormant);
+        let woken = self.packs.iter_mut().filter(is_woken);
+        woken
+            .map(|held| {
+                held.state = State::Coming;
+                (held.pack.digest, held.len)
+            })
+            .collect()
+    }
+
+    /// Whether `digest` is that of a pack that is to come.
     #[must_use]
     pub fn awaits(&self, digest: &ChunkDigest) -> bool {
-        self.packs.iter().any(|(pack, state)| pack.digest == *digest && matches!(state, State::Coming))
+        self.packs.iter().any(|held| held.pack.digest == *digest && matches!(held.state, State::Coming))
     }
 
     /// Takes a pack, verified; returns the index pages in it. One of another length than its lists say is of no use.
     pub fn arrived(&mut self, digest: &ChunkDigest, bytes: Rc<[u8]>) -> Vec<Rc<[u8]>> {
         let layout = self.layout;
-        let Some((pack, state)) = self.packs.iter_mut().find(|(pack, _)| pack.digest == *digest) else {
-            return Vec::new();
-        };
-        if pack.len_bytes(layout) != bytes.len() as u64 {
-            *state = State::Lost;
+        let Some(held) = self.packs.iter_mut().find(|held| held.pack.digest == *digest) else { return Vec::new() };
+        if held.len != bytes.len() {
+            held.state = State::Lost;
             return Vec::new();
         }
         let mut pages = Vec::new();
         let mut offset = 0;
-        for part in pack.parts() {
+        for part in held.pack.parts() {
             let end = offset + part.len_bytes(layout) as usize;
             if let (Part::Root | Part::Leaf(_), Some(page)) = (part, bytes.get(offset..end)) {
                 pages.push(page.into());
             }
             offset = end;
         }
-        *state = State::Here(bytes);
+        held.state = State::Here(bytes);
         pages
     }
 
     /// Notes that a pack can't be had: its blocks are to be read from chunks.
     pub fn lost(&mut self, digest: &ChunkDigest) {
-        if let Some((_, state)) = self.packs.iter_mut().find(|(pack, _)| pack.digest == *digest) {
-            *state = State::Lost;
+        if let Some(held) = self.packs.iter_mut().find(|held| held.pack.digest == *digest) {
+            held.state = State::Lost;
         }
     }
 
     /// How many can't be had.
     #[must_use]
     pub fn lost_count(&self) -> usize {
-        self.packs.iter().filter(|(_, state)| matches!(state, State::Lost)).count()
+        self.packs.iter().filter(|held| matches!(held.state, State::Lost)).count()
     }
 
-    /// Fills `to` from `offset` on, which must not cross a block boundary; `None` if no pack has the block, or only one
-    /// that can't be had.
+    /// Fills `to` from `offset` on, which must not cross a block boundary; `None` if no pack that is here or to come has
+    /// the block.
     ///
     /// # Errors
     /// [`BlockError::Pending`] while the pack is on its way.
     pub fn read(&self, offset: u64, to: &mut [u8]) -> Option<Result<(), BlockError>> {
-        let block = offset / BLOCK_BYTES as u64;
-        let after = self.runs.partition_point(|run| run.blocks.start <= block);
-        let run = self.runs.get(after.checked_sub(1)?).filter(|run| run.blocks.contains(&block))?;
-        match &self.packs.get(run.pack)?.1 {
-            State::Coming => Some(Err(BlockError::Pending)),
-            State::Lost => None,
-            State::Here(bytes) => {
-                let start = run.offset + (offset - run.blocks.start * BLOCK_BYTES as u64) as usize;
-                to.copy_from_slice(bytes.get(start..start + to.len())?);
-                Some(Ok(()))
+        let (block, within) = (offset / BLOCK_BYTES as u64, (offset % BLOCK_BYTES as u64) as usize);
+        let mut is_coming = false;
+        for held in &self.packs {
+            if matches!(held.state, State::Dormant | State::Lost) {
+                continue;
             }
+            let Some(place) = held.place(block) else { continue };
+            if let State::Here(bytes) = &held.state {
+                to.copy_from_slice(bytes.get(place + within..place + within + to.len())?);
+                return Some(Ok(()));
+            }
+            is_coming = true;
         }
+        is_coming.then_some(Err(BlockError::Pending))
     }
 }
 
@@ -268,7 +291,7 @@ mod tests {
     }
 
     fn pack(name: &str, index: Option<&str>, blocks: &str) -> Pack {
-        Pack { digest: ChunkDigest::of(name.as_bytes()), index: index.map(runs), blocks: runs(blocks) }
+        Pack { digest: ChunkDigest::of(name.as_bytes()), on: None, index: index.map(runs), blocks: runs(blocks) }
     }
 
     #[test]
@@ -284,12 +307,11 @@ mod tests {
     #[test]
     fn what_can_not_be_right() {
         let cases = [
-            (vec![pack("a", None, "1-3"), pack("b", None, "3")], "block 3 is in two packs"),
-            (vec![pack("a", None, "7"), pack("b", None, "2,5-8")], "block 7 is in two packs"),
             (vec![pack("a", None, "1"), pack("a", None, "2")], "is there twice"),
             (vec![pack("\0", None, "1")], "zeros"),
             (vec![pack("a", None, "0-1024")], "bytes, 4194304 are allowed"),
-            ((0..9).map(|n| pack(&n.to_string(), None, &n.to_string())).collect(), "9 packs"),
+            ((0..33).map(|n| pack(&n.to_string(), None, &n.to_string())).collect(), "33 packs"),
+            ((0..17).map(|n| pack(&n.to_string(), None, "0-1023")).collect(), "71303168 bytes together"),
         ];
         let layout = Layout::new(1 << 30, CHUNK_BYTES_MIN).expect("layout");
         for (packs, why) in cases {
@@ -325,6 +347,25 @@ mod tests {
         held.lost(&packs[2].digest);
         assert_eq!((byte_of(&held, 50 * 4096), held.lost_count()), (None, 1));
         assert!(!packs.iter().any(|pack| held.awaits(&pack.digest)));
+    }
+
+    #[test]
+    fn a_program_s_pack_sleeps_until_its_block_is_read() {
+        let program = Pack { on: Some(9), ..pack("program", None, "9,20") };
+        let packs = [pack("boot", None, "20"), program.clone()];
+        let mut held = Packs::new(layout(), &packs);
+        assert_eq!(held.of_boot(), [(packs[0].digest, 4096)]);
+        assert_eq!(held.read(9 * 4096, &mut [0]), None);
+        assert!(!held.awaits(&program.digest));
+        assert_eq!(held.woken_by(20), []);
+        assert_eq!(held.woken_by(9), [(program.digest, 8192)]);
+        assert_eq!(held.woken_by(9), [], "once");
+        assert_eq!(held.read(9 * 4096, &mut [0]), Some(Err(BlockError::Pending)));
+        held.arrived(&program.digest, vec![3; 8192].into());
+        for block in [9, 20] {
+            let mut byte = [0];
+            assert_eq!((held.read(block * 4096, &mut byte), byte), (Some(Ok(())), [3]), "from whichever is here");
+        }
     }
 
     #[test]

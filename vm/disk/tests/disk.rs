@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Mode, SIZE, Source, add_boot_pack, image, pack, read};
+use common::{Mode, SIZE, Source, add_pack, image, pack, read};
 use disk::codec::{self, Quality};
 use disk::index::IndexBuilder;
 use disk::layout::{CHUNK_BYTES_MIN, LEAF_CHUNKS};
@@ -114,7 +114,7 @@ fn an_index_that_lies_is_noticed() {
     let short = ChunkDigest::of(&[1, 2, 3]);
     source.0.borrow_mut().objects.insert(short, codec::encode(&[1, 2, 3], Quality::QUICK));
     let mut disk =
-        Disk::new(&Manifest { layout, index_root: short, config: ImageConfig::default(), boot: Vec::new() }, source);
+        Disk::new(&Manifest { layout, index_root: short, config: ImageConfig::default(), packs: Vec::new() }, source);
     let Err(BlockError::Failed(why)) = read(&mut disk, 0, 1) else { panic!("accepted") };
     assert!(why.contains("3 bytes where 32 belong"), "{why}");
 }
@@ -149,7 +149,7 @@ fn a_sparse_terabyte_costs_nothing_to_speak_of() {
     put(root.digest, &root.bytes);
     let bytes: usize = source.0.borrow().objects.values().map(Vec::len).sum();
     assert!(bytes < 1000, "{bytes} bytes on the wire");
-    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default(), boot: Vec::new() };
+    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() };
     let mut disk = Disk::new(&manifest, source.clone());
     assert_eq!(read(&mut disk, (1 << 40) - 10, 10), Ok(vec![9; 10]));
     assert_eq!(read(&mut disk, 5 << 38, 4096).map_err(|_| ()), Err(()), "past the end");
@@ -185,7 +185,7 @@ fn action(size: u64) -> impl Strategy<Value = Action> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever is read and written, at once or later, with a cache too small for anything, with boot packs, some of
+    /// Whatever is read and written, at once or later, with a cache too small for anything, with packs, one of
     /// them missing, or without: a byte array agrees.
     #[test]
     fn agrees_with_a_byte_array(
@@ -193,17 +193,19 @@ proptest! {
         is_slow in any::<bool>(),
         chunk_bits in 12u32..16,
         cache_bytes in 0usize..200_000,
-        boot in proptest::collection::vec(0usize..4, 51),
-        lost in 1usize..6,
+        packed in proptest::collection::vec(0u8..16, 51),
+        woken_by in 0u64..51,
+        lost in 0usize..6,
     ) {
         let mut expected = image(SIZE);
         let (mut manifest, source) = pack(&expected, 1 << chunk_bits);
-        for number in 1..4 {
-            let blocks = Runs::of((0..51).filter(|block| boot[*block as usize] == number));
-            add_boot_pack(&mut manifest, &source, &expected, blocks, number == 2);
+        for number in 0..4 {
+            let blocks = Runs::of((0..51).filter(|block| packed[*block as usize] & 1 << number != 0));
+            let on = (number == 3).then_some(woken_by);
+            add_pack(&mut manifest, &source, &expected, (on, blocks), number == 2);
         }
         prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest.clone()));
-        if let Some(pack) = manifest.boot.get(lost) {
+        if let Some(pack) = manifest.packs.get(lost) {
             source.0.borrow_mut().objects.remove(&pack.digest);
         }
         source.0.borrow_mut().mode = Some(if is_slow { Mode::Later } else { Mode::AtOnce });

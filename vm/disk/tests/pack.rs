@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Mode, Source, add_boot_pack, image, pack, read};
+use common::{Mode, Source, add_boot_pack, add_pack, image, pack, read};
 use disk::codec::{self, Quality};
 use disk::layout::CHUNK_BYTES_MIN;
 use disk::{BlockDevice, BlockError, ChunkDigest, Disk, Manifest, Runs};
@@ -48,7 +48,7 @@ fn read_blocks(disk: &mut Disk<Source>, source: &Source, image: &[u8], blocks: &
 #[test]
 fn packs_come_first_and_all_at_once_and_answer_what_they_have() {
     let (image, manifest, source) = packed();
-    let packs: Vec<_> = manifest.boot.iter().map(|pack| pack.digest).collect();
+    let packs: Vec<_> = manifest.packs.iter().map(|pack| pack.digest).collect();
     let mut disk = Disk::new(&manifest, source.clone());
     assert_eq!(read(&mut disk, 10 * 4096 + 5, 3 * 4096 - 5), Err(BlockError::Pending));
     assert_eq!(requested(&source), packs, "and nothing else");
@@ -69,7 +69,7 @@ fn packs_come_first_and_all_at_once_and_answer_what_they_have() {
 #[test]
 fn what_no_pack_has_does_not_wait_for_packs() {
     let (image, manifest, source) = packed();
-    let packs: Vec<_> = manifest.boot.iter().map(|pack| pack.digest).collect();
+    let packs: Vec<_> = manifest.packs.iter().map(|pack| pack.digest).collect();
     let mut disk = Disk::new(&manifest, source.clone());
     while read(&mut disk, 30 * 4096, 4096) == Err(BlockError::Pending) {
         let others: Vec<_> = requested(&source).into_iter().filter(|digest| !packs.contains(digest)).collect();
@@ -89,7 +89,7 @@ fn a_pack_that_can_not_be_had_is_done_without() {
     let all: Vec<usize> = (0..BLOCKS as usize).collect();
     for damage in [None, Some(b"garbage".to_vec()), Some(codec::encode(b"short", Quality::QUICK))] {
         let (image, manifest, source) = packed();
-        for pack in &manifest.boot {
+        for pack in &manifest.packs {
             let mut server = source.0.borrow_mut();
             match &damage {
                 Some(bytes) => drop(server.objects.insert(pack.digest, bytes.clone())),
@@ -105,7 +105,7 @@ fn a_pack_that_can_not_be_had_is_done_without() {
 #[test]
 fn a_damaged_pack_is_fetched_once_more_around_caches() {
     let (image, manifest, source) = packed();
-    let digest = manifest.boot[0].digest;
+    let digest = manifest.packs[0].digest;
     source.0.borrow_mut().stale.insert(digest, codec::encode(&vec![1; 30 << 20], Quality::QUICK));
     let mut disk = Disk::new(&manifest, source.clone());
     assert_eq!(read_blocks(&mut disk, &source, &image, &[10, 11, 12]), 3, "two packs, one of them twice");
@@ -127,7 +127,7 @@ fn an_unreachable_server_is_waited_for() {
 #[test]
 fn a_pack_whose_lists_say_something_else_is_not_used() {
     let (image, mut manifest, source) = packed();
-    manifest.boot[0].blocks = Runs::of([3, 10, 11]);
+    manifest.packs[0].blocks = Runs::of([3, 10, 11]);
     let mut disk = Disk::new(&manifest, source.clone());
     read_blocks(&mut disk, &source, &image, &(0..BLOCKS as usize).collect::<Vec<_>>());
     assert_eq!(disk.stats().packs_lost, 1);
@@ -139,4 +139,17 @@ fn a_reader_that_leaves_a_pack_is_followed_from_there() {
     let mut disk = Disk::new(&manifest, source.clone());
     read_blocks(&mut disk, &source, &image, &[10, 11, 12]);
     assert_eq!(disk.stats().requests, 2, "nothing is fetched ahead of reads that packs answer");
+}
+
+#[test]
+fn a_program_s_pack_is_fetched_when_its_block_is_read() {
+    let (image, mut manifest, source) = packed();
+    for blocks in [[30, 31, 35], [36, 37, 38]] {
+        add_pack(&mut manifest, &source, &image, (Some(30), Runs::of(blocks)), false);
+    }
+    let mut disk = Disk::new(&manifest, source.clone());
+    read_blocks(&mut disk, &source, &image, &[10, 20, 25, 26]);
+    assert_eq!(read_blocks(&mut disk, &source, &image, &[35]), 2, "a chunk and its neighbour: it sleeps");
+    assert_eq!(read_blocks(&mut disk, &source, &image, &[30, 31, 35, 36, 37, 38]), 2, "two packs");
+    assert_eq!(disk.stats().packs_lost, 0);
 }

@@ -99,7 +99,7 @@ pub fn pack(image: &[u8], chunk_bytes: u32) -> (Manifest, Source) {
     }
     let root = index.finish();
     store(root.digest, &root.bytes);
-    (Manifest { layout, index_root: root.digest, config: ImageConfig::default(), boot: Vec::new() }, source)
+    (Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() }, source)
 }
 
 /// An image with zero stretches, so that chunks, repeats and holes all occur.
@@ -112,8 +112,20 @@ pub fn read(disk: &mut Disk<Source>, offset: u64, len: usize) -> Result<Vec<u8>,
     disk.read(offset, &mut bytes).map(|()| bytes)
 }
 
-/// Adds a boot pack with these blocks, and all pages of the index if it is to have them; but none of zeros.
+/// Adds a boot pack with these blocks, and all pages of the index if it is to have them; but none of zeros,
+/// and none twice.
 pub fn add_boot_pack(manifest: &mut Manifest, source: &Source, image: &[u8], blocks: Runs, has_index: bool) {
+    add_pack(manifest, source, image, (None, blocks), has_index);
+}
+
+/// Adds a pack that is fetched `on` reading a block.
+pub fn add_pack(
+    manifest: &mut Manifest,
+    source: &Source,
+    image: &[u8],
+    (on, blocks): (Option<u64>, Runs),
+    has_index: bool,
+) {
     let content = |digest: ChunkDigest, to: &mut [u8]| {
         let delivery = source.0.borrow().answer(&digest, false).expect("an index page");
         to.copy_from_slice(&delivery.open(&digest, to.len()).expect("right"));
@@ -123,7 +135,7 @@ pub fn add_boot_pack(manifest: &mut Manifest, source: &Source, image: &[u8], blo
     content(manifest.index_root, &mut root);
     let root = disk::index::IndexPage::new(root.into(), layout.leaf_count() as usize).expect("a root page");
     let index = has_index.then(|| Runs::of(0..layout.leaf_count()));
-    let built = Pack::build(layout, index, blocks, |part, to| {
+    let built = Pack { digest: ChunkDigest::ZERO, on, index, blocks }.build(layout, |part, to| {
         match part {
             Part::Root => content(manifest.index_root, to),
             Part::Leaf(leaf) => content(root.digest(*leaf as usize).expect("listed"), to),
@@ -135,9 +147,9 @@ pub fn add_boot_pack(manifest: &mut Manifest, source: &Source, image: &[u8], blo
         Ok::<(), ()>(())
     });
     let (pack, bytes) = built.expect("nothing can fail");
-    if pack.digest.is_zero() {
+    if pack.digest.is_zero() || manifest.packs.iter().any(|other| other.digest == pack.digest) {
         return;
     }
     source.0.borrow_mut().objects.insert(pack.digest, codec::encode(&bytes, Quality::QUICK));
-    manifest.boot.push(pack);
+    manifest.packs.push(pack);
 }
