@@ -5,14 +5,14 @@ use disk::overlay::BLOCK_BYTES;
 use disk::pack::{PACK_BYTES_MAX, PACK_RUNS_MAX, Part};
 use disk::{ChunkDigest, Layout, Pack, Runs};
 
-/// Bytes of the first pack of a boot, decoded: some 150 KB on the wire, so that it begins early.
+/// Bytes of the first pack, decoded: some 150 KB on the wire, so that it is there soon.
 const FIRST_PACK_BYTES: u64 = 512 << 10;
-/// How many times larger each further one is: a boot that needs more has more to do meanwhile.
+/// How many times larger each further one is: whatever needs more has more to do meanwhile.
 const GROWTH: u64 = 4;
 /// Packs of a boot.
 const BOOT_PACKS_MAX: usize = 8;
-/// Packs of a program: 12 MiB. A compiler reads more, but not in a hurry.
-const PROGRAM_PACKS_MAX: usize = 3;
+/// Packs of a program: 14 MiB. A compiler reads more, but not in a hurry.
+const PROGRAM_PACKS_MAX: usize = 5;
 /// Leaf pages of the index that ride along in the boot's last pack, 128 KiB each that hardly can be compressed: what is
 /// read after the boot is found with them. All that an image of ordinary size has.
 const LEAVES_MAX: usize = 2;
@@ -21,34 +21,37 @@ const INDEX_BYTES_MAX: u64 = 512 << 10;
 
 /// Packs of a boot, to be built.
 pub fn boot(layout: Layout, order: &[u64]) -> Vec<Pack> {
-    let sizes = std::iter::successors(Some(FIRST_PACK_BYTES), |bytes| Some(bytes.saturating_mul(GROWTH)));
-    let largest = PACK_BYTES_MAX as u64 - INDEX_BYTES_MAX;
-    let mut packs = cut(None, order, sizes.map(|bytes| bytes.min(largest)).take(BOOT_PACKS_MAX));
+    let mut packs: Vec<_> = cut(order, BOOT_PACKS_MAX).map(|blocks| pack(None, blocks)).collect();
     if let Some(last) = packs.last_mut() {
         last.index = index_of(layout, order);
     }
     packs
 }
 
-/// Packs of a program, to be built and fetched `on` reading a block.
+/// Packs of a program, to be built. The first one is fetched `on` reading a block, each other one when the program is
+/// half-way through the one before: one that stops early does not fetch the rest.
 pub fn program(on: u64, order: &[u64]) -> Vec<Pack> {
-    cut(Some(on), order, std::iter::repeat_n(PACK_BYTES_MAX as u64, PROGRAM_PACKS_MAX))
+    let middles = cut(order, PROGRAM_PACKS_MAX).filter_map(|blocks| blocks.get(blocks.len() / 2).copied());
+    let signs = std::iter::once(on).chain(middles);
+    cut(order, PROGRAM_PACKS_MAX).zip(signs).map(|(blocks, on)| pack(Some(on), blocks)).collect()
 }
 
-/// Cuts blocks into packs of at most `sizes` bytes.
-fn cut(on: Option<u64>, order: &[u64], sizes: impl Iterator<Item = u64>) -> Vec<Pack> {
-    let mut packs = Vec::new();
+fn pack(on: Option<u64>, blocks: &[u64]) -> Pack {
+    Pack { digest: ChunkDigest::ZERO, on, index: None, blocks: Runs::of(blocks.iter().copied()) }
+}
+
+/// Cuts blocks at the sizes of packs, until there are `packs_max` or one would have too many runs.
+fn cut(order: &[u64], packs_max: usize) -> impl Iterator<Item = &[u64]> {
+    let largest = PACK_BYTES_MAX as u64 - INDEX_BYTES_MAX;
+    let sizes = std::iter::successors(Some(FIRST_PACK_BYTES), |bytes| Some(bytes.saturating_mul(GROWTH)));
     let mut rest = order;
-    for size in sizes {
-        let (blocks, left) = rest.split_at(rest.len().min((size / BLOCK_BYTES as u64) as usize));
-        let blocks = Runs::of(blocks.iter().copied());
-        if blocks.is_empty() || blocks.range_count() > PACK_RUNS_MAX {
-            break;
-        }
-        packs.push(Pack { digest: ChunkDigest::ZERO, on, index: None, blocks });
+    let cut_off = move |size: u64| {
+        let (blocks, left) = rest.split_at(rest.len().min((size.min(largest) / BLOCK_BYTES as u64) as usize));
         rest = left;
-    }
-    packs
+        let is_pack = !blocks.is_empty() && Runs::of(blocks.iter().copied()).range_count() <= PACK_RUNS_MAX;
+        is_pack.then_some(blocks)
+    };
+    sizes.take(packs_max).map_while(cut_off)
 }
 
 /// The leaf pages that list the first of these blocks, if not too much would ride along.
@@ -87,6 +90,17 @@ mod tests {
         let leaves: Vec<_> = packs.iter().map(|pack| pack.index.as_ref().map(Runs::to_string)).collect();
         assert_eq!(leaves, [None, None, None, Some("0".into())]);
         assert!(boot(layout(GIB), &[]).is_empty() && program(1, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_program_fetches_packs_as_it_goes_on() {
+        let order: Vec<u64> = (0..700).map(|number| 10_000 - number).collect();
+        let packs = program(77, &order);
+        let signs: Vec<_> = packs.iter().map(|pack| (pack.on, pack.blocks.count())).collect();
+        assert_eq!(signs, [(Some(77), 128), (Some(order[64]), 512), (Some(order[128 + 256]), 60)]);
+        for pair in packs.windows(2) {
+            assert!(pair[1].on.is_some_and(|on| pair[0].blocks.contains(on)));
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //!
 //! Whoever makes an image boots it once and notes which blocks are read (`scripts/src/profile`). They are put into *boot
 //! packs*, in the order of the boot, so that it can begin when the first one is there. Programs that are likely to be
-//! started can have packs too: these are fetched when a certain block is read, the first one of the program's file. A pack
-//! is stored, named, encoded, sent and
+//! started can have packs too: the first one is fetched when a certain block is read, that which the program's file begins
+//! with, and each other one when a block is read that is in the one before. A pack is stored, named, encoded, sent and
 //! cached as a chunk is; the manifest lists packs together with what each has, so that nothing in a pack itself needs to
 //! be interpreted, and so that a disk knows at once which reads a pack will answer:
 //!
@@ -40,7 +40,8 @@ pub const PACK_RUNS_MAX: usize = 2048;
 pub struct Pack {
     /// Its name.
     pub digest: ChunkDigest,
-    /// The block whose reading is the sign that it will be needed; `None`: it is needed for the boot.
+    /// The block whose reading is the sign that it will be needed; `None`: it is needed for the boot. If not this pack has
+    /// the block but the one listed before, then only after that one has been asked for: others read this block too.
     pub on: Option<u64>,
     /// Leaf pages of the index, which the root page precedes; `None`: neither.
     pub index: Option<Runs>,
@@ -157,6 +158,8 @@ struct Held {
     len: usize,
     /// Its runs of blocks, and where in it each is.
     runs: Vec<(Range<u64>, usize)>,
+    /// The pack before it must have been asked for.
+    follows: bool,
     state: State,
 }
 
@@ -171,7 +174,7 @@ impl Held {
             len += part_len;
         }
         let state = if pack.on.is_some() { State::Dormant } else { State::Coming };
-        Held { pack: pack.clone(), len, runs, state }
+        Held { pack: pack.clone(), len, runs, follows: false, state }
     }
 
     /// Where in the pack a block is.
@@ -192,7 +195,12 @@ impl Packs {
     /// Packs that [`check`] has accepted, none of them here.
     #[must_use]
     pub fn new(layout: Layout, packs: &[Pack]) -> Self {
-        Packs { layout, packs: packs.iter().map(|pack| Held::new(layout, pack)).collect() }
+        let mut held: Vec<_> = packs.iter().map(|pack| Held::new(layout, pack)).collect();
+        for (held, before) in held.iter_mut().skip(1).zip(packs) {
+            let follows = |on| before.blocks.contains(on) && !held.pack.blocks.contains(on);
+            held.follows = held.pack.on.is_some_and(follows);
+        }
+        Packs { layout, packs: held }
     }
 
     /// What has to be fetched for the boot, in order: digests and lengths.
@@ -204,14 +212,17 @@ impl Packs {
 
     /// What has to be fetched because `block` is being read.
     pub fn woken_by(&mut self, block: u64) -> Vec<(ChunkDigest, usize)> {
-        let is_woken = |held: &&mut Held| held.pack.on == Some(block) && matches!(held.state, State::Dormant);
-        let woken = self.packs.iter_mut().filter(is_woken);
-        woken
-            .map(|held| {
+        let mut woken = Vec::new();
+        let mut is_before_awake = true;
+        for held in &mut self.packs {
+            let is_woken = held.pack.on == Some(block) && (is_before_awake || !held.follows);
+            is_before_awake = !matches!(held.state, State::Dormant);
+            if is_woken && !is_before_awake {
                 held.state = State::Coming;
-                (held.pack.digest, held.len)
-            })
-            .collect()
+                woken.push((held.pack.digest, held.len));
+            }
+        }
+        woken
     }
 
     /// Whether `digest` is that of a pack that is to come.
@@ -366,6 +377,19 @@ mod tests {
             let mut byte = [0];
             assert_eq!((held.read(block * 4096, &mut byte), byte), (Some(Ok(())), [3]), "from whichever is here");
         }
+    }
+
+    #[test]
+    fn a_pack_that_follows_another_sleeps_until_that_is_asked_for() {
+        let on = |on, pack| Pack { on: Some(on), ..pack };
+        let packs = [pack("boot", None, "1"), on(9, pack("a", None, "9,20")), on(20, pack("b", None, "30"))];
+        let mut held = Packs::new(layout(), &packs);
+        assert_eq!(held.woken_by(20), []);
+        assert_eq!(held.woken_by(9), [(packs[1].digest, 8192)]);
+        assert_eq!(held.woken_by(20), [(packs[2].digest, 4096)]);
+        // Another program, whose first block the one before reads as well.
+        let mut held = Packs::new(layout(), &[on(9, pack("a", None, "9,20")), on(20, pack("b", None, "20,30"))]);
+        assert_eq!(held.woken_by(20).len(), 1);
     }
 
     #[test]

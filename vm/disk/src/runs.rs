@@ -80,6 +80,13 @@ impl Runs {
         self.0.iter().cloned()
     }
 
+    /// Whether a number is among them.
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let after = self.0.partition_point(|run| run.start <= number);
+        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|run| run.contains(&number))
+    }
+
     /// How many ranges there are.
     #[must_use]
     pub fn range_count(&self) -> usize {
@@ -160,6 +167,7 @@ mod tests {
         fn round_trip(numbers in proptest::collection::vec(0u64..500, 0..100)) {
             let runs = Runs::of(numbers.iter().copied());
             let expected: std::collections::BTreeSet<_> = numbers.into_iter().collect();
+            prop_assert!((0..501).all(|number| runs.contains(number) == expected.contains(&number)));
             prop_assert!(runs.iter().flatten().eq(expected));
             prop_assert_eq!(Runs::parse(&runs.to_string(), 500, 100), Ok(runs));
         }
