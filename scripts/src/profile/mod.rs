@@ -20,6 +20,7 @@ use anyhow::{Result, bail};
 use disk::codec::Quality;
 use disk::digest::DIGEST_BYTES;
 use disk::index::IndexPage;
+use disk::manifest::MANIFEST_BYTES_MAX;
 use disk::overlay::BLOCK_BYTES;
 use disk::pack::Part;
 use disk::{ChunkDigest, ImageConfig, Manifest, Pack};
@@ -73,12 +74,27 @@ fn try_add(store: &Store, name: &str, raw: &Path) -> Result<()> {
     let image = File::open(raw)?;
     manifest.packs.clear();
     for each in &recorded {
-        let Profile { blocks, packs, bytes } = store_packs(store, &mut manifest, &image, each)?;
+        let count = manifest.packs.len();
+        let profile = store_packs(store, &mut manifest, &image, each)?;
+        if let Err(why) = check(&manifest) {
+            manifest.packs.truncate(count);
+            eprintln!("image {name}: no packs of what {} reads: {why}", each.name);
+            continue;
+        }
+        let Profile { blocks, packs, bytes } = profile;
         let (read, stored) = (blocks as f64 * BLOCK_BYTES as f64 / 1e6, bytes as f64 / 1e6);
         eprintln!("image {name}: {} reads {read:.1} MB, in {packs} packs of {stored:.2} MB together", each.name);
     }
-    disk::pack::check(manifest.layout, &manifest.packs).map_err(anyhow::Error::msg)?;
     store.put_manifest(name, &manifest)
+}
+
+/// Why a manifest would not be accepted.
+fn check(manifest: &Manifest) -> Result<(), String> {
+    disk::pack::check(manifest.layout, &manifest.packs)?;
+    match manifest.to_json().len() {
+        len if len > MANIFEST_BYTES_MAX => Err(format!("the manifest would have {len} bytes")),
+        _ => Ok(()),
+    }
 }
 
 /// Boots an image, and runs the programs it names.
