@@ -11,8 +11,8 @@ const FIRST_PACK_BYTES: u64 = 512 << 10;
 const GROWTH: u64 = 4;
 /// Packs of a boot.
 const BOOT_PACKS_MAX: usize = 8;
-/// Packs of a program: 14 MiB. A compiler reads more, but not in a hurry.
-const PROGRAM_PACKS_MAX: usize = 5;
+/// Packs of a program: 27 MiB, which is as much as a compiler reads.
+const PROGRAM_PACKS_MAX: usize = 9;
 /// Leaf pages of the index that ride along in the boot's last pack, 128 KiB each that hardly can be compressed: what is
 /// read after the boot is found with them. All that an image of ordinary size has.
 const LEAVES_MAX: usize = 2;
