@@ -73,9 +73,9 @@ fn the_same_image_has_the_same_profile() {
     let blocks: u64 = of_boot.iter().map(|pack| pack.blocks.count()).sum();
     assert!(blocks > 20 && blocks < 600, "{blocks} blocks: most of busybox and the tables, nothing of the unused file");
     assert!(of_boot.last().is_some_and(|pack| pack.index.is_some()));
-    let [of_uname] = of_programs.as_slice() else { panic!("{of_programs:?}") };
-    let first_block = of_uname.on.expect("a block");
-    assert!(of_uname.blocks.iter().any(|run| run.contains(&first_block)));
+    let signs: Vec<_> = of_programs.iter().map(|pack| pack.on.expect("a block")).collect();
+    assert!(signs.len() > 1 && of_programs[0].blocks.contains(signs[0]), "uname, from the beginning: {signs:?}");
+    assert!(of_programs.iter().zip(&signs[1..]).all(|(before, on)| before.blocks.contains(*on)), "and on: {signs:?}");
     for pack in &first.packs {
         assert!(path.join("a/disk").join(disk::directory::chunk_path(&pack.digest)).exists());
     }

@@ -83,7 +83,7 @@ fn try_add(store: &Store, name: &str, raw: &Path) -> Result<()> {
         }
         let Profile { blocks, packs, bytes } = profile;
         let (read, stored) = (blocks as f64 * BLOCK_BYTES as f64 / 1e6, bytes as f64 / 1e6);
-        eprintln!("image {name}: {} reads {read:.1} MB, in {packs} packs of {stored:.2} MB together", each.name);
+        eprintln!("image {name}: {} reads {read:.1} MB; packs: {packs}, {stored:.2} MB", each.name);
     }
     store.put_manifest(name, &manifest)
 }
