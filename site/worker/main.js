@@ -38,6 +38,7 @@ let runMs = 0;
 let scheduled = false;
 let timer = 0;
 let lastProgress = 0;
+let progressTimer = 0;
 /** Calls that wait for the disk: tried again whenever something arrives. */
 let waiting = [];
 
@@ -70,16 +71,22 @@ function slice() {
   }
   runMs += performance.now() - start;
   reportConsole();
-  reportProgress(false);
+  reportProgress();
   if (wait < 0 && !halted) report({ event: 'halted' });
   halted = wait < 0;
   if (wait === 0) wake();
   else if (wait > 0 && Number.isFinite(wait)) timer = setTimeout(wake, wait);
 }
 
-function reportProgress(force) {
+/** Reports what has been loaded: now, or soon if it was reported a moment ago, so that the last news is never old. */
+function reportProgress() {
+  clearTimeout(progressTimer);
   const now = performance.now();
-  if (!force && now - lastProgress < PROGRESS_MS) return;
+  const soon = lastProgress + PROGRESS_MS - now;
+  if (soon > 0) {
+    progressTimer = setTimeout(reportProgress, soon);
+    return;
+  }
   lastProgress = now;
   const waitingChunks = machine ? JSON.parse(machine.stats()).waiting : 0;
   report({
@@ -128,7 +135,7 @@ function afterDisk(action) {
   const retry = waiting;
   waiting = [];
   retry.forEach((attempt) => attempt());
-  reportProgress(false);
+  reportProgress();
   wake();
 }
 
