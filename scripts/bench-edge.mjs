@@ -132,11 +132,15 @@ async function cpu(all, some) {
   const call = await callsOfWorker(setup.edge, objects);
   const digest = (at) => some[at % some.length].digest;
   const path = (at) => `/disk/chunks/${digest(at)}`;
+  const { packs = [] } = JSON.parse(await readFile(join(setup.disk, manifest), "utf8"));
+  const boot = packs.filter(({ on }) => on === undefined);
+  const pack = (at) => (boot.length > 0 ? `/disk/chunks/${boot[at % boot.length].digest}` : path(at));
   const brotli = { "accept-encoding": "br" };
   const range = (bytes) => (at) => ({ range: `bytes=${at * bytes}-${(at + 1) * bytes - 1}` });
   const image = () => `/disk/images/${setup.image}.img`;
   const kinds = {
     "chunk, as it is stored": () => call(path, () => brotli, 4000),
+    "boot pack, as it is stored": () => call(pack, () => brotli, 1000),
     "chunk, not modified": () => call(path, (at) => ({ ...brotli, "if-none-match": `"${digest(at)}"` }), 4000),
     "chunk, decoded": () => call(path, () => ({}), 500),
     "manifest": () => call(() => `/disk/${manifest}`, () => ({}), 4000),

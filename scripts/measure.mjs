@@ -1,7 +1,8 @@
 // What a visitor gets: seconds, requests and bytes to the prompt, speed and memory. `edgebox bench`.
 //
 // Arguments: URL, rounds, path of a JSON file or "". Each round opens the page in a browser that has never seen it
-// (cold) and then again in the same one (warm), types nothing, and runs a loop in python3.
+// (cold), then again in the same one (warm), then once more after its HTTP cache has been emptied (kept), types nothing, and
+// runs a loop in python3. Requests are what went over the network, those that found nothing changed included.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 import { TerminalPage, openBrowser } from "../site/tests/terminal.mjs";
@@ -37,14 +38,11 @@ async function boot(terminal) {
     };
     look();
   }));
-  const stats = await terminal.page.evaluate(() => globalThis.box.stats());
-  const page = await terminal.page.evaluate(() => performance.getEntriesByType("resource")
-    .concat(performance.getEntriesByType("navigation"))
-    .map((entry) => entry.transferSize).filter((size) => size > 0));
-  const bytes = page.reduce((sum, size) => sum + size, 0);
+  const { instructions } = await terminal.page.evaluate(() => globalThis.box.stats());
+  const { requests, bytes, diskRequests, diskBytes } = await terminal.traffic();
   return {
-    promptS: promptMs / 1000, requests: page.length + stats.networkRequests, megabytes: (bytes + stats.networkBytes) / 1e6,
-    diskRequests: stats.networkRequests, diskMegabytes: stats.networkBytes / 1e6, instructions: stats.instructions / 1e6,
+    promptS: promptMs / 1000, requests, megabytes: bytes / 1e6,
+    diskRequests, diskMegabytes: diskBytes / 1e6, instructions: instructions / 1e6,
   };
 }
 
@@ -67,12 +65,15 @@ function median(values) {
   return sorted[sorted.length >> 1];
 }
 
-const results = { cold: [], warm: [], speed: [] };
+const results = { cold: [], warm: [], kept: [], speed: [] };
 for (let round = 0; round < rounds; round += 1) {
   const browser = await openBrowser();
   const terminal = await TerminalPage.open(browser, "about:blank");
   results.cold.push(await boot(terminal));
+  await terminal.waitUntilKept();
   results.warm.push(await boot(terminal));
+  await terminal.emptyHttpCache();
+  results.kept.push(await boot(terminal));
   results.speed.push({ ...(await speed(terminal)), tabMegabytes: tabBytes() / 1e6 });
   await browser.close();
 }

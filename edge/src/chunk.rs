@@ -1,9 +1,10 @@
-//! Chunks and index pages: stored as brotli, sent as they are stored to whoever knows brotli.
+//! Chunks, index pages and packs: stored as brotli, sent as they are stored to whoever knows brotli.
 //!
 //! Nothing looks into a chunk that is passed through: the client has its digest and verifies it. Whoever wants it
 //! decoded gets it verified, since it has to be looked into anyway.
 
-use disk::layout::ROOT_BYTES_MAX;
+use disk::layout::{CHUNK_BYTES_MAX, ROOT_BYTES_MAX};
+use disk::pack::PACK_BYTES_MAX;
 use disk::{ChunkDigest, Delivery, Encoding};
 
 use crate::answer::{Answer, Body};
@@ -13,6 +14,10 @@ use crate::headers::CACHE_FOREVER;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::storage::{Key, Storage};
+
+/// Largest object, decoded.
+const OBJECT_BYTES_MAX: u64 = ROOT_BYTES_MAX;
+const _: () = assert!(PACK_BYTES_MAX as u64 <= OBJECT_BYTES_MAX && CHUNK_BYTES_MAX as u64 <= OBJECT_BYTES_MAX);
 
 /// Answers a request for a chunk.
 ///
@@ -40,7 +45,7 @@ pub async fn answer(storage: &dyn Storage, digest: &ChunkDigest, request: &Reque
     answer.add("content-type", "application/octet-stream");
     let answer = match encoding {
         Encoding::Brotli => pass_through(storage, digest, answer, request.is_head()).await?,
-        Encoding::Identity => answer.with_bytes(content(storage, digest, ROOT_BYTES_MAX).await?, request.is_head()),
+        Encoding::Identity => answer.with_bytes(content(storage, digest, OBJECT_BYTES_MAX).await?, request.is_head()),
     };
     Ok(if verdict == Verdict::NotModified { Answer::with(304, &head) } else { answer })
 }

@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 /// Something this Worker serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route<'a> {
-    /// `/disk/chunks/DIGEST`
+    /// `/disk/chunks/DIGEST`: a chunk, an index page or a pack.
     Chunk(ChunkDigest),
     /// `/disk/manifests/NAME.json`
     Manifest(&'a str),

@@ -1,7 +1,7 @@
 //! Everything a visitor needs as plain files, for hosts that do nothing but serve files.
 //!
 //! ```text
-//! index.html, page/, worker/, engine/, vendor/, sw.js   the site
+//! index.html, page/, worker/, engine/, sw.js             the site
 //! disk/manifests/NAME.json, disk/chunks/DIGEST          disks, at the paths the Worker has them at
 //! ```
 //!

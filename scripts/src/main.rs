@@ -31,6 +31,7 @@ mod node;
 mod objects;
 mod pack;
 mod paths;
+mod profile;
 mod progress;
 mod server;
 mod site;

@@ -27,6 +27,7 @@ pub fn manifest_key(name: &str) -> String {
 pub fn of_manifest(store: &mut impl ChunkSource, manifest: &Manifest) -> Result<Objects> {
     let layout = manifest.layout;
     let mut objects = Objects::new();
+    manifest.packs.iter().for_each(|pack| add_chunk(&mut objects, &pack.digest));
     let Some(root) = page(store, manifest.index_root, layout.leaf_count() as usize)? else { return Ok(objects) };
     add_chunk(&mut objects, &manifest.index_root);
     for (number, digest) in root.digests().enumerate() {
@@ -42,7 +43,7 @@ fn add_chunk(objects: &mut Objects, digest: &ChunkDigest) {
 }
 
 /// An index page; `None` if it is all zero.
-fn page(store: &mut impl ChunkSource, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>> {
+pub fn page(store: &mut impl ChunkSource, digest: ChunkDigest, entries: usize) -> Result<Option<IndexPage>> {
     if digest.is_zero() {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use disk::codec::{self, Quality};
 use disk::directory::{chunk_path, manifest_path};
 use disk::index::{BuiltPage, IndexBuilder};
-use disk::{ChunkDigest, ImageConfig, Layout, Manifest};
+use disk::{ChunkDigest, DirectorySource, ImageConfig, Layout, Manifest};
 
 use crate::holes::is_hole;
 use crate::progress::Progress;
@@ -62,8 +62,8 @@ impl Store {
         }
         let root = index.finish();
         self.put_page(&root, quality, &counters)?;
-        let manifest = Manifest { layout, index_root: root.digest, config };
-        self.write_file(&self.root.join(manifest_path(name)), manifest.to_json().as_bytes())?;
+        let manifest = Manifest { layout, index_root: root.digest, config, packs: Vec::new() };
+        self.put_manifest(name, &manifest)?;
         progress.finish();
         Ok(counters.total())
     }
@@ -108,6 +108,23 @@ impl Store {
             workers.into_iter().try_for_each(join)
         })?;
         Ok(digests.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// What is in it, to be read.
+    pub fn source(&self) -> DirectorySource {
+        DirectorySource::new(&self.root)
+    }
+
+    /// Stores the manifest of image `name`, in place of the one it has.
+    pub fn put_manifest(&self, name: &str, manifest: &Manifest) -> Result<()> {
+        self.write_file(&self.root.join(manifest_path(name)), manifest.to_json().as_bytes())
+    }
+
+    /// Stores one object, whether it is there or not; returns how many bytes it takes.
+    pub fn put_object(&self, digest: &ChunkDigest, bytes: &[u8], quality: Quality) -> Result<u64> {
+        let encoded = codec::encode(bytes, quality);
+        self.write_file(&self.root.join(chunk_path(digest)), &encoded)?;
+        Ok(encoded.len() as u64)
     }
 
     fn put_page(&self, page: &BuiltPage, quality: Quality, counters: &Counters) -> Result<()> {
@@ -162,7 +179,7 @@ impl Counters {
 mod tests {
     use super::*;
     use disk::layout::CHUNK_BYTES;
-    use disk::{BlockDevice, BlockError, DirectorySource, Disk};
+    use disk::{BlockDevice, BlockError, Disk};
 
     fn pack(store: &Path, image: &[u8]) -> Packed {
         let path = store.join("image");

@@ -38,6 +38,9 @@ async function someChunk() {
   return { digest, bytes: await stored(digest) };
 }
 
+/** Numbers in a list such as `0-3,7`. */
+const count = (list) => list.split(",").map((run) => run.split("-").map(Number)).reduce((sum, [first, last = first]) => sum + last - first + 1, 0);
+
 test("a chunk arrives byte for byte as it is stored, as brotli, cacheable forever", async () => {
   const { digest, bytes } = await someChunk();
   const response = await request(`/disk/chunks/${digest}`, { headers: { "accept-encoding": "br" } });
@@ -68,6 +71,22 @@ test("the same chunk decoded by a client that knows brotli", async () => {
   const { digest, bytes } = await someChunk();
   const response = await fetch(`${url}/disk/chunks/${digest}`);
   assert.ok(Buffer.from(await response.arrayBuffer()).equals(brotliDecompressSync(bytes)));
+});
+
+test("packs are served as chunks are, and have the blocks that the manifest lists", async () => {
+  const { packs } = JSON.parse((await request("/disk/manifests/default.json")).body);
+  assert.ok(packs.length > 0);
+  for (const { digest, blocks, index } of packs) {
+    const encoded = await request(`/disk/chunks/${digest}`, { headers: { "accept-encoding": "br" } });
+    assert.equal(encoded.status, 200);
+    assert.match(encoded.headers["cache-control"], /immutable/);
+    assert.ok(encoded.body.equals(await stored(digest)));
+    const decoded = await request(`/disk/chunks/${digest}`);
+    assert.equal(decoded.status, 200);
+    assert.ok(decoded.body.equals(brotliDecompressSync(encoded.body)));
+    if (index === undefined) assert.equal(decoded.body.length, 4096 * count(blocks));
+    else assert.ok(decoded.body.length > 4096 * count(blocks));
+  }
 });
 
 test("HEAD has the headers, the length and no body", async () => {
@@ -136,10 +155,11 @@ test("scripts of other origins may read, and ask beforehand", async () => {
 
 for (const [path, type] of [
   ["/", /^text\/html/],
-  ["/engine/vm.js", /javascript/],
   ["/engine/vm_bg.wasm", /^application\/wasm$/],
-  ["/vendor/xterm.mjs", /javascript/],
-  ["/vendor/xterm.css", /^text\/css/],
+  ["/worker/main.js", /javascript/],
+  ["/page/main.js", /javascript/],
+  ["/page/box.js", /javascript/],
+  ["/page/style.css", /^text\/css/],
 ]) {
   test(`${path} is served isolated and with its type`, async () => {
     const response = await request(path);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
@@ -56,7 +56,13 @@ test("the page makes itself isolated, boots, and runs programs", { timeout: 120_
   await terminal.waitForPrompt();
   const { status, stdout } = await terminal.page.evaluate(() => globalThis.box.run(["sh", "-c", "echo $((6 * 7)); cat /etc/hostname"]));
   assert.deepEqual([status, stdout.split("\n")[0]], [0, "42"]);
-  // Once more, with the service worker already there.
+  const { packs } = JSON.parse(await readFile(join(directory, "disk/manifests/default.json"), "utf8"));
+  const first = await terminal.page.evaluate(() => globalThis.box.stats());
+  assert.ok(first.requests >= packs.filter(({ on }) => on === undefined).length);
+  assert.equal(first.packsLost, 0);
+  // Once more, with the service worker and what is kept of the disk already there.
+  await terminal.waitUntilKept();
   await terminal.page.reload();
   await terminal.waitForPrompt();
+  assert.equal((await terminal.page.evaluate(() => globalThis.box.stats())).requests, 0);
 });

@@ -12,6 +12,8 @@
  * otherwise.
  */
 
+import { loadEngine, loadManifest } from './load.js';
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const toBytes = (data) => (typeof data === 'string' ? encoder.encode(data) : data);
@@ -87,6 +89,8 @@ export class Box {
    * @param {'jit' | 'interp'} [options.engine] what runs the instructions: compiled code, or the interpreter alone
    * @param {number} [options.columns] of the console
    * @param {number} [options.rows] of the console
+   * @param {number} [options.cacheBytes] what this browser may keep of disks for the next time, in bytes: 512 MiB if not
+   *   given, shared by all boxes of this origin; 0 keeps nothing
    * @param {(bytes: Uint8Array) => void | Promise<void>} [options.onConsole] gets the console's output; while what it
    *   returns is pending, programs that write more than a little wait
    * @param {(progress: object) => void} [options.onProgress] hears what is being loaded
@@ -102,9 +106,16 @@ export class Box {
     const obstacle = Box.obstacle();
     if (obstacle) throw new Error(obstacle);
     const box = new Box(options);
-    const { image = 'default', engine = 'jit', columns = 80, rows = 24 } = options;
+    const { image = 'default', engine = 'jit', columns = 80, rows = 24, cacheBytes } = options;
+    const { base } = box;
+    options.onProgress?.({ stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
+    const loading = loadEngine(base);
+    // The manifest's failure is told first. Until then this one would count as unhandled.
+    loading.catch(() => {});
     try {
-      ({ command: box.command } = await box.call('start', { image, engine, base: box.base.href, columns, rows }));
+      const manifest = await loadManifest(base, image);
+      box.call('load', { manifest, base: base.href, cacheBytes }).catch(() => {});
+      ({ command: box.command } = await box.call('start', { module: await loading, engine, columns, rows }));
     } catch (error) {
       box.stop();
       throw error;

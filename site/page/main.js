@@ -1,9 +1,6 @@
 /**
  * The page: a terminal on the machine's console, and a line that says how it is getting on.
  */
-import { Terminal } from '../vendor/xterm.mjs';
-import { FitAddon } from '../vendor/addon-fit.mjs';
-import { Unicode11Addon } from '../vendor/addon-unicode11.mjs';
 import { Box } from './box.js';
 import { isolate } from './isolate.js';
 
@@ -30,60 +27,38 @@ const TROUBLE = {
   broken: (text) => [`The machine stopped: ${text}. Reload the page to start afresh.`, 'broken'],
 };
 
-function openTerminal() {
-  const terminal = new Terminal({
-    allowProposedApi: true,
-    cursorBlink: true,
-    fontFamily: '"DejaVu Sans Mono", "Cascadia Mono", Menlo, Consolas, monospace',
-    fontSize: 14,
-    // A row of rounded-down height cuts off underscores.
-    lineHeight: 1.1,
-    scrollback: 5000,
-    theme: { background: '#16181d' },
-  });
-  const fit = new FitAddon();
-  terminal.loadAddon(fit);
-  terminal.loadAddon(new Unicode11Addon());
-  terminal.unicode.activeVersion = '11';
-  terminal.open(document.getElementById('screen'));
-  fit.fit();
-  // Ctrl-C is the guest's; Ctrl-Shift-C copies, as in other terminals.
-  terminal.attachCustomKeyEventHandler((event) => {
-    const copies = event.ctrlKey && event.shiftKey && event.code === 'KeyC';
-    if (copies && event.type === 'keydown') {
-      navigator.clipboard.writeText(terminal.getSelection());
-      event.preventDefault();
-    }
-    return !copies;
-  });
+async function openTerminal() {
+  const { terminal, fit } = await import('./terminal.js').then((module) => module.openTerminal());
+  // For embedders, tests and curious people at the console.
+  globalThis.terminal = terminal;
   return { terminal, fit };
 }
 
 async function main() {
   await isolate();
-  const { terminal, fit } = openTerminal();
-  // Both for embedders, tests and curious people at the console.
-  globalThis.terminal = terminal;
+  const opening = openTerminal();
   const obstacle = Box.obstacle();
   if (obstacle) {
+    const { terminal } = await opening;
     say('This page can\'t run a machine.', 'broken');
     terminal.write(obstacle.replaceAll('\n', '\r\n'));
     return;
   }
   const parameters = new URLSearchParams(location.search);
-  const image = parameters.get('image') ?? 'default';
-  const box = await Box.start({
-    image,
+  const starting = Box.start({
+    image: parameters.get('image') ?? 'default',
     engine: parameters.get('engine') ?? 'jit',
-    columns: terminal.cols,
-    rows: terminal.rows,
-    onConsole: (bytes) => new Promise((resolve) => { terminal.write(bytes, resolve); }),
+    onConsole: async (bytes) => {
+      const { terminal } = await opening;
+      return new Promise((resolve) => { terminal.write(bytes, resolve); });
+    },
     onProgress: (progress) => { if (!status.className) say(describe(progress)); },
     onTrouble: ({ kind, text }) => say(...TROUBLE[kind](text)),
     onRecovered: () => say('The server is back.'),
     onHalted: () => say('The machine has shut down. Reload the page to start afresh.'),
     onLog: (line) => console.info(line),
   });
+  const [{ terminal, fit }, box] = await Promise.all([opening, starting]);
   globalThis.box = box;
 
   const encoder = new TextEncoder();
@@ -91,6 +66,8 @@ async function main() {
   terminal.onBinary((text) => box.write(Uint8Array.from(text, (character) => character.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => box.resize(cols, rows));
   new ResizeObserver(() => fit.fit()).observe(document.getElementById('screen'));
+  // Not waited for: calls are answered in order.
+  box.resize(terminal.cols, terminal.rows);
   await box.boot();
   terminal.focus();
 }

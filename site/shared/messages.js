@@ -9,7 +9,8 @@
  * @typedef {{ event: string, [detail: string]: any }} Event
  *
  * Methods:
- * - `start({ image, base, columns, rows })` → `{ command: string[] }`: fetches the manifest, makes the machine
+ * - `load({ manifest, base, cacheBytes })`: takes the manifest, starts loading boot packs; before `start`
+ * - `start({ module, engine, columns, rows })` → `{ command: string[] }`: makes the machine, of the compiled engine
  * - `boot()` → process id: runs the image's own command on the console
  * - `spawn({ argv, env, cwd, user, tty })` → process id
  * - `write(bytes)`, `resize(columns, rows)`: the console's keyboard and size
@@ -30,8 +31,15 @@
  * - `halted`: every process has ended
  *
  * @typedef {'engine' | 'manifest' | 'disk'} Stage
- * @typedef {{ requests: number, wireBytes: number, networkRequests: number, networkBytes: number, chunks: number,
- *   chunkBytes: number, refetches: number, waiting: number, overlayBytes: number, instructions: number, runMs: number,
+ *
+ * Of the disk's objects, `requests` were asked for over the network, and `kept` were found in this browser's store, which
+ * has all that is worth keeping if `isKept`. What the browser says of everything the worker has loaded over the network,
+ * its own code included but not what came out of the HTTP cache, is in `networkRequests` and `networkBytes`; `diskRequests`
+ * and `diskBytes` are the disk's part of that. (Engine and manifest are loaded by the page.)
+ *
+ * @typedef {{ requests: number, wireBytes: number, kept: number, isKept: boolean, networkRequests: number,
+ *   networkBytes: number, diskRequests: number, diskBytes: number, chunks: number, chunkBytes: number, refetches: number,
+ *   packsLost: number, waiting: number, overlayBytes: number, instructions: number, runMs: number,
  *   engineBytes: number }} Stats
  */
 

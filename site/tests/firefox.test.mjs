@@ -57,3 +57,16 @@ test("processes, pipes and signals", async () => {
   const { status } = await run("sh", "-c", "sh -c 'kill -SEGV $$'; exit $?");
   assert.equal(status, 139);
 });
+
+test("what was loaded of the disk is kept: another machine loads nothing", async () => {
+  const outcome = await firefox.evaluate(async () => {
+    while (!(await globalThis.box.stats()).isKept) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    const { Box } = await import("/page/box.js");
+    const box = await Box.start();
+    const { stdout } = await box.run(["uname", "-m"]);
+    const { requests, kept, refetches } = await box.stats();
+    box.stop();
+    return { stdout, requests, kept: kept > 0, refetches };
+  });
+  assert.deepEqual(outcome, { stdout: "x86_64\n", requests: 0, kept: true, refetches: 0 });
+});

@@ -29,6 +29,13 @@ export class TerminalPage {
     return terminal;
   }
 
+  /** Closes the tab and its context, once nothing is under way any more in handlers of its requests. */
+  async close() {
+    const context = this.page.context();
+    await context.unrouteAll({ behavior: "wait" });
+    await context.close();
+  }
+
   /** What the screen shows and has shown, wrapped lines joined, trailing blanks gone. */
   text() {
     return this.page.evaluate(() => {
@@ -61,6 +68,39 @@ export class TerminalPage {
   /** Waits for a prompt at the end of the screen. */
   async waitForPrompt(from = 0) {
     return this.waitFor(/\w+@edgebox:[^\n]*[$#]$/, from);
+  }
+
+  /**
+   * What has come over the network since this page was opened, by the browser's own account: what came out of its HTTP cache
+   * is not counted, what was asked for and had not changed is.
+   * @returns {Promise<{ requests: number, bytes: number, diskRequests: number, diskBytes: number }>} of all, and of the disk
+   */
+  traffic() {
+    return this.page.evaluate(async () => {
+      const worker = await globalThis.box.stats();
+      const page = performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation"));
+      const loaded = page.filter(({ transferSize }) => transferSize > 0);
+      const ofDisk = loaded.filter(({ name }) => name.includes("/disk/"));
+      const bytes = (entries) => entries.reduce((sum, { transferSize }) => sum + transferSize, 0);
+      return {
+        requests: loaded.length + worker.networkRequests, bytes: bytes(loaded) + worker.networkBytes,
+        diskRequests: ofDisk.length + worker.diskRequests, diskBytes: bytes(ofDisk) + worker.diskBytes,
+      };
+    });
+  }
+
+  /** Waits until this browser has kept for the next time what was loaded of the disk. */
+  async waitUntilKept() {
+    await this.page.evaluate(async () => {
+      while (!(await globalThis.box.stats()).isKept) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    });
+  }
+
+  /** Empties the browser's HTTP cache, and nothing else. */
+  async emptyHttpCache() {
+    const session = await this.page.context().newCDPSession(this.page);
+    await session.send("Network.clearBrowserCache");
+    await session.detach();
   }
 
   async length() {

@@ -36,9 +36,10 @@ async function tampered(route, change) {
   await route.fulfill({ status: 200, headers, body: change(Buffer.from(await response.body())) });
 }
 
-test("chunks that arrive corrupt or truncated once are fetched again", async () => {
+/** Delivers every chunk damaged the first time, one way or another. */
+function damagedOnce() {
   const seen = new Set();
-  const terminal = await openWith(CHUNKS, (route) => {
+  return (route) => {
     const address = route.request().url();
     if (seen.has(address)) return route.continue();
     seen.add(address);
@@ -48,18 +49,37 @@ test("chunks that arrive corrupt or truncated once are fetched again", async () 
       bytes[100] ^= 1;
       return bytes;
     });
-  });
+  };
+}
+
+/** Delivers a manifest without packs, so that everything is read out of chunks. */
+const withoutPacks = (route) => tampered(route, (bytes) => JSON.stringify({ ...JSON.parse(bytes), packs: [] }));
+
+test("boot packs that arrive corrupt or truncated once are fetched again", async () => {
+  const terminal = await openWith(CHUNKS, damagedOnce());
+  await terminal.waitForPrompt();
+  const { refetches, requests, packsLost } = await terminal.page.evaluate(() => globalThis.box.stats());
+  assert.ok(refetches > 0 && requests === 2 * refetches, `${refetches} refetches, ${requests} requests`);
+  assert.equal(packsLost, 0);
+  await terminal.close();
+});
+
+test("chunks that arrive corrupt or truncated once are fetched again", async () => {
+  const terminal = await TerminalPage.open(browser, "about:blank");
+  await terminal.page.context().route(MANIFEST, withoutPacks);
+  await terminal.page.context().route(CHUNKS, damagedOnce());
+  await terminal.page.goto(url);
   await terminal.waitForPrompt();
   const { refetches } = await terminal.page.evaluate(() => globalThis.box.stats());
   assert.ok(refetches > 20, `${refetches} refetches`);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a chunk that stays corrupt is named", async () => {
   const terminal = await openWith(CHUNKS, (route) => tampered(route, (bytes) => bytes.reverse()));
   const status = await waitForStatus(terminal, /could not be started/);
   assert.match(status, /[0-9a-f]{64}/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a manifest of another version", async () => {
@@ -68,23 +88,23 @@ test("a manifest of another version", async () => {
     return JSON.stringify({ ...manifest, version: manifest.version + 1 });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /version 2/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a disk that is not ext2", async () => {
   const terminal = await openWith(MANIFEST, (route) => tampered(route, (bytes) => {
     const manifest = JSON.parse(bytes);
     manifest.image.index_root = "0".repeat(64);
-    return JSON.stringify(manifest);
+    return JSON.stringify({ ...manifest, packs: [] });
   }));
   assert.match(await waitForStatus(terminal, /could not be started/), /ext2/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("an image that does not exist", async () => {
   const terminal = await TerminalPage.open(browser, `${url}/?image=nothing`);
   assert.match(await waitForStatus(terminal, /could not be started/), /no image named "nothing"/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a page that is not cross-origin isolated says so and why", async () => {
@@ -98,7 +118,7 @@ test("a page that is not cross-origin isolated says so and why", async () => {
   }, { serviceWorkers: "block" });
   await waitForStatus(terminal, /can't run/);
   assert.match(await terminal.text(), /cross-origin isolated[^]*Cross-Origin-Opener-Policy/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("a server that goes away: the guest waits, the page says so, and it goes on", async () => {
@@ -113,7 +133,7 @@ test("a server that goes away: the guest waits, the page says so, and it goes on
   await terminal.page.context().unroute(CHUNKS);
   await terminal.waitFor(/\n42\n/, from);
   assert.doesNotMatch(await terminal.page.textContent("#status"), /can't be reached/);
-  await terminal.page.context().close();
+  await terminal.close();
 });
 
 test("unknown instructions, unknown system calls and foreign programs", async () => {
@@ -135,5 +155,5 @@ test("unknown instructions, unknown system calls and foreign programs", async ()
     return globalThis.box.putFile("/tmp/foreign", header, 0o755);
   });
   assert.match(await terminal.run("/tmp/foreign; echo $?"), /cannot execute[^]*126$/);
-  await terminal.page.context().close();
+  await terminal.close();
 });

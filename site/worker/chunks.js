@@ -1,5 +1,6 @@
 /**
- * Fetches chunks for the engine: many at a time, again when the server comes back.
+ * Fetches objects of the disk for the engine, chunks and others: out of what this browser has kept, or over the network;
+ * many at a time, again when the server comes back.
  */
 
 /** Pauses before asking an unreachable server again, in milliseconds; the last one repeats. */
@@ -14,40 +15,63 @@ export class ChunkFetcher {
    * @param {{ arrived(digest: string, bytes: Uint8Array): void, missing(digest: string, why: string): void,
    *   unreachable(digest: string, why: string): void, retry(): void }} sink
    * @param {(event: object) => void} report
+   * @param {import('./store.js').ObjectStore} store
    */
-  constructor(base, sink, report) {
+  constructor(base, sink, report, store) {
     this.base = base;
     this.sink = sink;
     this.report = report;
+    this.store = store;
+    /** Answers on their way that the engine has not asked for yet, by digest. */
+    this.early = new Map();
+    /** Asked over the network, whether or not its cache had them. */
     this.requests = 0;
     this.wireBytes = 0;
     this.failures = 0;
     this.retryTimer = 0;
   }
 
-  /** Starts one fetch. With `refetch`, caches on the way are passed by: what one of them holds is not the chunk. */
-  fetch(digest, refetch) {
-    this.requests += 1;
-    const url = new URL(`disk/chunks/${digest}`, this.base);
-    const options = { cache: refetch ? 'reload' : 'default', signal: AbortSignal.timeout(TIMEOUT_MS) };
-    fetch(url, options).then(
-      (response) => this.#answered(digest, response),
-      (error) => this.#unreachable(digest, String(error.message ?? error)),
-    );
+  /** Starts fetching what the engine is going to ask for. */
+  fetchEarly(digests) {
+    for (const digest of digests) if (!this.early.has(digest)) this.early.set(digest, this.#load(digest, false));
   }
 
-  async #answered(digest, response) {
-    if (response.status === 404 || response.status === 410 || response.status === 400) {
-      return this.sink.missing(digest, `HTTP ${response.status}`);
+  /** Starts one fetch. With `refetch`, caches are passed by: what one of them holds is not the chunk. */
+  fetch(digest, refetch) {
+    const answer = (!refetch && this.early.get(digest)) || this.#load(digest, refetch);
+    this.early.delete(digest);
+    answer.then(({ bytes, missing, unreachable }) => {
+      if (missing) this.sink.missing(digest, missing);
+      else if (unreachable) this.#unreachable(digest, unreachable);
+      else this.sink.arrived(digest, bytes);
+    });
+  }
+
+  /** @returns {Promise<{ bytes: Uint8Array } | { missing: string } | { unreachable: string }>} */
+  async #load(digest, refetch) {
+    const kept = refetch ? null : await this.store.get(digest);
+    if (kept) return { bytes: kept };
+    const answer = await this.#request(digest, refetch);
+    if (answer.bytes) this.store.put(digest, answer.bytes);
+    return answer;
+  }
+
+  async #request(digest, refetch) {
+    this.requests += 1;
+    const url = new URL(`disk/chunks/${digest}`, this.base);
+    let response;
+    try {
+      response = await fetch(url, { cache: refetch ? 'reload' : 'default', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    } catch (error) {
+      return { unreachable: String(error.message ?? error) };
     }
-    if (!response.ok) {
-      return this.#unreachable(digest, `HTTP ${response.status}`);
-    }
+    if ([400, 404, 410].includes(response.status)) return { missing: `HTTP ${response.status}` };
+    if (!response.ok) return { unreachable: `HTTP ${response.status}` };
     let bytes;
     try {
       bytes = new Uint8Array(await response.arrayBuffer());
     } catch (error) {
-      return this.#unreachable(digest, `the answer broke off: ${error.message ?? error}`);
+      return { unreachable: `the answer broke off: ${error.message ?? error}` };
     }
     // Compressed size where the server tells it, which it does for everything it stores.
     this.wireBytes += Number(response.headers.get('content-length') ?? bytes.length);
@@ -55,7 +79,7 @@ export class ChunkFetcher {
       this.failures = 0;
       this.report({ event: 'recovered' });
     }
-    this.sink.arrived(digest, bytes);
+    return { bytes };
   }
 
   #unreachable(digest, why) {

@@ -4,6 +4,7 @@
  */
 import init, { EngineKind, Machine } from '../engine/vm.js';
 import { ChunkFetcher } from './chunks.js';
+import { ObjectStore } from './store.js';
 
 /** How long the engine runs before messages get their turn, in milliseconds: a frame's worth, so typing feels direct. */
 const SLICE_MS = 8;
@@ -14,6 +15,9 @@ const CONSOLE_BYTES_ENOUGH = 8 * 1024;
 /** Progress reports are at least this far apart, in milliseconds. */
 const PROGRESS_MS = 100;
 
+/** Boot packs asked for before the engine is there, which asks for all. */
+const BOOT_PACKS_MAX = 8;
+
 // The browser's account of requests keeps 250 unless told otherwise.
 performance.setResourceTimingBufferSize(100_000);
 
@@ -21,6 +25,10 @@ performance.setResourceTimingBufferSize(100_000);
 let machine;
 /** @type {ChunkFetcher} */
 let fetcher;
+/** @type {ObjectStore} */
+let store;
+/** @type {Uint8Array} */
+let manifest;
 let engineModule;
 /** The disk is mounted: the machine can run. */
 let mounted = false;
@@ -30,6 +38,7 @@ let runMs = 0;
 let scheduled = false;
 let timer = 0;
 let lastProgress = 0;
+let progressTimer = 0;
 /** Calls that wait for the disk: tried again whenever something arrives. */
 let waiting = [];
 
@@ -62,16 +71,22 @@ function slice() {
   }
   runMs += performance.now() - start;
   reportConsole();
-  reportProgress(false);
+  reportProgress();
   if (wait < 0 && !halted) report({ event: 'halted' });
   halted = wait < 0;
   if (wait === 0) wake();
   else if (wait > 0 && Number.isFinite(wait)) timer = setTimeout(wake, wait);
 }
 
-function reportProgress(force) {
+/** Reports what has been loaded: now, or soon if it was reported a moment ago, so that the last news is never old. */
+function reportProgress() {
+  clearTimeout(progressTimer);
   const now = performance.now();
-  if (!force && now - lastProgress < PROGRESS_MS) return;
+  const soon = lastProgress + PROGRESS_MS - now;
+  if (soon > 0) {
+    progressTimer = setTimeout(reportProgress, soon);
+    return;
+  }
   lastProgress = now;
   const waitingChunks = machine ? JSON.parse(machine.stats()).waiting : 0;
   report({
@@ -120,7 +135,7 @@ function afterDisk(action) {
   const retry = waiting;
   waiting = [];
   retry.forEach((attempt) => attempt());
-  reportProgress(false);
+  reportProgress();
   wake();
 }
 
@@ -141,34 +156,35 @@ function onceReady(action) {
   });
 }
 
-async function fetchManifest(base, image) {
-  const url = new URL(`disk/manifests/${image}.json`, base);
-  let response;
+/** Digests of the manifest's boot packs. What is wrong with a manifest is for the engine to say. */
+function bootPacks(manifest) {
   try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new Error(`the server of the image "${image}" can't be reached (${error.message}): reload to try again`);
+    const { packs = [] } = JSON.parse(new TextDecoder().decode(manifest));
+    return packs.filter(({ on }) => on === undefined).map(({ digest }) => digest)
+      .filter((digest) => /^[0-9a-f]{64}$/.test(digest)).slice(0, BOOT_PACKS_MAX);
+  } catch {
+    return [];
   }
-  if (response.status === 404) throw new Error(`there is no image named "${image}" on this server`);
-  if (!response.ok) throw new Error(`the image "${image}" can't be loaded: the server answers ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
 }
 
 const methods = {
-  async start({ image, base, engine, columns, rows }) {
-    report({ event: 'progress', stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
-    const manifest = fetchManifest(base, image);
-    // Otherwise a failure here, while the engine still loads, would count as unhandled.
-    manifest.catch(() => {});
-    engineModule = await init({ module_or_path: new URL('engine/vm_bg.wasm', base) });
-    report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
+  load({ manifest: bytes, base, cacheBytes }) {
+    manifest = bytes;
+    store = new ObjectStore(cacheBytes);
     fetcher = new ChunkFetcher(base, {
       arrived: (digest, bytes) => afterDisk(() => machine.chunkArrived(digest, bytes)),
       missing: (digest, why) => afterDisk(() => machine.chunkMissing(digest, why)),
       unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
       retry: () => afterDisk(() => machine.retryStalled()),
-    }, report);
-    machine = new Machine(await manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
+    }, report, store);
+    // The engine asks for them when it is there.
+    fetcher.fetchEarly(bootPacks(manifest));
+  },
+
+  async start({ module, engine, columns, rows }) {
+    engineModule = await init({ module_or_path: module });
+    report({ event: 'progress', stage: 'manifest', requests: 0, bytes: 0, waiting: 0 });
+    machine = new Machine(manifest, host, engine === 'interp' ? EngineKind.Interpreter : EngineKind.Jit, columns, rows);
     await onceReady(() => machine.mount() || undefined);
     mounted = true;
     return { command: machine.command() };
@@ -206,14 +222,20 @@ const methods = {
 
   stats() {
     const engine = JSON.parse(machine.stats());
-    // What came over the network, caches not counted: the browser's own account of this worker's requests.
-    const sizes = performance.getEntriesByType('resource').map((entry) => entry.transferSize).filter((size) => size > 0);
+    // The browser's own account of this worker's requests; engine and manifest are the page's. What came out of its cache has no transfer size.
+    const loaded = performance.getEntriesByType('resource').filter(({ transferSize }) => transferSize > 0);
+    const ofDisk = loaded.filter(({ name }) => name.includes('/disk/'));
+    const bytes = (entries) => entries.reduce((sum, { transferSize }) => sum + transferSize, 0);
     return {
       ...engine,
       requests: fetcher.requests,
       wireBytes: fetcher.wireBytes,
-      networkRequests: sizes.length,
-      networkBytes: sizes.reduce((sum, size) => sum + size, 0),
+      kept: store.hits,
+      isKept: store.isIdle,
+      networkRequests: loaded.length,
+      networkBytes: bytes(loaded),
+      diskRequests: ofDisk.length,
+      diskBytes: bytes(ofDisk),
       runMs,
       engineBytes: engineModule.memory.buffer.byteLength,
     };
@@ -222,7 +244,7 @@ const methods = {
 
 self.onmessage = async ({ data: { id, method, args } }) => {
   try {
-    if (!mounted && method !== 'start') throw new Error('the machine is not running');
+    if (!mounted && method !== 'load' && method !== 'start') throw new Error('the machine is not running');
     report({ id, result: await methods[method](...args) });
   } catch (error) {
     report({ id, error: String(error.message ?? error) });

@@ -189,7 +189,10 @@ fn a_terabyte_costs_what_is_read_of_it() {
     let root = index.finish();
     store.put_chunk(&root.bytes);
     store.put_chunk(&content);
-    store.put_manifest("x", &Manifest { layout, index_root: root.digest, config: ImageConfig::default() });
+    store.put_manifest(
+        "x",
+        &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() },
+    );
     let service = service(&store);
     let path = "/disk/images/x.img";
 

@@ -39,7 +39,10 @@ impl Memory {
         }
         let root = index.finish();
         memory.put_chunk(&root.bytes);
-        memory.put_manifest(name, &Manifest { layout, index_root: root.digest, config: ImageConfig::default() });
+        memory.put_manifest(
+            name,
+            &Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() },
+        );
         memory
     }
 

@@ -35,7 +35,7 @@ pub use platform::of_environment;
 /// The name of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Key<'a> {
-    /// A chunk or index page.
+    /// A chunk, index page or pack.
     Chunk(&'a ChunkDigest),
     /// An image's manifest.
     Manifest(&'a str),

@@ -18,6 +18,7 @@ use crate::image::tree::Tree;
 use crate::image::{archive, directory, runtime_files};
 use crate::pack::Store;
 use crate::paths::Paths;
+use crate::profile;
 use crate::progress::{self, Progress};
 
 /// Build an image from a Dockerfile, a saved image or a directory.
@@ -69,7 +70,10 @@ impl ImageArgs {
 
     /// `edgebox image DIR -t NAME`.
     pub fn of_directory(root: &Path, name: &str) -> Self {
-        ImageArgs { input: root.into(), name: Some(name.into()), ..ImageArgs::parse_defaults() }
+        let mut args = ImageArgs { input: root.into(), name: Some(name.into()), ..ImageArgs::parse_defaults() };
+        // It has no command of its own.
+        args.pack.no_profile = true;
+        args
     }
 }
 
@@ -112,15 +116,12 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let progress = Progress::new();
     let size_bytes = ext2::write(&mut tree, &raw_image, free, &progress)?;
     eprintln!("image {name}: a disk of {} MiB, {}", size_bytes >> 20, raw_image.display());
-    let packed = Store::new(paths.disk()).pack(
-        &raw_image,
-        &name,
-        config,
-        args.pack.chunk_bytes(),
-        args.pack.quality()?,
-        &progress,
-    )?;
+    let store = Store::new(paths.disk());
+    let packed = store.pack(&raw_image, &name, config, args.pack.chunk_bytes(), args.pack.quality()?, &progress)?;
     super::pack::report(&name, packed);
+    if !args.pack.no_profile {
+        profile::add(&store, &name, &raw_image);
+    }
     fingerprint.write(&stamp)
 }
 

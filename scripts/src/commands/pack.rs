@@ -10,6 +10,7 @@ use disk::manifest::is_image_name;
 
 use crate::pack::{Packed, Store};
 use crate::paths::Paths;
+use crate::profile;
 use crate::progress::Progress;
 
 /// How chunks are made.
@@ -21,6 +22,9 @@ pub struct PackOptions {
     /// KiB in a chunk: a power of two.
     #[arg(long, value_name = "KIB", default_value_t = CHUNK_BYTES >> 10)]
     pub chunk_kib: u32,
+    /// Don't boot the image to see what visitors will need first.
+    #[arg(long)]
+    pub no_profile: bool,
 }
 
 impl PackOptions {
@@ -54,6 +58,9 @@ pub fn run(paths: &Paths, args: &PackArgs) -> Result<()> {
     let config = ImageConfig::default();
     let packed = store.pack(&args.image, &args.name, config, chunk_bytes, quality, &Progress::new())?;
     report(&args.name, packed);
+    if !args.options.no_profile {
+        profile::add(&store, &args.name, &args.image);
+    }
     Ok(())
 }
 

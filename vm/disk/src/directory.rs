@@ -1,7 +1,7 @@
 //! Chunks and manifests as files: what the tool writes and the native host reads.
 //!
 //! ```text
-//! chunks/ab/ab34…   a chunk or index page, brotli, named by its digest, in 256 directories
+//! chunks/ab/ab34…   a chunk, index page or pack, brotli, named by its digest, in 256 directories
 //! manifests/NAME.json
 //! ```
 

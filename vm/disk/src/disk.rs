@@ -6,6 +6,9 @@
 //! A chunk that is wanted and not there is in one of three states: *in flight*; *stalled* because the server could
 //! not be reached, until the host calls [`Disk::retry_stalled`]; or *failed*, which the next read is told once, so
 //! that a later one tries again.
+//!
+//! Boot packs are fetched when the first read comes, other packs when their block is read, before what is wanted. Reads that a pack answers wait for it; if it
+//! can't be had, they go to chunks like all others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,6 +21,7 @@ use crate::index::{self, IndexPage};
 use crate::layout::Layout;
 use crate::manifest::Manifest;
 use crate::overlay::{BLOCK_BYTES, OVERLAY_BYTES_MAX, Overlay};
+use crate::pack::Packs;
 use crate::readahead::ReadAhead;
 use crate::source::{ChunkSource, Delivery, Fetch, FetchError};
 
@@ -34,7 +38,7 @@ pub struct DiskStats {
     pub requests: u64,
     /// Of these, second attempts because something else than the chunk was delivered.
     pub refetches: u64,
-    /// Chunks and index pages that arrived and were right.
+    /// Chunks, index pages and packs that arrived and were right.
     pub chunks_arrived: u64,
     /// Their size, uncompressed.
     pub bytes_arrived: u64,
@@ -42,6 +46,8 @@ pub struct DiskStats {
     pub chunks_waiting: u64,
     /// Bytes of memory that hold what the guest wrote.
     pub overlay_bytes: u64,
+    /// Packs that could not be had.
+    pub packs_lost: u64,
 }
 
 enum State {
@@ -70,6 +76,9 @@ pub struct Disk<S> {
     index_root: ChunkDigest,
     source: S,
     cache: ChunkCache,
+    packs: Packs,
+    /// The boot packs have been asked for.
+    has_begun: bool,
     overlay: Overlay,
     read_ahead: ReadAhead,
     wanted: BTreeMap<ChunkDigest, Wanted>,
@@ -89,6 +98,8 @@ impl<S: ChunkSource> Disk<S> {
             index_root: manifest.index_root,
             source,
             cache: ChunkCache::new(cache_bytes),
+            packs: Packs::new(manifest.layout, &manifest.packs),
+            has_begun: false,
             overlay: Overlay::new(overlay_bytes),
             read_ahead: ReadAhead::default(),
             wanted: BTreeMap::new(),
@@ -133,13 +144,24 @@ impl<S: ChunkSource> Disk<S> {
     #[must_use]
     pub fn stats(&self) -> DiskStats {
         let overlay_bytes = self.overlay.held_bytes() as u64;
-        DiskStats { chunks_waiting: self.waiting().count() as u64, overlay_bytes, ..self.stats }
+        let packs_lost = self.packs.lost_count() as u64;
+        DiskStats { chunks_waiting: self.waiting().count() as u64, overlay_bytes, packs_lost, ..self.stats }
     }
 
     /// What the guest wrote.
     #[must_use]
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
+    }
+
+    /// Asks for the boot packs, once.
+    fn begin(&mut self) {
+        if !self.has_begun {
+            self.has_begun = true;
+            for (digest, len) in self.packs.of_boot() {
+                self.start(digest, len, false);
+            }
+        }
     }
 
     fn start(&mut self, digest: ChunkDigest, len: usize, is_refetch: bool) {
@@ -162,7 +184,7 @@ impl<S: ChunkSource> Disk<S> {
             Ok(bytes) => {
                 self.stats.chunks_arrived += 1;
                 self.stats.bytes_arrived += bytes.len() as u64;
-                self.cache.insert(digest, bytes.into());
+                self.keep(digest, bytes.into());
             }
             Err(Trouble::Temporary(why)) => {
                 wanted.state = State::Stalled(why);
@@ -172,10 +194,22 @@ impl<S: ChunkSource> Disk<S> {
                 self.stats.refetches += 1;
                 self.start(digest, wanted.len, true);
             }
+            Err(Trouble::Lasting(_)) if self.packs.awaits(&digest) => self.packs.lost(&digest),
             Err(Trouble::Lasting(why)) => {
                 wanted.state = State::Failed(format!("chunk {digest} can't be had: {why}, twice"));
                 self.wanted.insert(digest, wanted);
             }
+        }
+    }
+
+    /// Takes what has been verified.
+    fn keep(&mut self, digest: ChunkDigest, bytes: Rc<[u8]>) {
+        if !self.packs.awaits(&digest) {
+            return self.cache.insert(digest, bytes);
+        }
+        for page in self.packs.arrived(&digest, bytes) {
+            // Whether it is a page of this index is seen when it is looked for.
+            self.cache.insert(ChunkDigest::of(&page), page);
         }
     }
 
@@ -222,6 +256,14 @@ impl<S: ChunkSource> Disk<S> {
 
     /// Fills `to` from the image, ignoring the overlay. The range must not cross a block boundary.
     fn read_image(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        match self.packs.read(offset, to) {
+            Some(outcome) => outcome,
+            None => self.read_chunk(offset, to),
+        }
+    }
+
+    /// [`Self::read_image`] from a chunk.
+    fn read_chunk(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
         let (chunk, start) = self.layout.locate(offset);
         match self.chunk(chunk)? {
             None => to.fill(0),
@@ -313,24 +355,37 @@ impl<S: ChunkSource> BlockDevice for Disk<S> {
         if to.is_empty() {
             return Ok(());
         }
+        self.begin();
         // Every missing chunk is asked for before the first one is waited for.
         let mut outcome = Ok(());
+        let mut chunks: Option<Range<u64>> = None;
+        let requests_before = self.stats.requests;
         for (block, start, range) in pieces(offset, to.len()) {
             let piece_offset = offset + range.start as u64;
             let to = &mut to[range];
+            for (digest, len) in self.packs.woken_by(block) {
+                self.start(digest, len, false);
+            }
             if let Some(written) = self.overlay.get(block) {
                 to.copy_from_slice(&written[start..start + to.len()]);
                 continue;
             }
-            match self.read_image(piece_offset, to) {
+            let read = self.packs.read(piece_offset, to).unwrap_or_else(|| {
+                let chunk = self.layout.locate(piece_offset).0;
+                chunks = Some(chunks.as_ref().map_or(chunk, |chunks| chunks.start)..chunk + 1);
+                self.read_chunk(piece_offset, to)
+            });
+            match read {
                 Ok(()) => {}
                 Err(BlockError::Pending) => outcome = Err(BlockError::Pending),
                 Err(failed) => return Err(failed),
             }
         }
-        let last = offset + to.len() as u64 - 1;
-        let ahead = self.read_ahead.after_read(&(self.layout.locate(offset).0..self.layout.locate(last).0 + 1));
-        self.fetch_ahead(ahead);
+        if let Some(chunks) = chunks {
+            let waits = outcome.is_err() && self.stats.requests > requests_before;
+            let ahead = self.read_ahead.after_read(&chunks, waits);
+            self.fetch_ahead(ahead);
+        }
         outcome
     }
 
@@ -345,6 +400,7 @@ impl<S: ChunkSource> BlockDevice for Disk<S> {
         if !self.overlay.has_room_for(first..=last) {
             return Err(BlockError::Full);
         }
+        self.begin();
         // Only the first and the last block can be covered in part; both are asked for at once. A block copied for
         // a write that then has to wait holds what the image holds, so nothing is written yet.
         let head = self.prepare_block(first, &written);

@@ -15,6 +15,8 @@
 //! | [`source`] | `ChunkSource`, where chunks come from |
 //! | [`cache`] | decoded chunks in memory |
 //! | [`overlay`] | what the guest wrote |
+//! | [`pack`] | boot packs: what a start reads, in a few objects |
+//! | [`runs`] | lists of numbers, as a manifest has them |
 //! | [`readahead`] | guessing the next chunks |
 //! | [`disk`] | `Disk`, all of it together |
 //! | [`directory`] | a store of chunks in a directory (native) |
@@ -31,7 +33,9 @@ pub mod index;
 pub mod layout;
 pub mod manifest;
 pub mod overlay;
+pub mod pack;
 pub mod readahead;
+pub mod runs;
 pub mod source;
 
 pub use codec::Encoding;
@@ -42,4 +46,6 @@ pub use directory::DirectorySource;
 pub use disk::{Disk, DiskStats};
 pub use layout::Layout;
 pub use manifest::{ImageConfig, Manifest, ManifestError};
+pub use pack::Pack;
+pub use runs::Runs;
 pub use source::{ChunkSource, Damage, Delivery, Fetch, FetchError};

@@ -4,12 +4,16 @@
 //! {
 //!   "format": "edgebox-disk", "version": 1,
 //!   "image": {"size_bytes": 1073741824, "chunk_bytes": 131072, "index_root": "e1be4d7a…"},
-//!   "config": {"cmd": ["/bin/bash", "--login"], "env": ["LANG=C.UTF-8"], "workdir": "/home/user", "user": "user"}
+//!   "config": {"cmd": ["/bin/bash", "--login"], "env": ["LANG=C.UTF-8"], "workdir": "/home/user", "user": "user"},
+//!   "packs": [
+//!     {"digest": "58a4…", "index": "0", "blocks": "0-1,34,161-164"},
+//!     {"digest": "9c01…", "on": 7015, "blocks": "7015-7040"}
+//!   ]
 //! }
 //! ```
 //!
-//! `RawManifest` is what the JSON says, [`Manifest`] is what a disk can be opened with. Unknown fields are refused:
-//! whoever adds one that may be ignored raises nothing, whoever adds one that may not raises [`VERSION`].
+//! `packs` lists those of [`crate::pack`]; it may be absent. `RawManifest` is what the JSON says, [`Manifest`] is what a
+//! disk can be opened with. Unknown fields are ignored: whoever adds one that may not be ignored raises [`VERSION`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ChunkDigest;
 use crate::layout::{Layout, LayoutError};
+use crate::pack::{self, PACK_RUNS_MAX, Pack};
+use crate::runs::{Runs, RunsError};
 
 /// What the `format` field says.
 pub const FORMAT: &str = "edgebox-disk";
@@ -30,7 +36,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// What the Dockerfile says about running the image. Absent and empty mean the same, as in Docker.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ImageConfig {
     /// `ENTRYPOINT`: what runs, before `cmd`.
     pub entrypoint: Vec<String>,
@@ -57,21 +63,56 @@ impl ImageConfig {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawManifest {
     format: String,
     version: u32,
     image: RawImage,
     #[serde(default)]
     config: ImageConfig,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    packs: Vec<RawPack>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawImage {
     size_bytes: u64,
     chunk_bytes: u32,
     index_root: ChunkDigest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RawPack {
+    digest: ChunkDigest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
+    blocks: String,
+}
+
+impl RawPack {
+    fn of(pack: &Pack) -> Self {
+        RawPack {
+            digest: pack.digest,
+            on: pack.on,
+            index: pack.index.as_ref().map(Runs::to_string),
+            blocks: pack.blocks.to_string(),
+        }
+    }
+
+    fn validated(&self, layout: Layout) -> Result<Pack, RunsError> {
+        let leaves = |text: &String| Runs::parse(text, layout.leaf_count(), PACK_RUNS_MAX);
+        let blocks = pack::block_count(layout);
+        if let Some(on) = self.on.filter(|on| *on >= blocks) {
+            return Err(RunsError::OutOfRange(on.to_string()));
+        }
+        Ok(Pack {
+            digest: self.digest,
+            on: self.on,
+            index: self.index.as_ref().map(leaves).transpose()?,
+            blocks: Runs::parse(&self.blocks, blocks, PACK_RUNS_MAX)?,
+        })
+    }
 }
 
 /// The part that every version has had and will have.
@@ -90,6 +131,8 @@ pub struct Manifest {
     pub index_root: ChunkDigest,
     /// How to run the image.
     pub config: ImageConfig,
+    /// What its boot reads, in order, and what programs read; not every image has them.
+    pub packs: Vec<Pack>,
 }
 
 /// Why a text is no manifest this code can use.
@@ -101,8 +144,10 @@ pub enum ManifestError {
     NotAManifest(String),
     /// Made by an older or newer edgebox.
     Version(u64),
-    /// The right version, but fields are missing, of the wrong type or unknown.
+    /// The right version, but fields are missing or of the wrong type.
     Malformed(String),
+    /// Packs that can't be.
+    Packs(String),
     /// Sizes that can't be.
     Layout(LayoutError),
 }
@@ -122,6 +167,7 @@ impl fmt::Display for ManifestError {
                 "the image has format version {version}, this edgebox reads version {VERSION}: build the image again"
             ),
             ManifestError::Malformed(why) => write!(f, "the image's manifest is damaged: {why}"),
+            ManifestError::Packs(why) => write!(f, "the image's manifest is damaged: of its packs, {why}"),
             ManifestError::Layout(why) => write!(f, "the image's manifest is damaged: {why}"),
         }
     }
@@ -149,7 +195,10 @@ impl Manifest {
         let raw: RawManifest =
             serde_json::from_slice(json).map_err(|error| ManifestError::Malformed(error.to_string()))?;
         let layout = Layout::new(raw.image.size_bytes, raw.image.chunk_bytes).map_err(ManifestError::Layout)?;
-        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config })
+        let packs: Result<Vec<Pack>, _> = raw.packs.iter().map(|pack| pack.validated(layout)).collect();
+        let packs = packs.map_err(|error| ManifestError::Packs(error.to_string()))?;
+        pack::check(layout, &packs).map_err(ManifestError::Packs)?;
+        Ok(Manifest { layout, index_root: raw.image.index_root, config: raw.config, packs })
     }
 
     /// The manifest as it is stored: the same manifest is always the same text.
@@ -164,6 +213,7 @@ impl Manifest {
                 index_root: self.index_root,
             },
             config: self.config.clone(),
+            packs: self.packs.iter().map(RawPack::of).collect(),
         };
         // Strings, numbers and lists only: serialising them can't fail.
         let mut json = serde_json::to_string_pretty(&raw).unwrap_or_default();
@@ -200,12 +250,41 @@ mod tests {
                 labels: [("a".into(), "b".into())].into(),
                 ..ImageConfig::default()
             },
+            packs: vec![
+                Pack { digest: ChunkDigest::of(b"first"), on: None, index: None, blocks: Runs::of([0, 7, 8, 262_143]) },
+                Pack {
+                    digest: ChunkDigest::of(b"second"),
+                    on: Some(41),
+                    index: Some(Runs::of([0, 1])),
+                    blocks: Runs::of([3]),
+                },
+                Pack {
+                    digest: ChunkDigest::of(b"third"),
+                    on: None,
+                    index: Some(Runs::default()),
+                    blocks: Runs::default(),
+                },
+            ],
         }
     }
 
     #[test]
     fn round_trip() {
         assert_eq!(Manifest::parse(manifest().to_json().as_bytes()), Ok(manifest()));
+    }
+
+    #[test]
+    fn packs_may_be_absent_and_unknown_fields_are_ignored() {
+        let old = Manifest { packs: Vec::new(), ..manifest() };
+        assert!(!old.to_json().contains("packs"));
+        for (known, with_unknown) in [
+            ("\"version\"", "\"surprise\": [1], \"version\""),
+            ("\"size_bytes\"", "\"surprise\": {}, \"size_bytes\""),
+            ("\"workdir\"", "\"surprise\": 1.5, \"workdir\""),
+        ] {
+            let json = old.to_json().replace(known, with_unknown);
+            assert_eq!(Manifest::parse(json.as_bytes()).as_ref(), Ok(&old), "{json}");
+        }
     }
 
     #[test]
@@ -224,7 +303,13 @@ mod tests {
             (json.replace("1073741824", "0"), "between 1 and"),
             (json.replace("131072", "100"), "power of two"),
             (json.replace("131072", "-1"), "damaged"),
-            (json.replace("\"workdir\"", "\"surprise\""), "surprise"),
+            (json.replace("0,7-8", "7-8,0"), "of its packs, \"0\" does not follow"),
+            (json.replace("262143", "262144"), "goes too far"),
+            (json.replace("\"0-1\"", "\"0-2\""), "goes too far"),
+            (json.replace("\"on\": 41", "\"on\": 262144"), "goes too far"),
+            (json.replace("\"on\": 41", "\"on\": -1"), "damaged"),
+            (json.replace("\"3\"", "\"1000-3000\""), "4194304 are allowed"),
+            (json.replace(&ChunkDigest::of(b"third").to_string(), &ChunkDigest::of(b"first").to_string()), "twice"),
             (json.replace(&ChunkDigest::of(b"root").to_string(), "../../etc/passwd"), "hexadecimal"),
             (json.replace("/bin/bash", &"x".repeat(MANIFEST_BYTES_MAX)), "more than"),
         ];
@@ -268,6 +353,7 @@ mod tests {
             }
             if let Ok(read) = Manifest::parse(&json) {
                 prop_assert!(Layout::new(read.layout.size_bytes(), read.layout.chunk_bytes()).is_ok());
+                prop_assert_eq!(pack::check(read.layout, &read.packs), Ok(()));
             }
         }
     }

@@ -1,110 +1,14 @@
 //! `Disk` against a plain byte array, over sources that are slow, unreachable, or deliver something else.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+mod common;
 
+use common::{Mode, SIZE, Source, add_pack, image, pack, read};
 use disk::codec::{self, Quality};
 use disk::index::IndexBuilder;
 use disk::layout::{CHUNK_BYTES_MIN, LEAF_CHUNKS};
-use disk::{
-    BlockDevice, BlockError, ChunkDigest, ChunkSource, Delivery, Disk, Encoding, Fetch, FetchError, ImageConfig,
-    Layout, Manifest,
-};
+use disk::readahead::READ_AHEAD_CHUNKS_MAX;
+use disk::{BlockDevice, BlockError, ChunkDigest, Disk, FetchError, ImageConfig, Layout, Manifest, Runs};
 use proptest::prelude::*;
-
-/// What the source does with a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mode {
-    AtOnce,
-    Later,
-    Unreachable,
-}
-
-/// A server: objects, and damage done to them on the way.
-#[derive(Default)]
-struct Server {
-    objects: HashMap<ChunkDigest, Vec<u8>>,
-    /// Delivered instead of the object: always, or only by a cache on the way.
-    stale: HashMap<ChunkDigest, Vec<u8>>,
-    requests: Vec<(ChunkDigest, bool)>,
-    mode: Option<Mode>,
-}
-
-impl Server {
-    fn answer(&self, digest: &ChunkDigest, refetch: bool) -> Result<Delivery, FetchError> {
-        let stale = if refetch { None } else { self.stale.get(digest) };
-        let bytes = stale.or_else(|| self.objects.get(digest)).cloned();
-        let bytes = bytes.ok_or_else(|| FetchError::Missing("404".into()))?;
-        Ok(Delivery { encoding: Some(Encoding::Brotli), bytes })
-    }
-}
-
-#[derive(Clone, Default)]
-struct Source(Rc<RefCell<Server>>);
-
-impl ChunkSource for Source {
-    fn fetch(&mut self, digest: &ChunkDigest, refetch: bool) -> Fetch {
-        let mut server = self.0.borrow_mut();
-        server.requests.push((*digest, refetch));
-        match server.mode {
-            Some(Mode::Later) => Fetch::Started,
-            Some(Mode::Unreachable) => Fetch::Done(Err(FetchError::Unreachable("no network".into()))),
-            _ => Fetch::Done(server.answer(digest, refetch)),
-        }
-    }
-}
-
-impl Source {
-    /// Delivers everything the disk waits for, until it asks for nothing more.
-    fn deliver_all(&self, disk: &mut Disk<Source>) {
-        loop {
-            let requests = std::mem::take(&mut self.0.borrow_mut().requests);
-            if requests.is_empty() {
-                return;
-            }
-            for (digest, refetch) in requests {
-                let answer = self.0.borrow().answer(&digest, refetch);
-                disk.arrived(&digest, answer);
-            }
-        }
-    }
-
-    fn requests(&self) -> usize {
-        self.0.borrow().requests.len()
-    }
-}
-
-fn pack(image: &[u8], chunk_bytes: u32) -> (Manifest, Source) {
-    let layout = Layout::new(image.len() as u64, chunk_bytes).expect("layout");
-    let source = Source::default();
-    let store = |digest: ChunkDigest, bytes: &[u8]| {
-        if !digest.is_zero() {
-            source.0.borrow_mut().objects.insert(digest, codec::encode(bytes, Quality::QUICK));
-        }
-    };
-    let mut index = IndexBuilder::new(layout);
-    for chunk in image.chunks(chunk_bytes as usize) {
-        let digest = ChunkDigest::of(chunk);
-        store(digest, chunk);
-        if let Some(leaf) = index.push(digest) {
-            store(leaf.digest, &leaf.bytes);
-        }
-    }
-    let root = index.finish();
-    store(root.digest, &root.bytes);
-    (Manifest { layout, index_root: root.digest, config: ImageConfig::default() }, source)
-}
-
-/// An image with zero stretches, so that chunks, repeats and holes all occur.
-fn image(len: usize) -> Vec<u8> {
-    (0..len).map(|at| if at / 10_000 % 3 == 1 { 0 } else { (at * 31 / 7 % 251) as u8 }).collect()
-}
-
-fn read(disk: &mut Disk<Source>, offset: u64, len: usize) -> Result<Vec<u8>, BlockError> {
-    let mut bytes = vec![0xaa; len];
-    disk.read(offset, &mut bytes).map(|()| bytes)
-}
 
 #[test]
 fn all_chunks_of_a_range_are_fetched_in_parallel() {
@@ -209,7 +113,8 @@ fn an_index_that_lies_is_noticed() {
     // The root page of a smaller image lists too few leaves' worth of chunks further down.
     let short = ChunkDigest::of(&[1, 2, 3]);
     source.0.borrow_mut().objects.insert(short, codec::encode(&[1, 2, 3], Quality::QUICK));
-    let mut disk = Disk::new(&Manifest { layout, index_root: short, config: ImageConfig::default() }, source);
+    let mut disk =
+        Disk::new(&Manifest { layout, index_root: short, config: ImageConfig::default(), packs: Vec::new() }, source);
     let Err(BlockError::Failed(why)) = read(&mut disk, 0, 1) else { panic!("accepted") };
     assert!(why.contains("3 bytes where 32 belong"), "{why}");
 }
@@ -244,7 +149,7 @@ fn a_sparse_terabyte_costs_nothing_to_speak_of() {
     put(root.digest, &root.bytes);
     let bytes: usize = source.0.borrow().objects.values().map(Vec::len).sum();
     assert!(bytes < 1000, "{bytes} bytes on the wire");
-    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default() };
+    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() };
     let mut disk = Disk::new(&manifest, source.clone());
     assert_eq!(read(&mut disk, (1 << 40) - 10, 10), Ok(vec![9; 10]));
     assert_eq!(read(&mut disk, 5 << 38, 4096).map_err(|_| ()), Err(()), "past the end");
@@ -278,22 +183,35 @@ fn action(size: u64) -> impl Strategy<Value = Action> {
     ]
 }
 
-const SIZE: usize = 50 * 4096 + 123;
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever is read and written, at once or later, with a cache too small for anything: a byte array agrees.
+    /// Whatever is read and written, at once or later, with a cache too small for anything, with packs, one of
+    /// them missing, or without: a byte array agrees.
     #[test]
     fn agrees_with_a_byte_array(
         actions in proptest::collection::vec(action(SIZE as u64), 1..40),
         is_slow in any::<bool>(),
         chunk_bits in 12u32..16,
-        cache_bytes in 40_000usize..200_000,
+        cache_bytes in 0usize..200_000,
+        packed in proptest::collection::vec(0u8..16, 51),
+        woken_by in 0u64..51,
+        lost in 0usize..6,
     ) {
         let mut expected = image(SIZE);
-        let (manifest, source) = pack(&expected, 1 << chunk_bits);
+        let (mut manifest, source) = pack(&expected, 1 << chunk_bits);
+        for number in 0..4 {
+            let blocks = Runs::of((0..51).filter(|block| packed[*block as usize] & 1 << number != 0));
+            let on = (number == 3).then_some(woken_by);
+            add_pack(&mut manifest, &source, &expected, (on, blocks), number == 2);
+        }
+        prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest.clone()));
+        if let Some(pack) = manifest.packs.get(lost) {
+            source.0.borrow_mut().objects.remove(&pack.digest);
+        }
         source.0.borrow_mut().mode = Some(if is_slow { Mode::Later } else { Mode::AtOnce });
-        let mut disk = Disk::with_limits(&manifest, source.clone(), cache_bytes.max(4 << chunk_bits), 1 << 20);
+        // What one read needs must fit: all its chunks, the index, and what is fetched ahead meanwhile.
+        let needed_bytes = 30_000 + ((2 + READ_AHEAD_CHUNKS_MAX as usize) << chunk_bits) + 4096;
+        let mut disk = Disk::with_limits(&manifest, source.clone(), cache_bytes.max(needed_bytes), 1 << 20);
         for action in actions {
             let mut rounds = 0;
             loop {

@@ -308,10 +308,11 @@ impl Machine {
         let counters = self.machine.as_ref().map(machine::Machine::counters).unwrap_or_default();
         let counters: String = counters.iter().map(|(name, count)| format!(r#","{name}":{count}"#)).collect();
         format!(
-            r#"{{"chunks":{},"chunkBytes":{},"refetches":{},"waiting":{},"overlayBytes":{},"instructions":{}{}}}"#,
+            r#"{{"chunks":{},"chunkBytes":{},"refetches":{},"packsLost":{},"waiting":{},"overlayBytes":{},"instructions":{}{}}}"#,
             disk.chunks_arrived,
             disk.bytes_arrived,
             disk.refetches,
+            disk.packs_lost,
             disk.chunks_waiting,
             disk.overlay_bytes,
             instructions,
