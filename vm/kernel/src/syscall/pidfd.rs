@@ -8,6 +8,7 @@ use abi::file::{O_NONBLOCK, O_RDWR};
 use super::signal::read_info;
 use crate::files::OpenFile;
 use crate::files::pidfd::PidFd;
+use crate::fs::procfs;
 use crate::kernel::Kernel;
 use crate::signal::send::Target;
 use crate::signal::{SigInfo, valid_signal};
@@ -61,7 +62,9 @@ pub(super) fn pidfd_send_signal(
         return Err(Errno::EINVAL.into());
     }
     let file = t.usable_file(fd)?;
-    let pid = file.object_as::<PidFd>().ok_or(Errno::EBADF)?.0.pid;
+    // A directory of `/proc` will do too.
+    let of_directory = || procfs::process_of(&file.location);
+    let pid = file.object_as::<PidFd>().map(|pidfd| pidfd.0.pid).or_else(of_directory).ok_or(Errno::EBADF)?;
     let info = match info {
         0 => SigInfo::user(signal, abi::signal::SI_USER, t.process.pid, t.credentials().uid),
         addr => {

@@ -22,6 +22,11 @@ pub struct Location {
 const ACCESS_TIME_AGE_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 impl Location {
+    /// What `mount` calls its file system.
+    pub fn type_name(&self) -> &'static str {
+        self.mount.type_name()
+    }
+
     pub(super) fn new(mount: Rc<Mount>, dentry: Rc<Dentry>) -> Self {
         Self { mount, dentry }
     }

@@ -105,6 +105,28 @@ impl Node {
     }
 }
 
+/// Where an entry stands in its directory's order, `index` being how many were listed before it. What has a number stands
+/// there by it, so that none is missed while others vanish: programs close descriptors while they read `fd`.
+fn child_place(directory: Node, child: Node, index: u64) -> u64 {
+    const DOTS: u64 = 2;
+    // Behind the machine's own, which have no numbers.
+    const FIRST_PROCESS: u64 = 256;
+    match (directory, child) {
+        (Node::Entry { .. }, Node::Descriptor { fd, .. }) => DOTS + fd as u64,
+        (Node::Entry { .. }, Node::Process { tid, .. }) if index >= DOTS => DOTS + tid as u64,
+        (Node::Machine(_), Node::Process { pid, .. }) if index >= DOTS => FIRST_PROCESS + pid as u64,
+        _ => index,
+    }
+}
+
+/// The process that an open directory of its in a `/proc` stands for.
+pub fn process_of(location: &Location) -> Option<Pid> {
+    match Node::of(location.ino()) {
+        Some(Node::Process { pid, tid: 0 }) if location.type_name() == "proc" => Some(pid),
+        _ => None,
+    }
+}
+
 /// The file system.
 pub struct ProcFs {
     tasks: Rc<TaskTable>,
@@ -307,9 +329,11 @@ impl FileSystem for ProcFs {
         let node = Node::of(dir).ok_or(Errno::ENOENT)?;
         let mut entries = vec![(b".".to_vec(), node), (b"..".to_vec(), Node::ROOT)];
         entries.extend(self.children(node)?);
-        let start = usize::try_from(cookie).unwrap_or(usize::MAX);
-        for (index, (name, node)) in entries.into_iter().enumerate().skip(start) {
-            let entry = DirEntry { ino: node.ino(), kind: node.kind(), name, next_cookie: index as u64 + 1 };
+        let place = |(index, (name, child))| (child_place(node, child, index as u64), name, child);
+        let mut entries: Vec<_> = entries.into_iter().enumerate().map(place).collect();
+        entries.sort_by_key(|(place, ..)| *place);
+        for (place, name, node) in entries.into_iter().skip_while(|(place, ..)| *place < cookie) {
+            let entry = DirEntry { ino: node.ino(), kind: node.kind(), name, next_cookie: place + 1 };
             if !each(entry) {
                 break;
             }
