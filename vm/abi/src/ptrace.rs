@@ -40,6 +40,7 @@ mod kernel {
     pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     /// Results of interrupted calls, which only tracers see: made again if the handler says so; if there is none.
     pub const ERESTARTSYS: u64 = 512;
+    pub const ERESTARTNOINTR: u64 = 513;
     pub const ERESTARTNOHAND: u64 = 514;
 }
 pub use kernel::*;

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`table`] | descriptors of a process |
 //! | [`open`] | from a path to an open file |
+//! | [`owner`] | whom signals about a file go to |
 //! | [`regular`] | regular files and directories |
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
@@ -22,6 +23,7 @@ pub mod eventfd;
 pub mod inotify;
 pub mod lock;
 pub mod open;
+pub mod owner;
 pub mod pidfd;
 pub mod pipe;
 pub mod proc;
@@ -44,6 +46,7 @@ use crate::task::Task;
 use crate::vfs::{DirEntry, Location};
 use crate::wait::{QueueId, WaitQueue};
 
+pub use owner::Owner;
 pub use table::FdTable;
 
 /// What a poller learns of a file: the events it has now, and the queues that announce others.
@@ -127,14 +130,14 @@ pub struct OpenFile {
     pub flags: Cell<u32>,
     /// Where the next `read` or `write` starts.
     pub position: Cell<u64>,
-    /// Whom `SIGIO` would go to (`F_SETOWN`).
-    pub owner: Cell<i32>,
+    /// Whom signals about it go to (`F_SETOWN`).
+    pub owner: Cell<Owner>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
-        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::new(0) })
+        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::default() })
     }
 
     /// The object, if it is of that type.

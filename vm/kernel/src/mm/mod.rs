@@ -31,7 +31,7 @@ use std::rc::{Rc, Weak};
 use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex};
 
 pub use fault::FaultError;
-pub use map::Placement;
+pub use map::{Moving, Placement};
 pub use shared::{SharedObject, SharedObjects};
 pub use vma::{Backing, Vma, VmaFlags, VmaSet};
 

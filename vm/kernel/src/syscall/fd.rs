@@ -7,10 +7,10 @@ use abi::file::*;
 use abi::process::RLIMIT_NOFILE;
 use abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
 
-use crate::files::OpenFile;
+use super::memfd;
 use crate::files::lock::LockArg;
 use crate::files::pipe::PipeEnd;
-use crate::files::regular::Regular;
+use crate::files::{OpenFile, Owner};
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
@@ -189,9 +189,14 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
             file.flags.set(file.flags.get() & !SETTABLE | arg as u32 & SETTABLE);
             Ok(0)
         }
-        F_GETOWN => Ok(file.owner.get() as u64),
+        F_GETOWN => Ok(file.owner.get().number() as u64),
         F_SETOWN => {
-            file.owner.set(arg as i32);
+            file.owner.set(Owner::of_number(k, arg as i32)?);
+            Ok(0)
+        }
+        F_GETOWN_EX => file.owner.get().write(t, arg).map(|()| 0),
+        F_SETOWN_EX => {
+            file.owner.set(Owner::read(k, t, arg)?);
             Ok(0)
         }
         F_GETLK64 | F_SETLK64 | F_SETLKW64 if !t.layout().is_32() => Err(Errno::EINVAL.into()),
@@ -202,8 +207,8 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
         }
         F_GETPIPE_SZ => Ok(pipe_of(&file)?.pipe.capacity() as u64),
         F_SETPIPE_SZ => Ok(pipe_of(&file)?.pipe.set_capacity(arg as u32 as usize)? as u64),
-        F_ADD_SEALS => Err(Errno::EPERM.into()),
-        F_GET_SEALS if file.object_as::<Regular>().is_some() => Err(Errno::EINVAL.into()),
+        F_ADD_SEALS => memfd::add_seals(k, &file, arg as u32).map(|()| 0),
+        F_GET_SEALS => file.location.seals().map(u64::from),
         _ => Err(Errno::EINVAL.into()),
     }
 }
@@ -276,15 +281,4 @@ pub(super) fn add_pair(
     let bytes = abi::Writer::new().i32(first).i32(second).finish();
     t.mm()?.write_user(addr, &bytes)?;
     Ok(0)
-}
-
-/// A file without a name in `/dev/shm`, which is what a memfd is.
-pub(super) fn memfd_create(k: &mut Kernel, t: &Rc<Task>, name: u64, flags: u32) -> Outcome<u64> {
-    const NAME_BYTES_MAX: usize = 250;
-    if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING) != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    t.mm()?.read_string(name, NAME_BYTES_MAX, Errno::EINVAL)?;
-    let file = k.open(t, At::cwd(b"/dev/shm"), O_TMPFILE | O_RDWR | O_LARGEFILE, 0o777)?;
-    k.add_file(t, file, flags & MFD_CLOEXEC != 0).map(|fd| fd as u64)
 }

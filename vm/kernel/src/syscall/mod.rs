@@ -22,6 +22,7 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`memfd`] | files in memory, and sealing them |
 //! | [`ptrace`] | tracing |
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
@@ -48,6 +49,7 @@ pub mod adjust;
 pub mod aio;
 pub mod args;
 pub mod attributes;
+mod buffers;
 pub mod epoll;
 pub mod event;
 pub mod fd;
@@ -57,6 +59,7 @@ pub mod ids;
 pub mod inotify;
 pub mod ipc;
 pub mod limits;
+pub mod memfd;
 pub mod memory;
 pub mod message;
 pub mod msg;

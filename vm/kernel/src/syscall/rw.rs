@@ -8,7 +8,9 @@ use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
 
+use super::buffers::{check_addresses, gather, gather_some, scatter, scatter_some};
 use crate::files::OpenFile;
+use crate::files::device::Device;
 use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
@@ -18,8 +20,10 @@ use crate::vfs::FileKind;
 
 /// Bytes moved in one go: bounds our own buffers.
 const PIECE_BYTES: usize = 256 * 1024;
-/// `RWF_APPEND`, `RWF_NOWAIT`; the other flags of `preadv2(2)` are only advice here.
-const RWF_NOWAIT: u32 = 8;
+/// Flags of `preadv2(2)`. `RWF_NOWAIT` is refused, as file systems may.
+const RWF_HIPRI: u32 = 1;
+const RWF_DSYNC: u32 = 2;
+const RWF_SYNC: u32 = 4;
 const RWF_APPEND: u32 = 16;
 
 /// Where in the file an operation takes place.
@@ -29,6 +33,17 @@ pub(super) enum Place {
     Position,
     /// There, and the position stays.
     At(u64),
+    /// Behind its end (`RWF_APPEND`).
+    End {
+        /// Whether the position goes there, too.
+        moves: bool,
+    },
+}
+
+impl Place {
+    fn moves_position(self) -> bool {
+        matches!(self, Place::Position | Place::End { moves: true })
+    }
 }
 
 pub(super) fn read(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize) -> Outcome<u64> {
@@ -89,9 +104,7 @@ pub(super) fn preadv2(
     _high: u64,
     flags: u32,
 ) -> Outcome<u64> {
-    if flags & RWF_NOWAIT != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
+    check_flags(flags)?;
     match offset {
         -1 => readv(k, t, fd, iov, count),
         _ => preadv(k, t, fd, iov, count, offset),
@@ -108,13 +121,25 @@ pub(super) fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> Outcome<u64> {
-    if flags & (RWF_NOWAIT | RWF_APPEND) != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
+    check_flags(flags)?;
+    if flags & RWF_APPEND == 0 {
+        return match offset {
+            -1 => writev(k, t, fd, iov, count),
+            _ => pwritev(k, t, fd, iov, count, offset),
+        };
     }
-    match offset {
-        -1 => writev(k, t, fd, iov, count),
-        _ => pwritev(k, t, fd, iov, count, offset),
+    let file = writable(t, fd)?;
+    let moves = offset == -1;
+    if !moves {
+        place_at(&file, offset)?;
     }
+    let vector = t.vector_arg(iov, count)?;
+    write_vector(k, t, &file, &vector, Place::End { moves })
+}
+
+/// Flags of `preadv2` and `pwritev2`: but for `RWF_APPEND` what is known is only advice here.
+fn check_flags(flags: u32) -> Outcome<()> {
+    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(()) }
 }
 
 pub(super) fn readable(t: &Rc<Task>, fd: i32) -> Outcome<Rc<OpenFile>> {
@@ -148,6 +173,7 @@ pub(super) fn read_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let stash = t.with_call(|call| std::mem::take(&mut call.stash));
     if !stash.is_empty() {
@@ -169,14 +195,13 @@ pub(super) fn read_vector(
             buffer.truncate(read);
             return give(t, file, vector, buffer);
         }
-        if let Err(stop) = scatter(t, vector, done, &buffer[..read]) {
-            if done > 0 && !matches!(stop, Stop::Wait(_)) {
-                break;
-            }
-            return Err(stop);
-        }
-        done += read;
-        if read < len || done == total || read == 0 {
+        let given = match scatter_some(t, vector, done, &buffer[..read]) {
+            Ok(given) => given,
+            Err(Stop::Errno(_)) if done > 0 => break,
+            Err(stop) => return Err(stop),
+        };
+        done += given;
+        if given < len || done == total || given == 0 {
             break;
         }
     }
@@ -207,34 +232,6 @@ fn give(t: &Rc<Task>, file: &OpenFile, vector: &[(u64, usize)], bytes: Vec<u8>) 
     }
 }
 
-/// Copies bytes into the program's buffers, from `skip` bytes into them on.
-pub(super) fn scatter(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, bytes: &[u8]) -> Outcome<()> {
-    let mm = t.mm()?;
-    let (mut skip, mut bytes) = (skip, bytes);
-    for (addr, len) in vector {
-        let skipped = skip.min(*len);
-        skip -= skipped;
-        let part = bytes.len().min(len - skipped);
-        mm.write_user(addr.wrapping_add(skipped as u64), &bytes[..part])?;
-        bytes = &bytes[part..];
-    }
-    Ok(())
-}
-
-/// Copies bytes out of the program's buffers, from `skip` bytes into them on.
-pub(super) fn gather(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, to: &mut [u8]) -> Outcome<()> {
-    let mm = t.mm()?;
-    let (mut skip, mut at) = (skip, 0);
-    for (addr, len) in vector {
-        let skipped = skip.min(*len);
-        skip -= skipped;
-        let part = (to.len() - at).min(len - skipped);
-        mm.read_user(addr.wrapping_add(skipped as u64), &mut to[at..at + part])?;
-        at += part;
-    }
-    Ok(())
-}
-
 /// Writes the program's buffers. All of them, waiting as often as it takes, unless the file must not wait.
 pub(super) fn write_vector(
     k: &mut Kernel,
@@ -243,7 +240,11 @@ pub(super) fn write_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
+    if file.object_as::<Device>().is_some_and(Device::discards) {
+        return Ok(total as u64);
+    }
     let mut done = t.with_call(|call| call.done as usize).min(total);
     if done == 0 && file.object.is_seekable() && file.location.kind() == FileKind::Regular {
         file.location.drop_privileges(&t.credentials())?;
@@ -283,14 +284,19 @@ fn write_piece(
 ) -> Outcome<usize> {
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let mut buffer = vec![0; (total - done).min(PIECE_BYTES)];
-    gather(t, vector, done, &mut buffer)?;
+    if file.object.is_seekable() {
+        let len = gather_some(t, vector, done, &mut buffer)?;
+        buffer.truncate(len);
+    } else {
+        gather(t, vector, done, &mut buffer)?;
+    }
     let position = write_position(file, place, done)?;
     let len = within_limit(k, t, file, position, buffer.len())?;
     let written = file.object.write(k, file, position, &buffer[..len])?;
     if written > 0 {
         file.location.notify(IN_MODIFY);
     }
-    if place == Place::Position && file.object.is_seekable() {
+    if place.moves_position() && file.object.is_seekable() {
         file.position.set(position + written as u64);
     }
     Ok(written)
@@ -299,13 +305,21 @@ fn write_piece(
 /// Where a write goes.
 fn write_position(file: &Rc<OpenFile>, place: Place, done: usize) -> Outcome<u64> {
     let is_regular = file.location.kind() == FileKind::Regular;
+    let at_end = file.has(O_APPEND) || matches!(place, Place::End { .. });
     match place {
-        _ if file.has(O_APPEND) && is_regular && file.object.is_seekable() => {
-            Ok(file.location.attributes()?.size_bytes)
-        }
+        _ if at_end && is_regular && file.object.is_seekable() => Ok(file.location.attributes()?.size_bytes),
         Place::At(offset) => Ok(offset.saturating_add(done as u64)),
-        Place::Position => Ok(file.position.get()),
+        Place::Position | Place::End { .. } => Ok(file.position.get()),
     }
+}
+
+/// Whether a file may become so long (`RLIMIT_FSIZE`).
+pub(super) fn check_size_limit(k: &mut Kernel, t: &Rc<Task>, size_bytes: u64) -> Outcome<()> {
+    if size_bytes <= t.process.limits.borrow().soft(RLIMIT_FSIZE) {
+        return Ok(());
+    }
+    k.signal_task(t, SigInfo::kernel(SIGXFSZ));
+    Err(Errno::EFBIG.into())
 }
 
 /// Cuts a write at `RLIMIT_FSIZE`, and where a program's offsets end that has not asked for `O_LARGEFILE`.

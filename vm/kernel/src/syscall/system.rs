@@ -5,8 +5,9 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::process::*;
 
+use super::buffers::{check_addresses, scatter_some};
 use crate::kernel::{Kernel, SECOND_NS};
-use crate::stop::{Outcome, Wait};
+use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 
 /// What `uname -r` says: the kernel whose behaviour is followed.
@@ -74,17 +75,21 @@ pub(super) fn getrandom(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: usize, fla
     if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let mm = t.mm()?;
+    let vector = [(addr, len.min(abi::file::RW_COUNT_MAX))];
+    check_addresses(&vector)?;
     let mut done = t.with_call(|call| call.done as usize);
     let mut buffer = vec![0; len.min(RANDOM_PIECE_BYTES)];
-    while done < len {
-        let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(len - done)];
+    while done < vector[0].1 {
+        let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(vector[0].1 - done)];
         k.host.fill_random(piece);
-        mm.write_user(addr.wrapping_add(done as u64), piece)?;
-        done += piece.len();
+        match scatter_some(t, &vector, done, piece) {
+            Ok(given) => done += given,
+            Err(Stop::Errno(_)) if done > 0 => break,
+            Err(stop) => return Err(stop),
+        }
         t.with_call(|call| call.done = done as u64);
     }
-    Ok(len as u64)
+    Ok(done as u64)
 }
 
 pub(super) fn getcpu(_k: &mut Kernel, t: &Rc<Task>, cpu: u64, node: u64) -> Outcome<u64> {
@@ -187,6 +192,9 @@ pub(super) fn sched_getscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32) -> Outc
 }
 
 pub(super) fn sched_getparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64) -> Outcome<u64> {
+    if param == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let (_, priority) = task_of(k, t, tid)?.scheduling.get();
     t.mm()?.write_u32(param, priority as u32).map(|()| 0)
 }
@@ -194,6 +202,9 @@ pub(super) fn sched_getparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64)
 /// The class is remembered and shown; all tasks run alike.
 pub(super) fn sched_setscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32, policy: u32, param: u64) -> Outcome<u64> {
     const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+    if param == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let task = task_of(k, t, tid)?;
     let priority = t.mm()?.read_u32(param)? as i32;
     set_policy(t, &task, policy & !SCHED_RESET_ON_FORK, priority)

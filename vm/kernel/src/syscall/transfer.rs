@@ -41,6 +41,14 @@ impl Side {
         }
     }
 
+    /// Where it starts.
+    fn start(&self, t: &Rc<Task>) -> Outcome<u64> {
+        Ok(match self.place(t)? {
+            Place::At(offset) => offset,
+            _ => self.file.position.get(),
+        })
+    }
+
     /// Notes how far it has come.
     fn advance(&self, t: &Rc<Task>, from: u64, bytes: usize) -> Outcome<()> {
         let next = from.saturating_add(bytes as u64);
@@ -93,6 +101,11 @@ pub(super) fn copy_file_range(
     }
     if to.file.appends() {
         return Err(Errno::EBADF.into());
+    }
+    let (start, target) = (from.start(t)?, to.start(t)?);
+    let overlaps = target < start.saturating_add(len as u64) && start < target.saturating_add(len as u64);
+    if from.file.location.same_file(&to.file.location) && overlaps {
+        return Err(Errno::EINVAL.into());
     }
     transfer(k, t, &from, &to, len)
 }

@@ -110,7 +110,8 @@ impl Kernel {
         let process = Process::new(pid, real_parent, self.host.monotonic_ns());
         process.group.set(of.group.get());
         process.session.set(of.session.get());
-        process.exit_signal.set(args.exit_signal);
+        // A parent that did not ask for this child is not surprised by its signal.
+        process.exit_signal.set(if args.flags & CLONE_PARENT != 0 { of.exit_signal.get() } else { args.exit_signal });
         process.limits.borrow_mut().clone_from(&of.limits.borrow());
         process.tty.borrow_mut().clone_from(&of.tty.borrow());
         process.dumpable.set(of.dumpable.get());
@@ -166,7 +167,7 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         vfork_done: WaitQueue::default(),
         vfork_pending: Cell::new(has(CLONE_VFORK)),
         cpu_time_ns: Cell::new(0),
-        futex: Cell::new(None),
+        futex: RefCell::default(),
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),

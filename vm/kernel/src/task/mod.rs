@@ -75,6 +75,8 @@ pub enum Restart {
     IfAsked,
     /// It fails with `EINTR`.
     Never,
+    /// It is made again after any handler.
+    Always,
 }
 
 /// A system call being made. It survives sleeping, so what a call must remember between attempts is here.
@@ -163,8 +165,8 @@ pub struct Task {
     pub vfork_pending: Cell<bool>,
     /// Time on the processor.
     pub cpu_time_ns: Cell<u64>,
-    /// The futex it sleeps on, see [`crate::futex`].
-    pub futex: Cell<Option<crate::futex::Waiting>>,
+    /// The futexes it sleeps on, see [`crate::futex`].
+    pub futex: RefCell<Option<crate::futex::Waiting>>,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: Cell<u32>,
     /// `PR_SET_NO_NEW_PRIVS`.

@@ -102,6 +102,7 @@ fn interrupted_result(call: &Call) -> u64 {
         _ if call.done > 0 => call.done,
         Restart::IfAsked => ERESTARTSYS.wrapping_neg(),
         Restart::Never => ERESTARTNOHAND.wrapping_neg(),
+        Restart::Always => ERESTARTNOINTR.wrapping_neg(),
     }
 }
 
@@ -117,7 +118,7 @@ pub(crate) fn settle_interrupted(task: &Rc<Task>, action: Option<&Action>) {
     let again = match (result.wrapping_neg(), action) {
         (ERESTARTSYS, Some(action)) => action.flags & SA_RESTART != 0,
         (ERESTARTNOHAND, Some(_)) => false,
-        (ERESTARTSYS | ERESTARTNOHAND, None) => true,
+        (ERESTARTSYS | ERESTARTNOHAND, None) | (ERESTARTNOINTR, _) => true,
         _ => return,
     };
     if again {

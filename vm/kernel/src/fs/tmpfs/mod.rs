@@ -16,6 +16,7 @@ use crate::vfs::{
     Attributes, DirEntry, FileKind, FileSystem, FileSystemStatus, Ino, NewFile, SetAttributes, Timestamp,
 };
 use abi::Errno;
+use abi::file::F_SEAL_SEAL;
 use directory::{Entries, FIRST_COOKIE};
 use pages::{PAGE, Pages};
 
@@ -41,6 +42,8 @@ struct Node {
     attributes: Attributes,
     content: Content,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// `F_SEAL_*`: at first that there will be no others.
+    seals: u32,
     holders: u32,
 }
 
@@ -153,7 +156,7 @@ impl Tmpfs {
             modified: self.now,
             changed: self.now,
         };
-        self.nodes.insert(ino, Node { attributes, content, xattrs: BTreeMap::new(), holders: 0 });
+        self.nodes.insert(ino, Node { attributes, content, xattrs: BTreeMap::new(), seals: F_SEAL_SEAL, holders: 0 });
         ino
     }
 
@@ -436,6 +439,44 @@ impl FileSystem for Tmpfs {
         }
         node.attributes.changed = now;
         Ok(())
+    }
+
+    fn seals(&mut self, ino: Ino) -> Outcome<u32> {
+        match self.node(ino)? {
+            Node { content: Content::File(_), seals, .. } => Ok(*seals),
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+
+    fn set_seals(&mut self, ino: Ino, seals: u32) -> Outcome<()> {
+        self.node_mut(ino)?.seals = seals;
+        Ok(())
+    }
+
+    fn allocate(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        let free = self.pages_max.saturating_sub(self.pages);
+        let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
+        let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
+        let added = pages.allocate(start, end, free).ok_or(Errno::ENOSPC)?;
+        self.pages += added;
+        Ok(())
+    }
+
+    fn punch(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        let now = self.now;
+        let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
+        let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
+        let before = pages.count();
+        pages.punch(start, end);
+        self.pages -= before - pages.count();
+        (node.attributes.modified, node.attributes.changed) = (now, now);
+        Ok(())
+    }
+
+    fn rename_leaving_whiteout(&mut self, from: (Ino, &[u8]), to: (Ino, &[u8]), mark: &NewFile<'_>) -> Outcome<()> {
+        self.check_names()?;
+        self.rename(from, to)?;
+        self.create(from.0, from.1, mark).map(drop)
     }
 
     fn status(&mut self) -> Outcome<FileSystemStatus> {

@@ -47,8 +47,8 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &["modify_ldt", "vm86", "vm86old"],
     ),
     (
-        "C libraries do without: file handles, several futexes at once, pages of a file in any order",
-        &["open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie"],
+        "C libraries do without: file handles, pages of a file in any order",
+        &["open_by_handle_at", "remap_file_pages", "lookup_dcookie"],
     ),
     (
         "no C library since 1996 makes them",

@@ -209,7 +209,7 @@ pub const TABLE: &[Row] = table! {
         237 fremovexattr attributes::fremovexattr, 2;
         238 tkill signal::tkill, 2;
         239 sendfile64 transfer::sendfile64, 4;
-        240 futex futex::futex, 6 "no priority inheritance";
+        240 futex futex::futex, 6 "locks are handed over by priority, which has no other effect";
         241 sched_setaffinity system::sched_setaffinity, 3;
         242 sched_getaffinity system::sched_getaffinity, 3;
         243 set_thread_area thread_area::set_thread_area, 1;
@@ -305,7 +305,7 @@ pub const TABLE: &[Row] = table! {
         353 renameat2 path::renameat2, 5;
         354 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         355 getrandom system::getrandom, 3;
-        356 memfd_create fd::memfd_create, 2 "no seals";
+        356 memfd_create memfd::memfd_create, 2 "no seals";
         358 execveat process::execveat, 5;
         359 socket socket::socket, 3;
         360 socketpair socket::socketpair, 4;
@@ -360,7 +360,7 @@ pub const TABLE: &[Row] = table! {
         417 recvmmsg_time64 message::recvmmsg, 5;
         420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
-        422 futex_time64 futex::futex, 6 "no priority inheritance";
+        422 futex_time64 futex::futex, 6 "locks are handed over by priority, which has no other effect";
         423 sched_rr_get_interval_time64 system::sched_rr_get_interval, 2;
         424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
         434 pidfd_open pidfd::pidfd_open, 2;
@@ -370,6 +370,7 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        449 futex_waitv futex::futex_waitv, 5;
         450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };

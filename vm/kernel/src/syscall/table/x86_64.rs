@@ -185,7 +185,7 @@ pub const TABLE: &[Row] = table! {
         199 fremovexattr attributes::fremovexattr, 2;
         200 tkill signal::tkill, 2;
         201 time time::time, 1;
-        202 futex futex::futex, 6 "no priority inheritance";
+        202 futex futex::futex, 6 "locks are handed over by priority, which has no other effect";
         203 sched_setaffinity system::sched_setaffinity, 3;
         204 sched_getaffinity system::sched_getaffinity, 3;
         206 io_setup aio::io_setup, 2;
@@ -280,7 +280,7 @@ pub const TABLE: &[Row] = table! {
         316 renameat2 path::renameat2, 5;
         317 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         318 getrandom system::getrandom, 3;
-        319 memfd_create fd::memfd_create, 2 "no seals";
+        319 memfd_create memfd::memfd_create, 2 "no seals";
         322 execveat process::execveat, 5;
         324 membarrier system::membarrier, 1;
         325 mlock2 memory::mlock, 2;
@@ -298,6 +298,7 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        449 futex_waitv futex::futex_waitv, 5;
         450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };
