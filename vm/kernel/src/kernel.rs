@@ -9,6 +9,7 @@ use memory::SpaceId;
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::inotify::Inotify;
 use crate::files::lock::Locks;
+use crate::files::mqueue::MessageQueues;
 use crate::files::pipe::Fifos;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
@@ -22,7 +23,7 @@ use crate::syscall::aio::Contexts;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
 use crate::tty::{PtyTable, Tty};
-use crate::vfs::{FileSystem, Timestamp, Vfs};
+use crate::vfs::{FileSystem, Mount, Timestamp, Vfs};
 use crate::wait::Waiters;
 
 /// Nanoseconds in a second.
@@ -43,6 +44,9 @@ pub struct Kernel {
     pub(crate) futexes: Futexes,
     pub(crate) ipc: Ipc,
     pub(crate) aio: Contexts,
+    pub(crate) message_queues: MessageQueues,
+    /// Where memfds are.
+    pub(crate) memory_files: Rc<Mount>,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
@@ -90,6 +94,7 @@ impl Kernel {
         let mut boot_id = [0; 16];
         host.fill_random(&mut boot_id);
         let anonymous = AnonymousFiles::new(&vfs);
+        let memory_files = crate::fs::standard::memory_files(&vfs);
         Self {
             host,
             pool,
@@ -101,6 +106,8 @@ impl Kernel {
             futexes: Futexes::default(),
             ipc: Ipc::default(),
             aio: Contexts::default(),
+            message_queues: MessageQueues::default(),
+            memory_files,
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),

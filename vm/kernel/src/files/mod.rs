@@ -13,6 +13,7 @@
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
 //! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`], [`inotify`], [`pidfd`] | kernel objects as files |
+//! | [`mqueue`] | POSIX message queues |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
 
@@ -22,6 +23,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod inotify;
 pub mod lock;
+pub mod mqueue;
 pub mod open;
 pub mod owner;
 pub mod pidfd;

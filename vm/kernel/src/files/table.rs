@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::process::RLIMIT_NOFILE;
 
 use super::OpenFile;
+use super::mqueue::QueueFile;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::{Pid, Task};
@@ -158,6 +159,12 @@ impl Kernel {
     pub fn drop_descriptor(&mut self, file: Rc<OpenFile>, pid: Pid) {
         if let Some(queue) = self.locks.release_process(&file.location, pid) {
             self.wake(&queue);
+        }
+        if let Some(queue) = file.object_as::<QueueFile>() {
+            let owner = queue.0.notified.borrow().as_ref().map(|notified| notified.pid);
+            if owner == Some(pid) {
+                queue.0.forget_notified(self);
+            }
         }
         self.close_file(file);
     }

@@ -1,5 +1,7 @@
 //! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it, `/run`.
 
+use std::rc::Rc;
+
 use abi::Errno;
 
 use super::procfs::ProcFs;
@@ -10,7 +12,7 @@ use crate::files::device::number;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::FsState;
-use crate::vfs::{At, Context, FileKind, FileSystem, MountFlags};
+use crate::vfs::{At, Context, FileKind, FileSystem, Mount, MountFlags, Vfs};
 
 /// Bytes a tmpfs may hold unless its mount options say otherwise: it is the browser tab's memory.
 const TMPFS_BYTES_MAX: u64 = 512 << 20;
@@ -36,6 +38,11 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("core", "/proc/kcore"),
 ];
+
+/// A tmpfs without a path, for files that never have one.
+pub fn memory_files(vfs: &Vfs) -> Rc<Mount> {
+    vfs.mount_nowhere(Box::new(Tmpfs::new(TMPFS_BYTES_MAX, 0o700)), "tmpfs", MountFlags::default())
+}
 
 /// Mounts everything. Directories that an image lacks are made.
 pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {

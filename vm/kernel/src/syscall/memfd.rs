@@ -6,26 +6,28 @@ use abi::Errno;
 use abi::file::*;
 
 use crate::files::OpenFile;
+use crate::files::regular::Regular;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::At;
 
 const SEALS: u32 = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 /// Those that forbid writing.
 pub(super) const UNWRITABLE: u32 = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 
-/// A file without a name in `/dev/shm`, which is what a memfd is.
+/// A file of a tmpfs that is mounted nowhere.
 pub(super) fn memfd_create(k: &mut Kernel, t: &Rc<Task>, name: u64, flags: u32) -> Outcome<u64> {
     const NAME_BYTES_MAX: usize = 250;
     if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    t.mm()?.read_string(name, NAME_BYTES_MAX, Errno::EINVAL)?;
-    let file = k.open(t, At::cwd(b"/dev/shm"), O_TMPFILE | O_RDWR | O_LARGEFILE, 0o777)?;
+    let name = t.mm()?.read_string(name, NAME_BYTES_MAX, Errno::EINVAL)?;
+    let shown = [b"/memfd:", &*name, b" (deleted)"].concat();
+    let location = k.vfs.anonymous_file(&k.memory_files, &t.credentials(), 0o777, &shown)?;
     if flags & MFD_ALLOW_SEALING != 0 {
-        file.location.allow_seals()?;
+        location.allow_seals()?;
     }
+    let file = OpenFile::new(Rc::new(Regular), location, O_RDWR | O_LARGEFILE);
     k.add_file(t, file, flags & MFD_CLOEXEC != 0).map(|fd| fd as u64)
 }
 

@@ -22,6 +22,7 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`mq`] | POSIX message queues |
 //! | [`memfd`] | files in memory, and sealing them |
 //! | [`ptrace`] | tracing |
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
@@ -62,6 +63,7 @@ pub mod limits;
 pub mod memfd;
 pub mod memory;
 pub mod message;
+pub mod mq;
 pub mod msg;
 pub mod nodes;
 pub mod path;

@@ -5,13 +5,6 @@
 #[rustfmt::skip]
 pub const ABSENT: &[(&str, &[&str])] = &[
     (
-        "POSIX message queues: nothing that people put into a Dockerfile for one user needs them so far",
-        &[
-            "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
-            "mq_timedsend_time64", "mq_timedreceive_time64",
-        ],
-    ),
-    (
         "watching whole file systems, which takes privileges: programs fall back to inotify",
         &["fanotify_init", "fanotify_mark"],
     ),

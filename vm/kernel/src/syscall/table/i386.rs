@@ -242,6 +242,12 @@ pub const TABLE: &[Row] = table! {
         274 mbind nodes::mbind, 6 "one node";
         275 get_mempolicy nodes::get_mempolicy, 5;
         276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
+        277 mq_open mq::mq_open, 4;
+        278 mq_unlink mq::mq_unlink, 1;
+        279 mq_timedsend mq::mq_timedsend, 5;
+        280 mq_timedreceive mq::mq_timedreceive, 5;
+        281 mq_notify mq::mq_notify, 2;
+        282 mq_getsetattr mq::mq_getsetattr, 3;
         284 waitid process::waitid, 5;
         289 ioprio_set priority::ioprio_set, 3 "remembered without effect";
         290 ioprio_get priority::ioprio_get, 2;
@@ -358,6 +364,8 @@ pub const TABLE: &[Row] = table! {
         414 ppoll_time64 poll::ppoll, 5;
         416 io_pgetevents_time64 aio::io_pgetevents, 6;
         417 recvmmsg_time64 message::recvmmsg, 5;
+        418 mq_timedsend_time64 mq::mq_timedsend, 5;
+        419 mq_timedreceive_time64 mq::mq_timedreceive, 5;
         420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
         422 futex_time64 futex::futex, 6 "locks are handed over by priority, which has no other effect";

@@ -216,6 +216,12 @@ pub const TABLE: &[Row] = table! {
         237 mbind nodes::mbind, 6 "one node";
         238 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
         239 get_mempolicy nodes::get_mempolicy, 5;
+        240 mq_open mq::mq_open, 4;
+        241 mq_unlink mq::mq_unlink, 1;
+        242 mq_timedsend mq::mq_timedsend, 5;
+        243 mq_timedreceive mq::mq_timedreceive, 5;
+        244 mq_notify mq::mq_notify, 2;
+        245 mq_getsetattr mq::mq_getsetattr, 3;
         247 waitid process::waitid, 5;
         251 ioprio_set priority::ioprio_set, 3 "remembered without effect";
         252 ioprio_get priority::ioprio_get, 2;
