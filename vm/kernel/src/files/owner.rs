@@ -10,6 +10,7 @@ use abi::{Errno, Reader, Writer};
 
 use super::OpenFile;
 use crate::kernel::Kernel;
+use crate::net::file::SocketFile;
 use crate::signal::SigInfo;
 use crate::stop::Outcome;
 use crate::task::{Pid, Task, Tid};
@@ -85,11 +86,21 @@ impl Owner {
     }
 }
 
+impl OpenFile {
+    /// Whom signals about it go to from now on.
+    pub fn set_owner(&self, owner: Owner) {
+        self.owner.set(owner);
+        if let Some(socket) = self.object_as::<SocketFile>() {
+            socket.0.core().owner.set(owner);
+        }
+    }
+}
+
 impl Kernel {
-    /// Tells a file's owner that urgent data has come (`socket(7)`, `SIGURG`).
-    pub(crate) fn signal_urgent(&mut self, file: &OpenFile) {
+    /// Tells a socket's owner that urgent data has come (`socket(7)`, `SIGURG`).
+    pub(crate) fn signal_urgent(&mut self, owner: Owner) {
         let info = SigInfo::kernel(SIGURG);
-        match file.owner.get() {
+        match owner {
             Owner::Nobody => {}
             Owner::Thread(tid) => {
                 if let Some(task) = self.task(tid) {

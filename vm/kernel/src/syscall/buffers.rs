@@ -5,11 +5,28 @@ use std::rc::Rc;
 use abi::Errno;
 use memory::PAGE_SIZE;
 
-use crate::stop::{Outcome, Stop};
+use crate::kernel::Kernel;
+use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 
 /// End of the addresses that programs can have (`TASK_SIZE_MAX`).
 const USER_END: u64 = (1 << 47) - PAGE_SIZE;
+
+/// Bytes a call moves before it is another task's turn: a few milliseconds' worth, after which memory is counted, too.
+const TURN_BYTES: usize = 8 << 20;
+
+/// A call that has moved `done` bytes, the last `moved` of them since it was last asked, gives way to others now and
+/// then, and ends early if a signal has come. Returns whether it goes on.
+pub(super) fn goes_on(k: &Kernel, t: &Rc<Task>, done: usize, moved: usize) -> Outcome<bool> {
+    if done / TURN_BYTES == (done - moved) / TURN_BYTES {
+        return Ok(true);
+    }
+    if k.has_signal(t) {
+        return Ok(false);
+    }
+    t.with_call(|call| call.done = done as u64);
+    Err(Wait::Turn.into())
+}
 
 /// Whether buffers lie where programs can have memory at all (`access_ok`).
 ///

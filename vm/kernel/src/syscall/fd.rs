@@ -5,6 +5,7 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::*;
 use abi::process::RLIMIT_NOFILE;
+use abi::socket::{FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP};
 use abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
 
 use super::memfd;
@@ -12,6 +13,7 @@ use crate::files::lock::LockArg;
 use crate::files::pipe::PipeEnd;
 use crate::files::{OpenFile, Owner};
 use crate::kernel::Kernel;
+use crate::net::file::SocketFile;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 use crate::vfs::{At, Restrict};
@@ -191,12 +193,12 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
         }
         F_GETOWN => Ok(file.owner.get().number() as u64),
         F_SETOWN => {
-            file.owner.set(Owner::of_number(k, arg as i32)?);
+            file.set_owner(Owner::of_number(k, arg as i32)?);
             Ok(0)
         }
         F_GETOWN_EX => file.owner.get().write(t, arg).map(|()| 0),
         F_SETOWN_EX => {
-            file.owner.set(Owner::read(k, t, arg)?);
+            file.set_owner(Owner::read(k, t, arg)?);
             Ok(0)
         }
         F_GETLK64 | F_SETLK64 | F_SETLKW64 if !t.layout().is_32() => Err(Errno::EINVAL.into()),
@@ -237,6 +239,14 @@ pub(super) fn ioctl(k: &mut Kernel, t: &Rc<Task>, fd: i32, request: u32, arg: u6
             let on = t.mm()?.read_u32(arg)? != 0;
             file.flags.set(if on { file.flags.get() | flag } else { file.flags.get() & !flag });
             Ok(0)
+        }
+        FIOSETOWN | SIOCSPGRP if file.object_as::<SocketFile>().is_some() => {
+            let number = t.mm()?.read_u32(arg)? as i32;
+            file.set_owner(Owner::of_number(k, number)?);
+            Ok(0)
+        }
+        FIOGETOWN | SIOCGPGRP if file.object_as::<SocketFile>().is_some() => {
+            t.mm()?.write_u32(arg, file.owner.get().number() as u32).map(|()| 0)
         }
         _ => file.object.clone().ioctl(k, t, &file, request, arg),
     }

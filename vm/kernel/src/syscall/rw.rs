@@ -8,11 +8,12 @@ use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
 
-use super::buffers::{check_addresses, gather, gather_some, scatter, scatter_some};
+use super::buffers::{check_addresses, gather, gather_some, goes_on, scatter, scatter_some};
 use crate::files::OpenFile;
 use crate::files::device::Device;
 use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::Kernel;
+use crate::net::file::SocketFile;
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
@@ -181,13 +182,17 @@ pub(super) fn read_vector(
     }
     let is_stream = !file.object.is_seekable();
     let start = if let Place::At(offset) = place { offset } else { file.position.get() };
-    let mut done = 0;
+    let mut done = t.with_call(|call| call.done as usize).min(total);
     let mut buffer = vec![0; total.min(PIECE_BYTES)];
     loop {
         let len = buffer.len().min(total - done);
         let read = file.object.read(k, file, start.saturating_add(done as u64), &mut buffer[..len]);
         let read = match unless_nonblocking(file, read) {
             Ok(read) => read,
+            Err(wait @ Stop::Wait(_)) => {
+                t.with_call(|call| call.done = done as u64);
+                return Err(wait);
+            }
             Err(_) if done > 0 => break,
             Err(stop) => return Err(stop),
         };
@@ -198,10 +203,13 @@ pub(super) fn read_vector(
         let given = match scatter_some(t, vector, done, &buffer[..read]) {
             Ok(given) => given,
             Err(Stop::Errno(_)) if done > 0 => break,
-            Err(stop) => return Err(stop),
+            Err(stop) => {
+                t.with_call(|call| call.done = done as u64);
+                return Err(stop);
+            }
         };
         done += given;
-        if given < len || done == total || given == 0 {
+        if given < len || done == total || given == 0 || !goes_on(k, t, done, given)? {
             break;
         }
     }
@@ -254,7 +262,7 @@ pub(super) fn write_vector(
         match unless_nonblocking(file, written) {
             Ok(written) => {
                 done += written;
-                if done == total || written == 0 {
+                if done == total || written == 0 || !goes_on(k, t, done, written)? {
                     return Ok(done as u64);
                 }
             }
@@ -264,7 +272,8 @@ pub(super) fn write_vector(
             }
             Err(_) if done > 0 => return Ok(done as u64),
             Err(stop) => {
-                if stop.is(Errno::EPIPE) {
+                let is_stream = file.object_as::<SocketFile>().is_none_or(|socket| !socket.0.has_messages());
+                if stop.is(Errno::EPIPE) && is_stream {
                     k.signal_task(t, SigInfo::user(SIGPIPE, 0, t.process.pid, t.credentials().uid));
                 }
                 return Err(stop);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::process::*;
 
-use super::buffers::{check_addresses, scatter_some};
+use super::buffers::{check_addresses, goes_on, scatter_some};
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
@@ -83,11 +83,16 @@ pub(super) fn getrandom(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: usize, fla
         let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(vector[0].1 - done)];
         k.host.fill_random(piece);
         match scatter_some(t, &vector, done, piece) {
-            Ok(given) => done += given,
+            Ok(given) => {
+                done += given;
+                t.with_call(|call| call.done = done as u64);
+                if !goes_on(k, t, done, given)? {
+                    break;
+                }
+            }
             Err(Stop::Errno(_)) if done > 0 => break,
             Err(stop) => return Err(stop),
         }
-        t.with_call(|call| call.done = done as u64);
     }
     Ok(done as u64)
 }
