@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
+use abi::process::{RLIM_INFINITY, RLIMIT_CPU};
 use abi::signal::*;
 
 use crate::files::timerfd::TimerFd;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::inet::tcp::TcpSocket;
 use crate::signal::SigInfo;
 use crate::signal::info::Detail;
@@ -192,6 +193,7 @@ impl Kernel {
 
     /// Counts processor time, and sends the signals that depend on it.
     pub(crate) fn charge_cpu_time(&mut self, process: &Rc<Process>) {
+        self.check_cpu_limit(process);
         let timers = *process.interval_timers.borrow();
         if timers.user.next_ns == 0 && timers.profile.next_ns == 0 {
             return;
@@ -205,6 +207,22 @@ impl Kernel {
             if times > 0 {
                 self.signal_process(process, SigInfo::kernel(signal));
             }
+        }
+    }
+
+    /// `RLIMIT_CPU`: a signal each second from the soft limit on, and the end at the hard one.
+    fn check_cpu_limit(&mut self, process: &Rc<Process>) {
+        let limit = process.limits.borrow().0[RLIMIT_CPU];
+        if limit.soft == RLIM_INFINITY || process.is_zombie() {
+            return;
+        }
+        let used_ns = self.process_cpu_time_ns(process);
+        let reached = |seconds: u64| seconds != RLIM_INFINITY && used_ns >= seconds.saturating_mul(SECOND_NS);
+        if reached(limit.hard) {
+            self.signal_process(process, SigInfo::kernel(SIGKILL));
+        } else if reached(limit.soft) {
+            process.limits.borrow_mut().0[RLIMIT_CPU].soft = used_ns / SECOND_NS + 1;
+            self.signal_process(process, SigInfo::kernel(SIGXCPU));
         }
     }
 

@@ -127,7 +127,7 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, memory, mqueue, netlink, openat2, pidfd, pipe, proc, process,
+    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, limits, memory, mqueue, netlink, openat2, pidfd, pipe, proc, process,
         ptrace, scheduling, sealing, seccomp, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors,
         threads, time, tty, udp, unix, urgent, xsave;
     ONLY_32 => i386_calls, i386_signals;

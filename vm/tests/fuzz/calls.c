@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -254,6 +255,9 @@ int main(int argc, char **argv) {
         int as_root = !strcmp(argv[3], "any") ? round % 2 : !strcmp(argv[3], "root");
         one_round(seed + round, as_root);
     }
+    // What is mounted on, or bound, would outlive its last name.
+    for (int i = 0; i < PATH_COUNT; i++)
+        while (PATHS[i][0] == '/' && umount2(PATHS[i], MNT_DETACH) == 0) continue;
     kill(bystander, SIGKILL);
     waitpid(bystander, NULL, 0);
     fprintf(stderr, "%ld calls, %ld of them did something\n", counts[0], counts[1]);

@@ -115,7 +115,7 @@ impl Kernel {
         };
         let (credentials, gained_privileges) = new_credentials(task, file)?;
         let stack_limit_bytes = task.process.limits.borrow().soft(RLIMIT_STACK);
-        mm.stack_limit_bytes.set(stack_limit_bytes.min(1 << 30));
+        mm.set_stack_limit(stack_limit_bytes);
         let words = image.header.words;
         if words.is_32() {
             vdso::map(&mm)?;

@@ -65,7 +65,11 @@ impl Mm {
             return Err(Errno::EINVAL);
         }
         let start = self.place(placement, len)?;
-        let over = self.maps.borrow().bytes().saturating_add(len) > limit_bytes;
+        let replaced: u64 = match placement {
+            Placement::Fixed(_) => self.maps.borrow().in_range(start..start + len).iter().map(Vma::len).sum(),
+            _ => 0,
+        };
+        let over = self.maps.borrow().bytes().saturating_add(len - replaced) > limit_bytes;
         if over || self.maps.borrow().count() >= VMA_COUNT_MAX {
             return Err(Errno::ENOMEM);
         }
@@ -149,6 +153,10 @@ impl Mm {
         // Like Linux, what comes before a hole is changed.
         let mut at = range.start;
         for part in parts.iter().take_while(|part| std::mem::replace(&mut at, part.end) == part.start) {
+            let splits = self.maps.borrow().find(part.start).is_some_and(|whole| whole.len() != part.len());
+            if splits && self.maps.borrow().count() >= VMA_COUNT_MAX {
+                return Err(Errno::ENOMEM);
+            }
             self.maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
             self.close_pages(&Vma { prot, ..part.clone() });
         }

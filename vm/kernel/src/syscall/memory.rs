@@ -5,14 +5,14 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
 use abi::memory::*;
-use abi::process::{READ_IMPLIES_EXEC, RLIMIT_AS, RLIMIT_DATA};
+use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA};
 use memory::{GUEST_TOP, PAGE_SIZE, PageState};
 
 use super::memfd;
 use crate::files::device::Device;
 use crate::files::regular::Regular;
 use crate::kernel::Kernel;
-use crate::mm::{Backing, Moving, Placement, SharedObject, VmaFlags, pages};
+use crate::mm::{Backing, Moving, Placement, SharedObject, Vma, VmaFlags, pages};
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::vfs::FileKind;
@@ -54,8 +54,20 @@ pub(super) fn mmap(
         addr if flags & MAP_FIXED != 0 => Placement::Fixed(addr),
         addr => Placement::Hint(addr),
     };
+    if !shared && prot & PROT_WRITE != 0 && !vma_flags.grows_down {
+        check_data(t, len)?;
+    }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
     Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
+}
+
+/// Whether there may be so many more bytes of data (`RLIMIT_DATA`).
+fn check_data(t: &Rc<Task>, more_bytes: u64) -> Outcome<()> {
+    let limit = t.process.limits.borrow().soft(RLIMIT_DATA);
+    if limit == RLIM_INFINITY || t.mm()?.maps.borrow().data_bytes().saturating_add(more_bytes) <= limit {
+        return Ok(());
+    }
+    Err(Errno::ENOMEM.into())
 }
 
 fn file_backing(
@@ -114,7 +126,13 @@ pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot:
     if prot & !(PROT_MASK | PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    t.mm()?.protect(addr, len, prot_arg(t, prot))?;
+    let mm = t.mm()?;
+    if prot & PROT_WRITE != 0 {
+        let end = addr.saturating_add(len);
+        let parts = mm.maps.borrow().in_range(addr..end.max(addr));
+        check_data(t, parts.iter().filter(|vma| !vma.is_shared() && !vma.is_data()).map(Vma::len).sum())?;
+    }
+    mm.protect(addr, len, prot_arg(t, prot))?;
     Ok(0)
 }
 

@@ -51,6 +51,9 @@ pub(super) fn getcwd(_k: &mut Kernel, t: &Rc<Task>, buf: u64, size: usize) -> Ou
     }
     let mut path = fs.cwd.path(&fs.root);
     path.push(0);
+    if path.len() > PATH_MAX {
+        return Err(Errno::ENAMETOOLONG.into());
+    }
     if path.len() > size {
         return Err(Errno::ERANGE.into());
     }

@@ -300,7 +300,7 @@ fn write_piece(
         gather(t, vector, done, &mut buffer)?;
     }
     let position = write_position(file, place, done)?;
-    let len = within_limit(k, t, file, position, buffer.len())?;
+    let len = within_limit(k, t, file, position, buffer.len(), done == 0)?;
     let written = file.object.write(k, file, position, &buffer[..len])?;
     if written > 0 {
         file.location.notify(IN_MODIFY);
@@ -332,12 +332,20 @@ pub(super) fn check_size_limit(k: &mut Kernel, t: &Rc<Task>, size_bytes: u64) ->
 }
 
 /// Cuts a write at `RLIMIT_FSIZE`, and where a program's offsets end that has not asked for `O_LARGEFILE`.
-fn within_limit(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, position: u64, len: usize) -> Outcome<usize> {
+/// The program is signalled only if this is the first of a call's pieces.
+fn within_limit(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    position: u64,
+    len: usize,
+    first: bool,
+) -> Outcome<usize> {
     if file.location.kind() != FileKind::Regular || len == 0 {
         return Ok(len);
     }
     let limit = t.process.limits.borrow().soft(RLIMIT_FSIZE);
-    if position >= limit {
+    if position >= limit && first {
         k.signal_task(t, SigInfo::kernel(SIGXFSZ));
     }
     let end = if file.has(O_LARGEFILE) { limit } else { limit.min(SMALL_FILE_BYTES_MAX) };

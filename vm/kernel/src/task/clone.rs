@@ -61,9 +61,13 @@ impl Kernel {
     pub fn clone_task(&mut self, parent: &Rc<Task>, args: &CloneArgs) -> Outcome<Rc<Task>> {
         args.check()?;
         let has = |flag: u64| args.flags & flag != 0;
-        let processes = self.tasks.processes().len() as u64;
         let limit = parent.process.limits.borrow().soft(RLIMIT_NPROC);
-        let tid = self.tasks.free_number().filter(|_| processes < limit).ok_or(Errno::EAGAIN)?;
+        let uid = parent.credentials().uid;
+        // Root is not bound by it (`setrlimit(2)`).
+        if uid != 0 && self.tasks.count_of(uid) >= limit {
+            return Err(Errno::EAGAIN.into());
+        }
+        let tid = self.tasks.free_number().ok_or(Errno::EAGAIN)?;
         let parent_mm = parent.mm()?;
         let by_descriptor = has(CLONE_SETTLS) && parent.layout().is_32();
         let thread_area = if by_descriptor { Some(UserDesc::read(parent, args.tls)?) } else { None };
