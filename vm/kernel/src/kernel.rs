@@ -1,6 +1,6 @@
 //! `Kernel`: everything the kernel layer knows.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
@@ -47,6 +47,10 @@ pub struct Kernel {
     pub(crate) message_queues: MessageQueues,
     /// Where memfds are.
     pub(crate) memory_files: Rc<Mount>,
+    /// Pages that all tmpfs may still take.
+    pub(crate) tmpfs_pages: Rc<Cell<u64>>,
+    /// What the kernel has said, and when, for `dmesg`.
+    pub(crate) messages: VecDeque<(u64, String)>,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
@@ -94,7 +98,8 @@ impl Kernel {
         let mut boot_id = [0; 16];
         host.fill_random(&mut boot_id);
         let anonymous = AnonymousFiles::new(&vfs);
-        let memory_files = crate::fs::standard::memory_files(&vfs);
+        let tmpfs_pages = crate::fs::standard::tmpfs_pages();
+        let memory_files = crate::fs::standard::memory_files(&vfs, &tmpfs_pages);
         Self {
             host,
             pool,
@@ -108,6 +113,7 @@ impl Kernel {
             aio: Contexts::default(),
             message_queues: MessageQueues::default(),
             memory_files,
+            tmpfs_pages,
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
@@ -130,6 +136,7 @@ impl Kernel {
             faulted: false,
             traces_calls: false,
             said: BTreeSet::new(),
+            messages: VecDeque::new(),
             context_switches: 0,
             tracees: 0,
             vfs,
@@ -165,6 +172,18 @@ impl Kernel {
         if self.said.len() < SAID_MAX && self.said.insert(line.clone()) {
             self.host.log(&line);
         }
+    }
+
+    /// Says something to whoever runs the machine, and to programs that ask (`syslog(2)`).
+    pub(crate) fn say(&mut self, line: String) {
+        /// Lines that are kept (`log_buf_len` has room for about as many).
+        const MESSAGES_MAX: usize = 1000;
+        self.host.log(&line);
+        if self.messages.len() >= MESSAGES_MAX {
+            self.messages.pop_front();
+        }
+        let now_ns = self.uptime_ns();
+        self.messages.push_back((now_ns, line));
     }
 
     /// Mounts what a running Linux always has: `/proc`, `/sys`, `/dev` with its nodes, `/dev/pts`, `/dev/shm`,

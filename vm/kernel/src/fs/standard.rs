@@ -1,5 +1,6 @@
 //! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it, `/run`.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use abi::Errno;
@@ -16,6 +17,9 @@ use crate::vfs::{At, Context, FileKind, FileSystem, Mount, MountFlags, Vfs};
 
 /// Bytes a tmpfs may hold unless its mount options say otherwise: it is the browser tab's memory.
 const TMPFS_BYTES_MAX: u64 = 512 << 20;
+/// Bytes that all tmpfs hold together, however many a program mounts: they share one WebAssembly memory with the engine
+/// and its caches.
+const TMPFS_BYTES_TOTAL: u64 = 1 << 30;
 
 /// Device nodes of `/dev`: name, mode, device.
 const NODES: [(&str, u16, u64); 10] = [
@@ -40,8 +44,14 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// A tmpfs without a path, for files that never have one.
-pub fn memory_files(vfs: &Vfs) -> Rc<Mount> {
-    vfs.mount_nowhere(Box::new(Tmpfs::new(TMPFS_BYTES_MAX, 0o700)), "tmpfs", MountFlags::default())
+pub fn memory_files(vfs: &Vfs, pages: &Rc<Cell<u64>>) -> Rc<Mount> {
+    let tmpfs = Tmpfs::new(TMPFS_BYTES_MAX, 0o700).sharing(pages.clone());
+    vfs.mount_nowhere(Box::new(tmpfs), "tmpfs", MountFlags::default())
+}
+
+/// Pages that all tmpfs together may take.
+pub fn tmpfs_pages() -> Rc<Cell<u64>> {
+    Rc::new(Cell::new(TMPFS_BYTES_TOTAL / memory::PAGE_SIZE))
 }
 
 /// Mounts everything. Directories that an image lacks are made.
@@ -108,7 +118,7 @@ pub fn by_name(kernel: &Kernel, kind: &str, options: &str) -> Outcome<Box<dyn Fi
             let mode = mode.ok().filter(|mode| *mode <= 0o7777).ok_or(Errno::EINVAL)?;
             let size = option("size").map_or(Some(TMPFS_BYTES_MAX), size_option).ok_or(Errno::EINVAL)?;
             let name = if kind == "devtmpfs" { "devtmpfs" } else { "tmpfs" };
-            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name)))
+            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name).sharing(kernel.tmpfs_pages.clone())))
         }
         _ => Err(Errno::ENODEV.into()),
     }

@@ -121,8 +121,8 @@ pub(super) fn membarrier(_k: &mut Kernel, _t: &Rc<Task>, command: u32) -> Outcom
     if command == 0 { Ok(SUPPORTED) } else { Ok(0) }
 }
 
-/// `syslog(2)`: the kernel's messages go to whoever runs the machine; what programs can read is where they begin.
-pub(super) fn syslog(_k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
+/// `syslog(2)`: where the kernel's messages begin, and what it has said about processes that ran out of memory.
+pub(super) fn syslog(k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
     const READ: u32 = 2;
     const READ_ALL: u32 = 3;
     const READ_CLEAR: u32 = 4;
@@ -143,9 +143,21 @@ pub(super) fn syslog(_k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: 
                 // All has been read, and there will be nothing more.
                 return Err(Wait::Listed.into());
             }
-            let text = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
+            let first = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
+            let others = k.messages.iter().map(|(at_ns, line)| {
+                let (seconds, micros) = (at_ns / SECOND_NS, at_ns % SECOND_NS / 1000);
+                format!("<3>[{seconds:5}.{micros:06}] {line}\n")
+            });
+            let lines: Vec<String> = std::iter::once(first).chain(others).collect();
             // Whole messages only, the last ones.
-            let text = if text.len() <= len { text } else { String::new() };
+            let mut room = len;
+            let kept = lines.iter().rev().take_while(|line| {
+                let fits = line.len() <= room;
+                room = room.saturating_sub(line.len());
+                fits
+            });
+            let kept = kept.count();
+            let text = lines[lines.len() - kept..].concat();
             t.mm()?.write_user(buf, text.as_bytes())?;
             Ok(text.len() as u64)
         }
