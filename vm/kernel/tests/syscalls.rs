@@ -36,6 +36,8 @@ const FORMS: [Form; 4] = [
 /// Lines that differ, of those shown.
 const DIFFERENCES_MAX: usize = 50;
 const ONLY_64: &[Form] = FORMS.split_at(2).0;
+/// For programs that take long: their libraries make no difference.
+const ONLY_STATIC: &[Form] = &[FORMS[0], FORMS[2]];
 const ONLY_32: &[Form] = FORMS.split_at(2).1;
 
 impl std::fmt::Display for Form {
@@ -127,9 +129,10 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, limits, memory, mqueue, netlink, openat2, pidfd, pipe, proc, process,
-        ptrace, scheduling, sealing, seccomp, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors,
+    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, memory, mqueue, netlink, openat2, pidfd, pipe, proc, process,
+        ptrace, ptrace_more, scheduling, sealing, seccomp, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors,
         threads, time, tty, udp, unix, urgent, xsave;
+    ONLY_STATIC => limits;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80;
 }

@@ -108,6 +108,10 @@ pub struct Call {
     pub is_retry: bool,
     /// A tracer has stopped it before it was made, and may have changed it.
     pub entering: bool,
+    /// The tracer makes it itself.
+    pub emulated: bool,
+    /// A filter has had the tracer asked.
+    pub asked: bool,
 }
 
 /// Working directory, root and file mode mask; threads share one (`CLONE_FS`).
