@@ -142,6 +142,11 @@ pub(super) fn getpriority(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32) ->
 pub(super) fn setpriority(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32, nice: i32) -> Outcome<u64> {
     let nice = nice.clamp(-20, 19);
     for process in prioritized(k, t, which, who)? {
+        let own = t.credentials();
+        let theirs = k.tasks.main_thread(&process).map(|task| task.credentials());
+        if !own.is_privileged() && theirs.is_some_and(|theirs| own.euid != theirs.uid && own.euid != theirs.euid) {
+            return Err(Errno::EPERM.into());
+        }
         if nice < process.nice.get() && !t.credentials().is_privileged() {
             return Err(Errno::EACCES.into());
         }
