@@ -127,6 +127,8 @@ pub struct Trace {
     pub next: Option<Next>,
     /// Its end has been announced.
     pub end_announced: bool,
+    /// Whether whoever began it was privileged: only then may the task gain rights by `execve`.
+    pub privileged: bool,
     /// Its debug registers.
     pub debug: watch::DebugRegisters,
     /// The end of the `vfork` it is in is to be announced.
@@ -150,6 +152,7 @@ impl Trace {
             next: None,
             end_announced: false,
             vfork_announced: false,
+            privileged: false,
             debug: watch::DebugRegisters::default(),
         }
     }
@@ -190,7 +193,8 @@ impl Kernel {
         if task.is_traced() || !self.may_look_into(&tracer, task) {
             return Err(Errno::EPERM.into());
         }
-        *task.trace.borrow_mut() = Some(Trace::new(&tracer, false, 0));
+        let privileged = task.credentials().is_privileged();
+        *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(&tracer, false, 0) });
         self.tracees += 1;
         Ok(())
     }
@@ -200,7 +204,8 @@ impl Kernel {
         if Rc::ptr_eq(&tracer.process, &task.process) || !self.may_look_into(tracer, task) || task.is_traced() {
             return Err(Errno::EPERM.into());
         }
-        *task.trace.borrow_mut() = Some(Trace::new(tracer, seized, options));
+        let privileged = tracer.credentials().is_privileged();
+        *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(tracer, seized, options) });
         self.tracees += 1;
         if task.run_state.get() == RunState::Stopped {
             // It is stopped already, and has only to say so.
