@@ -232,7 +232,8 @@ static void many_maps(void) {
     char *area = map((size_t)70000 * 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
     int made = 0;
     while (made < 70000 && mprotect(area + (size_t)made * 2 * PAGE, PAGE, PROT_READ) == 0) made++;
-    printf("%s; many: %d\n", made < 70000 ? strerrorname_np(errno) : "all", made > 30000);
+    // How many there may be is for whoever runs a computer to say (vm.max_map_count).
+    printf("many: %d, and then the right error: %d\n", made > 30000, made == 70000 || errno == ENOMEM);
 }
 
 // ---- names, arguments, pipes ----
