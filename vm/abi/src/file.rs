@@ -16,9 +16,21 @@ pub const O_LARGEFILE: u32 = 0o100000;
 constants! { fcntl: u32 {
     F_DUPFD = 0; F_GETFD = 1; F_SETFD = 2; F_GETFL = 3; F_SETFL = 4; F_GETLK = 5; F_SETLK = 6; F_SETLKW = 7;
     F_SETOWN = 8; F_GETOWN = 9; F_OFD_GETLK = 36; F_OFD_SETLK = 37; F_OFD_SETLKW = 38; F_DUPFD_CLOEXEC = 1030;
-    F_SETPIPE_SZ = 1031; F_GETPIPE_SZ = 1032; F_ADD_SEALS = 1033; F_GET_SEALS = 1034; FD_CLOEXEC = 1;
+    F_SETPIPE_SZ = 1031; F_GETPIPE_SZ = 1032; F_ADD_SEALS = 1033; F_GET_SEALS = 1034; F_SEAL_SEAL = 1;
+    F_SEAL_SHRINK = 2; F_SEAL_GROW = 4; F_SEAL_WRITE = 8; F_SEAL_FUTURE_WRITE = 16; FD_CLOEXEC = 1;
     F_RDLCK = 0; F_WRLCK = 1; F_UNLCK = 2; LOCK_SH = 1; LOCK_EX = 2; LOCK_NB = 4; LOCK_UN = 8;
 } }
+
+/// Owners of files in full (`asm-generic/fcntl.h`).
+#[allow(missing_docs)]
+mod owners {
+    pub const F_SETOWN_EX: u32 = 15;
+    pub const F_GETOWN_EX: u32 = 16;
+    pub const F_OWNER_TID: u32 = 0;
+    pub const F_OWNER_PID: u32 = 1;
+    pub const F_OWNER_PGRP: u32 = 2;
+}
+pub use owners::*;
 
 /// Record locks with 64-bit offsets: numbers that only i386 has (`asm-generic/fcntl.h`).
 #[allow(missing_docs)]

@@ -23,6 +23,10 @@ constants! { options: u32 {
 #[allow(missing_docs)]
 mod kernel {
     pub const PTRACE_EVENT_STOP: u32 = 128;
+    pub const PTRACE_EVENT_SECCOMP: u32 = 7;
+    pub const PTRACE_SYSEMU: u32 = 31;
+    pub const PTRACE_SYSEMU_SINGLESTEP: u32 = 32;
+    pub const SYSCALL_INFO_SECCOMP: u8 = 3;
     pub const PTRACE_GET_THREAD_AREA: u32 = 25;
     pub const PTRACE_SET_THREAD_AREA: u32 = 26;
     pub const PTRACE_ARCH_PRCTL: u32 = 30;
@@ -40,6 +44,7 @@ mod kernel {
     pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
     /// Results of interrupted calls, which only tracers see: made again if the handler says so; if there is none.
     pub const ERESTARTSYS: u64 = 512;
+    pub const ERESTARTNOINTR: u64 = 513;
     pub const ERESTARTNOHAND: u64 = 514;
 }
 pub use kernel::*;

@@ -15,9 +15,9 @@ constants! { actions: u64 {
 } }
 
 constants! { codes: i32 {
-    SI_USER = 0; SI_KERNEL = 0x80; SI_QUEUE = -1; SI_TIMER = -2; SI_TKILL = -6; CLD_EXITED = 1; CLD_KILLED = 2;
+    SI_USER = 0; SI_KERNEL = 0x80; SI_QUEUE = -1; SI_TIMER = -2; SI_MESGQ = -3; SI_TKILL = -6; CLD_EXITED = 1; CLD_KILLED = 2;
     CLD_DUMPED = 3; CLD_TRAPPED = 4; CLD_STOPPED = 5; CLD_CONTINUED = 6;
-    BUS_ADRALN = 1; BUS_ADRERR = 2; TRAP_BRKPT = 1; TRAP_TRACE = 2;
+    BUS_ADRALN = 1; BUS_ADRERR = 2; TRAP_BRKPT = 1; TRAP_TRACE = 2; TRAP_HWBKPT = 4;
 } }
 
 /// `si_code`s that the C library's Rust binding has no names for (`asm-generic/siginfo.h`).

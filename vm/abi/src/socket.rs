@@ -77,6 +77,14 @@ constants! { devices: u32 {
 /// `ioctl`s of sockets (`linux/sockios.h`): is the next byte the urgent one, bytes on their way, transmit queue length,
 /// device map.
 pub const SIOCATMARK: u32 = 0x8905;
+/// Whom signals go to: two names each.
+pub const FIOSETOWN: u32 = 0x8901;
+#[allow(missing_docs)]
+pub const SIOCSPGRP: u32 = 0x8902;
+#[allow(missing_docs)]
+pub const FIOGETOWN: u32 = 0x8903;
+#[allow(missing_docs)]
+pub const SIOCGPGRP: u32 = 0x8904;
 #[allow(missing_docs)]
 pub const SIOCOUTQ: u32 = 0x5411;
 #[allow(missing_docs)]

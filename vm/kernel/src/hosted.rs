@@ -129,7 +129,7 @@ impl Kernel {
             vfork_done: WaitQueue::default(),
             vfork_pending: Cell::new(false),
             cpu_time_ns: Cell::new(0),
-            futex: Cell::default(),
+            futex: RefCell::default(),
             parent_death_signal: Cell::new(0),
             no_new_privileges: Cell::new(false),
             scheduling: Cell::new((0, 0)),

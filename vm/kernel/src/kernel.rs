@@ -1,6 +1,6 @@
 //! `Kernel`: everything the kernel layer knows.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
@@ -9,6 +9,7 @@ use memory::SpaceId;
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::inotify::Inotify;
 use crate::files::lock::Locks;
+use crate::files::mqueue::MessageQueues;
 use crate::files::pipe::Fifos;
 use crate::fs::devpts::DevPts;
 use crate::futex::Futexes;
@@ -22,7 +23,7 @@ use crate::syscall::aio::Contexts;
 use crate::task::{Pid, Task, TaskTable, Tid};
 use crate::timer::Timers;
 use crate::tty::{PtyTable, Tty};
-use crate::vfs::{FileSystem, Timestamp, Vfs};
+use crate::vfs::{FileSystem, Mount, Timestamp, Vfs};
 use crate::wait::Waiters;
 
 /// Nanoseconds in a second.
@@ -43,6 +44,13 @@ pub struct Kernel {
     pub(crate) futexes: Futexes,
     pub(crate) ipc: Ipc,
     pub(crate) aio: Contexts,
+    pub(crate) message_queues: MessageQueues,
+    /// Where memfds are.
+    pub(crate) memory_files: Rc<Mount>,
+    /// Pages that all tmpfs may still take.
+    pub(crate) tmpfs_pages: Rc<Cell<u64>>,
+    /// What the kernel has said, and when, for `dmesg`.
+    pub(crate) messages: VecDeque<(u64, String)>,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
@@ -90,6 +98,8 @@ impl Kernel {
         let mut boot_id = [0; 16];
         host.fill_random(&mut boot_id);
         let anonymous = AnonymousFiles::new(&vfs);
+        let tmpfs_pages = crate::fs::standard::tmpfs_pages();
+        let memory_files = crate::fs::standard::memory_files(&vfs, &tmpfs_pages);
         Self {
             host,
             pool,
@@ -101,6 +111,9 @@ impl Kernel {
             futexes: Futexes::default(),
             ipc: Ipc::default(),
             aio: Contexts::default(),
+            message_queues: MessageQueues::default(),
+            memory_files,
+            tmpfs_pages,
             shared: SharedObjects::default(),
             anonymous,
             fifos: Fifos::default(),
@@ -123,6 +136,7 @@ impl Kernel {
             faulted: false,
             traces_calls: false,
             said: BTreeSet::new(),
+            messages: VecDeque::new(),
             context_switches: 0,
             tracees: 0,
             vfs,
@@ -158,6 +172,18 @@ impl Kernel {
         if self.said.len() < SAID_MAX && self.said.insert(line.clone()) {
             self.host.log(&line);
         }
+    }
+
+    /// Says something to whoever runs the machine, and to programs that ask (`syslog(2)`).
+    pub(crate) fn say(&mut self, line: String) {
+        /// Lines that are kept (`log_buf_len` has room for about as many).
+        const MESSAGES_MAX: usize = 1000;
+        self.host.log(&line);
+        if self.messages.len() >= MESSAGES_MAX {
+            self.messages.pop_front();
+        }
+        let now_ns = self.uptime_ns();
+        self.messages.push_back((now_ns, line));
     }
 
     /// Mounts what a running Linux always has: `/proc`, `/sys`, `/dev` with its nodes, `/dev/pts`, `/dev/shm`,

@@ -48,10 +48,30 @@ impl Kernel {
         let worst = processes.iter().filter(|process| !process.is_zombie()).max_by_key(|process| self.badness(process));
         if let Some(process) = worst {
             let name = self.tasks.main_thread(process).map(|task| task.name.borrow().clone()).unwrap_or_default();
-            let name = String::from_utf8_lossy(&name).into_owned();
-            self.host.log(&format!("Out of memory: killed process {} ({name})", process.pid));
+            let line = self.obituary(process, &String::from_utf8_lossy(&name));
+            self.say(line);
             self.signal_process(process, SigInfo::kernel(SIGKILL));
         }
+    }
+
+    /// What is said of a process that is killed, in Linux's words.
+    fn obituary(&self, process: &Rc<Process>, name: &str) -> String {
+        let (mut mapped, mut anonymous, mut uid) = (0, 0, 0);
+        if let Some(task) = self.tasks.main_thread(process) {
+            uid = task.credentials().uid;
+            if let Ok(mm) = task.mm() {
+                mapped = mm.maps.borrow().bytes();
+                anonymous = u64::from(mm.space.borrow().present_pages()) * PAGE_SIZE;
+            }
+        }
+        format!(
+            "Out of memory: Killed process {} ({name}) total-vm:{}kB, anon-rss:{}kB, file-rss:0kB, shmem-rss:0kB, \
+             UID:{uid} pgtables:0kB oom_score_adj:{}",
+            process.pid,
+            mapped / 1024,
+            anonymous / 1024,
+            process.oom_score_adjustment.get()
+        )
     }
 
     /// How good a victim a process is: its memory, shifted by `oom_score_adj`; one that is already dying is not.

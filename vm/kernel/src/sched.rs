@@ -15,7 +15,7 @@ use crate::stop::{Outcome, Stop, Wait};
 use crate::syscall::{Abi, set_result};
 use crate::task::{Call, RunState, Task};
 use crate::timer::TimerEvent;
-use crate::trace::Resume;
+use crate::trace::watch;
 use crate::wait::{QueueId, WaitQueue};
 
 /// Guest instructions a task runs before it is another's turn: a few milliseconds, so typing stays pleasant.
@@ -81,14 +81,17 @@ impl Kernel {
         }
         while task.call.borrow().is_none() && self.can_return_to_program(task) && spent < quantum {
             let before = engine.instructions();
-            let exit = self.run_program(engine, task, quantum - spent);
+            let (exit, hits) = self.run_program(engine, task, quantum - spent);
             spent += engine.instructions() - before + 1;
             spent += match exit {
                 Exit::Syscall | Exit::Sysenter | Exit::Interrupt(_) => CALL_COST_INSTRUCTIONS,
                 Exit::Fault(_) => FAULT_COST_INSTRUCTIONS,
                 _ => 0,
             };
-            self.handle_exit(task, exit);
+            match hits {
+                0 => self.handle_exit(task, exit),
+                hits => self.handle_watched(task, exit, hits),
+            }
         }
         self.check_memory();
         self.tell_watchers();
@@ -120,19 +123,34 @@ impl Kernel {
         task.run_state.get() == RunState::Ready
     }
 
-    fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> Exit {
+    /// Runs a task; returns what it stopped for, and what of its debug registers has to do with that.
+    fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> (Exit, u64) {
         self.tell(engine);
-        let Ok(mm) = task.mm() else { return Exit::Interrupted };
-        let steps = task.with_trace(|trace| trace.resume == Resume::Step);
+        let Ok(mm) = task.mm() else { return (Exit::Interrupted, 0) };
+        let steps = task.with_trace(|trace| trace.resume.steps());
         if steps.is_some() {
             task.call_number.set(None);
+        }
+        if task.with_trace(|trace| trace.debug.is_active()) == Some(true) {
+            return watch::run(task, engine, &mm, budget, steps == Some(true));
         }
         let mut cpu = task.cpu.borrow_mut();
         let mut space = mm.space.borrow_mut();
         if steps == Some(true) {
-            return engine.step(&mut cpu, &mut space);
+            return (engine.step(&mut cpu, &mut space), 0);
         }
-        engine.run(&mut cpu, &mut space, budget)
+        (engine.run(&mut cpu, &mut space, budget), 0)
+    }
+
+    /// A task has done what its debug registers watch for.
+    fn handle_watched(&mut self, task: &Rc<Task>, exit: Exit, hits: u64) {
+        let rip = task.cpu.borrow().rip;
+        task.with_trace(|trace| trace.debug.note(hits, trace.resume.steps()));
+        if exit != Exit::Exception(Exception::Debug) {
+            self.handle_exit(task, exit);
+        }
+        let code = if task.with_trace(|trace| trace.resume.steps()) == Some(true) { TRAP_TRACE } else { TRAP_HWBKPT };
+        self.force_signal(task, SigInfo::fault(SIGTRAP, code, rip).with_trap(1, 0));
     }
 
     fn tell(&mut self, engine: &mut dyn Engine) {
@@ -180,7 +198,10 @@ impl Kernel {
                 let unmasked = mxcsr & !(mxcsr >> 7) & 0x3f;
                 SigInfo::fault(SIGFPE, floating_point_code(unmasked as u16), rip).with_trap(19, 0)
             }
-            Exception::Debug => SigInfo::fault(SIGTRAP, TRAP_TRACE, rip).with_trap(1, 0),
+            Exception::Debug => {
+                task.with_trace(|trace| trace.debug.note(0, true));
+                SigInfo::fault(SIGTRAP, TRAP_TRACE, rip).with_trap(1, 0)
+            }
             Exception::Breakpoint => SigInfo::kernel(SIGTRAP).with_trap(3, 0),
             Exception::InvalidOpcode => {
                 self.log_unknown_instruction(task, rip);
@@ -267,7 +288,9 @@ impl Kernel {
         let Some((abi, number, args)) = call else { return };
         let is_new = !task.with_call(|call| call.is_retry);
         if is_new && !self.may_call(task, abi, number, args) {
-            if task.is_traced() && !task.is_dead() {
+            // Its tracer may be deciding about it.
+            let is_over = task.call.borrow().is_none();
+            if task.is_traced() && !task.is_dead() && is_over {
                 self.trace_call_exit(task);
             }
             return;

@@ -1,12 +1,13 @@
 //! Timers: everything that happens at a time on the monotonic clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
 
+use abi::process::{RLIM_INFINITY, RLIMIT_CPU};
 use abi::signal::*;
 
 use crate::files::timerfd::TimerFd;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::inet::tcp::TcpSocket;
 use crate::signal::SigInfo;
 use crate::signal::info::Detail;
@@ -27,10 +28,37 @@ pub enum TimerEvent {
     Knocking(Weak<TcpSocket>),
 }
 
-/// Events by time. A timer that is set anew leaves its old event behind, which then finds nothing to do.
+/// What an event belongs to: each has one at most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    Task(Tid),
+    Interval(Pid),
+    Posix(Pid, i32),
+    /// A file or a connection, by its address in our own memory.
+    Object(usize),
+}
+
+impl TimerEvent {
+    fn subject(&self) -> Subject {
+        match self {
+            TimerEvent::Wake { tid, .. } => Subject::Task(*tid),
+            TimerEvent::Interval { pid } => Subject::Interval(*pid),
+            TimerEvent::Posix { pid, id } => Subject::Posix(*pid, *id),
+            TimerEvent::File(timer) => Subject::Object(timer.as_ptr() as usize),
+            TimerEvent::Knocking(socket) => Subject::Object(socket.as_ptr() as usize),
+        }
+    }
+}
+
+/// When an event is due, and which of those due at that time it is.
+type Due = (u64, u64);
+
+/// Events by time. One that is set anew takes the place of what was set before, so there are never more than there are
+/// tasks, processes and files; one whose subject is gone finds nothing to do.
 #[derive(Default)]
 pub struct Timers {
-    events: BTreeMap<(u64, u64), TimerEvent>,
+    events: BTreeMap<Due, TimerEvent>,
+    by_subject: HashMap<Subject, Due>,
     last: u64,
 }
 
@@ -38,7 +66,11 @@ impl Timers {
     /// Adds an event.
     pub fn add(&mut self, at_ns: u64, event: TimerEvent) {
         self.last += 1;
-        self.events.insert((at_ns, self.last), event);
+        let due = (at_ns, self.last);
+        if let Some(before) = self.by_subject.insert(event.subject(), due) {
+            self.events.remove(&before);
+        }
+        self.events.insert(due, event);
     }
 
     /// When the next event is due.
@@ -47,8 +79,9 @@ impl Timers {
     }
 
     fn take_due(&mut self, now_ns: u64) -> Option<TimerEvent> {
-        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= now_ns)?;
-        Some(entry.remove())
+        let event = self.events.first_entry().filter(|entry| entry.key().0 <= now_ns)?.remove();
+        self.by_subject.remove(&event.subject());
+        Some(event)
     }
 }
 
@@ -192,6 +225,7 @@ impl Kernel {
 
     /// Counts processor time, and sends the signals that depend on it.
     pub(crate) fn charge_cpu_time(&mut self, process: &Rc<Process>) {
+        self.check_cpu_limit(process);
         let timers = *process.interval_timers.borrow();
         if timers.user.next_ns == 0 && timers.profile.next_ns == 0 {
             return;
@@ -208,6 +242,22 @@ impl Kernel {
         }
     }
 
+    /// `RLIMIT_CPU`: a signal each second from the soft limit on, and the end at the hard one.
+    fn check_cpu_limit(&mut self, process: &Rc<Process>) {
+        let limit = process.limits.borrow().0[RLIMIT_CPU];
+        if limit.soft == RLIM_INFINITY || process.is_zombie() {
+            return;
+        }
+        let used_ns = self.process_cpu_time_ns(process);
+        let reached = |seconds: u64| seconds != RLIM_INFINITY && used_ns >= seconds.saturating_mul(SECOND_NS);
+        if reached(limit.hard) {
+            self.signal_process(process, SigInfo::kernel(SIGKILL));
+        } else if reached(limit.soft) {
+            process.limits.borrow_mut().0[RLIMIT_CPU].soft = used_ns / SECOND_NS + 1;
+            self.signal_process(process, SigInfo::kernel(SIGXCPU));
+        }
+    }
+
     /// Time the threads of a process have had on the processor.
     pub fn process_cpu_time_ns(&self, process: &Process) -> u64 {
         let living: u64 = self.tasks.threads(process).iter().map(|task| task.cpu_time_ns.get()).sum();
@@ -218,6 +268,19 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_set_anew_takes_the_place_of_what_was() {
+        let mut timers = Timers::default();
+        for at_ns in 0..1000 {
+            timers.add(5000 - at_ns, TimerEvent::Interval { pid: 1 });
+            timers.add(at_ns, TimerEvent::Wake { tid: 1, sleep: at_ns });
+        }
+        assert_eq!(timers.events.len(), 2);
+        assert!(matches!(timers.take_due(u64::MAX), Some(TimerEvent::Wake { tid: 1, sleep: 999 })));
+        assert!(matches!(timers.take_due(u64::MAX), Some(TimerEvent::Interval { pid: 1 })));
+        assert!(timers.take_due(u64::MAX).is_none() && timers.by_subject.is_empty());
+    }
 
     #[test]
     fn periods_missed_are_counted_and_the_next_lies_ahead() {

@@ -59,6 +59,11 @@ impl Waiters {
         self.by_queue.entry(queue).or_default().push(tid);
     }
 
+    /// Whether anyone stands in a queue.
+    pub fn has(&self, queue: QueueId) -> bool {
+        self.by_queue.contains_key(&queue)
+    }
+
     /// Takes everyone from a queue.
     pub fn take(&mut self, queue: QueueId) -> Vec<Tid> {
         self.by_queue.remove(&queue).unwrap_or_default()

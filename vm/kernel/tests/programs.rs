@@ -25,9 +25,15 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
     let mut machine = Machine::new();
     install(&mut machine, "/bin/bash");
     install(&mut machine, "/usr/bin/tail");
+    install(&mut machine, "/bin/dmesg");
     machine.kernel.set_memory_limit(64 << 20);
-    let finished = machine.run(&["bash", "-c", "tail /dev/zero; echo $?; echo still here"], b"");
-    assert_eq!(finished.stdout, "137\nstill here\n", "{finished:?}");
+    let finished = machine.run(&["bash", "-c", "tail /dev/zero; echo $?; dmesg -S -t"], b"");
+    let (before, after) = finished.stdout.split_once("Out of memory: Killed process ").unwrap();
+    assert!(before.starts_with("137\n"), "{finished:?}");
+    let words: Vec<&str> = after.split([' ', ':', '\n']).filter(|word| !word.is_empty()).collect();
+    assert_eq!(words[1], "(tail)");
+    let names: Vec<&str> = words[2..].iter().copied().step_by(2).collect();
+    assert_eq!(names, ["total-vm", "anon-rss", "file-rss", "shmem-rss", "UID", "pgtables", "oom_score_adj"]);
     assert!(machine.recorded.borrow().log.iter().any(|line| line.contains("(tail)")));
 }
 

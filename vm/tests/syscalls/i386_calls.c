@@ -46,7 +46,8 @@ static void long_offsets(void) {
     CALL(SYS_preadv2, fd, vector, 2, -1, -1, 0);
     vector[1].iov_len = -1;
     CALL(SYS_readv, fd, vector, 2);
-    CALL(SYS_fallocate, fd, 0, 0, 1, 8, 1);
+    CALL(SYS_fallocate, fd, 0, 0, 1, 8, 0);
+    CALL(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1, 8, 1);
     CALL(SYS_fadvise64, fd, 0, 1, 10, 0);
     CALL(SYS_fadvise64_64, fd, 0, 1, 0, 1, 0);
     CALL(SYS_readahead, fd, 0, 1, 10);

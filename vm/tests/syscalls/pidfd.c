@@ -208,5 +208,10 @@ int main(void) {
     cloning();
     looking();
     comparing();
+    // A directory of /proc stands for its process here, and nowhere else.
+    int directory = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    TRY(syscall(SYS_pidfd_send_signal, directory, 0, NULL, 0));
+    TRY(syscall(SYS_pidfd_getfd, directory, 1, 0));
+    TRY(syscall(SYS_pidfd_send_signal, open("/proc", O_RDONLY | O_DIRECTORY), 0, NULL, 0));
     return 0;
 }

@@ -130,5 +130,9 @@ int main(void) {
     io_priorities();
     attributes();
     nodes();
+    unsigned long processors[16];
+    TRY(syscall(SYS_sched_getaffinity, -1, sizeof processors, processors));
+    TRY(syscall(SYS_sched_getaffinity, -1, 0, processors));
+    TRY(syscall(SYS_sched_setaffinity, -1, sizeof processors, processors));
     return 0;
 }

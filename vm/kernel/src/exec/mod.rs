@@ -33,6 +33,7 @@ use crate::mm::{Backing, Mm, Placement, STACK_TOP, VmaFlags};
 use crate::signal::AltStack;
 use crate::stop::Outcome;
 use crate::task::Task;
+use crate::trace::watch::DebugRegisters;
 use crate::vfs::{Access, At, FileKind, Location, OpenHow};
 use load::Image;
 
@@ -113,9 +114,11 @@ impl Kernel {
             }
             None => None,
         };
-        let (credentials, gained_privileges) = new_credentials(task, file)?;
+        // A program must not get more rights than the one that traces it has.
+        let may_gain = task.with_trace(|trace| trace.privileged) != Some(false);
+        let (credentials, gained_privileges) = new_credentials(task, file, may_gain)?;
         let stack_limit_bytes = task.process.limits.borrow().soft(RLIMIT_STACK);
-        mm.stack_limit_bytes.set(stack_limit_bytes.min(1 << 30));
+        mm.set_stack_limit(stack_limit_bytes);
         let words = image.header.words;
         if words.is_32() {
             vdso::map(&mm)?;
@@ -155,6 +158,7 @@ impl Kernel {
         *task.cpu.borrow_mut() = prepared.cpu;
         *task.credentials.borrow_mut() = prepared.credentials;
         task.alt_stack.set(AltStack::default());
+        task.with_trace(|trace| trace.debug = DebugRegisters::default());
         task.parent_death_signal.set(0);
         // The call is over: its result must not reach the new program's registers.
         task.call.take();
@@ -213,14 +217,15 @@ fn check_executable(location: &Location, who: &Credentials) -> Outcome<()> {
     location.check_access(who, Access::EXECUTE)
 }
 
-/// Credentials after `execve`, and whether setuid or setgid bits gave more than there was (`AT_SECURE`).
-fn new_credentials(task: &Rc<Task>, file: &Location) -> Outcome<(Rc<Credentials>, bool)> {
+/// Credentials after `execve`, and whether setuid or setgid bits gave more than there was (`AT_SECURE`). With `may_gain`
+/// they may.
+fn new_credentials(task: &Rc<Task>, file: &Location, may_gain: bool) -> Outcome<(Rc<Credentials>, bool)> {
     const SETUID: u16 = 0o4000;
     const SETGID_EXECUTABLE: u16 = 0o2010;
     let old = task.credentials();
     let mut new = (*old).clone();
     let attributes = file.attributes()?;
-    if !file.mount().flags().no_suid && !task.no_new_privileges.get() {
+    if !file.mount().flags().no_suid && !task.no_new_privileges.get() && may_gain {
         if attributes.mode & SETUID != 0 {
             new.euid = attributes.uid;
         }

@@ -64,6 +64,11 @@ impl Device {
         };
         Some(Rc::new(device))
     }
+
+    /// Whether it takes everything without looking at it.
+    pub fn discards(&self) -> bool {
+        matches!(self, Device::Null | Device::Zero)
+    }
 }
 
 impl FileObject for Device {

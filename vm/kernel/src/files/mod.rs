@@ -7,11 +7,13 @@
 //! |---|---|
 //! | [`table`] | descriptors of a process |
 //! | [`open`] | from a path to an open file |
+//! | [`owner`] | whom signals about a file go to |
 //! | [`regular`] | regular files and directories |
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
 //! | [`proc`] | files whose text the kernel makes up |
 //! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`], [`inotify`], [`pidfd`] | kernel objects as files |
+//! | [`mqueue`] | POSIX message queues |
 //! | [`lock`] | `flock` and record locks |
 //! | [`anonymous`] | inodes of files without a path |
 
@@ -21,7 +23,9 @@ pub mod epoll;
 pub mod eventfd;
 pub mod inotify;
 pub mod lock;
+pub mod mqueue;
 pub mod open;
+pub mod owner;
 pub mod pidfd;
 pub mod pipe;
 pub mod proc;
@@ -44,6 +48,7 @@ use crate::task::Task;
 use crate::vfs::{DirEntry, Location};
 use crate::wait::{QueueId, WaitQueue};
 
+pub use owner::Owner;
 pub use table::FdTable;
 
 /// What a poller learns of a file: the events it has now, and the queues that announce others.
@@ -127,14 +132,14 @@ pub struct OpenFile {
     pub flags: Cell<u32>,
     /// Where the next `read` or `write` starts.
     pub position: Cell<u64>,
-    /// Whom `SIGIO` would go to (`F_SETOWN`).
-    pub owner: Cell<i32>,
+    /// Whom signals about it go to (`F_SETOWN`).
+    pub owner: Cell<Owner>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
-        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::new(0) })
+        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::default() })
     }
 
     /// The object, if it is of that type.

@@ -232,6 +232,11 @@ impl FileObject for PipeEnd {
     }
 }
 
+/// Pipes that have their full capacity (`fs.pipe-user-pages-soft`): what is in them is in our own memory.
+const FULL_PIPES_MAX: usize = 1024;
+/// Capacity of further ones, two pages.
+const SMALL_CAPACITY_BYTES: usize = 8192;
+
 /// FIFOs and pipes that are open, by device and inode: `/proc/self/fd/N` opens a pipe anew.
 #[derive(Default)]
 pub struct Fifos {
@@ -246,6 +251,9 @@ impl Fifos {
         }
         self.by_inode.retain(|_, pipe| pipe.strong_count() > 0);
         let pipe = Rc::new(Pipe::default());
+        if self.by_inode.len() >= FULL_PIPES_MAX {
+            pipe.capacity.set(SMALL_CAPACITY_BYTES);
+        }
         self.by_inode.insert(key, Rc::downgrade(&pipe));
         pipe
     }

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::file::{F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_WRITE};
 use abi::tty::FIONREAD;
+use memory::PAGE_SIZE;
 
 use super::{FileObject, OpenFile};
 use crate::kernel::Kernel;
@@ -23,6 +25,7 @@ impl FileObject for Regular {
     }
 
     fn write(&self, kernel: &mut Kernel, file: &OpenFile, position: u64, from: &[u8]) -> Outcome<usize> {
+        let from = unsealed(file, position, from)?;
         let object = kernel.shared.get(&file.location);
         if let Some(object) = &object {
             object.flush()?;
@@ -47,6 +50,26 @@ impl FileObject for Regular {
             _ => Err(Errno::ENOTTY.into()),
         }
     }
+}
+
+/// The part of a write that the file's seals allow.
+///
+/// # Errors
+/// `EPERM` if that is none of it.
+fn unsealed<'a>(file: &OpenFile, position: u64, from: &'a [u8]) -> Outcome<&'a [u8]> {
+    let seals = file.location.seals().unwrap_or(0);
+    if seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_GROW) == 0 || from.is_empty() {
+        return Ok(from);
+    }
+    let size = file.location.attributes()?.size_bytes;
+    // Linux writes page by page, and the first that would make the file grow fails.
+    let fits = match seals & F_SEAL_GROW {
+        0 => from.len(),
+        _ if position.saturating_add(from.len() as u64) <= size => from.len(),
+        _ => (size & !(PAGE_SIZE - 1)).saturating_sub(position) as usize,
+    };
+    let sealed = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0 || fits == 0;
+    if sealed { Err(Errno::EPERM.into()) } else { Ok(&from[..fits]) }
 }
 
 /// A directory.

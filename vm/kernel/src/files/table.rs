@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::process::RLIMIT_NOFILE;
 
 use super::OpenFile;
+use super::mqueue::QueueFile;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::{Pid, Task};
@@ -106,8 +107,7 @@ impl FdTable {
 
     /// Whether a number below `limit` is free.
     pub fn has_room(&self, limit: u64) -> bool {
-        let used = self.slots.iter().filter(|slot| slot.is_some()).count() as u64;
-        used < limit && (0..limit).any(|fd| self.slots.get(fd as usize).is_none_or(Option::is_none))
+        (0..limit).any(|fd| self.slots.get(fd as usize).is_none_or(Option::is_none))
     }
 
     /// Frees a number.
@@ -158,6 +158,12 @@ impl Kernel {
     pub fn drop_descriptor(&mut self, file: Rc<OpenFile>, pid: Pid) {
         if let Some(queue) = self.locks.release_process(&file.location, pid) {
             self.wake(&queue);
+        }
+        if let Some(queue) = file.object_as::<QueueFile>() {
+            let owner = queue.0.notified.borrow().as_ref().map(|notified| notified.pid);
+            if owner == Some(pid) {
+                queue.0.forget_notified(self);
+            }
         }
         self.close_file(file);
     }

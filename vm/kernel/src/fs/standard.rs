@@ -1,5 +1,8 @@
 //! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it, `/run`.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use abi::Errno;
 
 use super::procfs::ProcFs;
@@ -10,10 +13,13 @@ use crate::files::device::number;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::FsState;
-use crate::vfs::{At, Context, FileKind, FileSystem, MountFlags};
+use crate::vfs::{At, Context, FileKind, FileSystem, Mount, MountFlags, Vfs};
 
 /// Bytes a tmpfs may hold unless its mount options say otherwise: it is the browser tab's memory.
 const TMPFS_BYTES_MAX: u64 = 512 << 20;
+/// Bytes that all tmpfs hold together, however many a program mounts: they share one WebAssembly memory with the engine
+/// and its caches.
+const TMPFS_BYTES_TOTAL: u64 = 1 << 30;
 
 /// Device nodes of `/dev`: name, mode, device.
 const NODES: [(&str, u16, u64); 10] = [
@@ -36,6 +42,17 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("core", "/proc/kcore"),
 ];
+
+/// A tmpfs without a path, for files that never have one.
+pub fn memory_files(vfs: &Vfs, pages: &Rc<Cell<u64>>) -> Rc<Mount> {
+    let tmpfs = Tmpfs::new(TMPFS_BYTES_MAX, 0o700).sharing(pages.clone());
+    vfs.mount_nowhere(Box::new(tmpfs), "tmpfs", MountFlags::default())
+}
+
+/// Pages that all tmpfs together may take.
+pub fn tmpfs_pages() -> Rc<Cell<u64>> {
+    Rc::new(Cell::new(TMPFS_BYTES_TOTAL / memory::PAGE_SIZE))
+}
 
 /// Mounts everything. Directories that an image lacks are made.
 pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
@@ -101,7 +118,7 @@ pub fn by_name(kernel: &Kernel, kind: &str, options: &str) -> Outcome<Box<dyn Fi
             let mode = mode.ok().filter(|mode| *mode <= 0o7777).ok_or(Errno::EINVAL)?;
             let size = option("size").map_or(Some(TMPFS_BYTES_MAX), size_option).ok_or(Errno::EINVAL)?;
             let name = if kind == "devtmpfs" { "devtmpfs" } else { "tmpfs" };
-            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name)))
+            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name).sharing(kernel.tmpfs_pages.clone())))
         }
         _ => Err(Errno::ENODEV.into()),
     }

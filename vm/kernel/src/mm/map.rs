@@ -21,6 +21,19 @@ pub enum Placement {
     FixedNoReplace(u64),
 }
 
+/// Whether `mremap` may move a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moving {
+    /// It must stay.
+    Never,
+    /// Anywhere, if there is no room where it is.
+    IfNeeded,
+    /// Anywhere else; there if it is free and not 0.
+    Away(u64),
+    /// There.
+    To(u64),
+}
+
 type Result<T> = std::result::Result<T, Errno>;
 
 /// A page-aligned, non-empty range below [`GUEST_TOP`].
@@ -52,7 +65,11 @@ impl Mm {
             return Err(Errno::EINVAL);
         }
         let start = self.place(placement, len)?;
-        let over = self.maps.borrow().bytes().saturating_add(len) > limit_bytes;
+        let replaced: u64 = match placement {
+            Placement::Fixed(_) => self.maps.borrow().in_range(start..start + len).iter().map(Vma::len).sum(),
+            _ => 0,
+        };
+        let over = self.maps.borrow().bytes().saturating_add(len - replaced) > limit_bytes;
         if over || self.maps.borrow().count() >= VMA_COUNT_MAX {
             return Err(Errno::ENOMEM);
         }
@@ -136,6 +153,10 @@ impl Mm {
         // Like Linux, what comes before a hole is changed.
         let mut at = range.start;
         for part in parts.iter().take_while(|part| std::mem::replace(&mut at, part.end) == part.start) {
+            let splits = self.maps.borrow().find(part.start).is_some_and(|whole| whole.len() != part.len());
+            if splits && self.maps.borrow().count() >= VMA_COUNT_MAX {
+                return Err(Errno::ENOMEM);
+            }
             self.maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
             self.close_pages(&Vma { prot, ..part.clone() });
         }
@@ -178,14 +199,14 @@ impl Mm {
         wanted
     }
 
-    /// `mremap(2)`: `to` is where the new mapping must be, `may_move` whether it may be elsewhere than now.
+    /// `mremap(2)`; with `keeps` the old mapping stays, empty (`MREMAP_DONTUNMAP`).
     pub fn remap(
         self: &Rc<Self>,
         addr: u64,
         old_len: u64,
         new_len: u64,
-        may_move: bool,
-        to: Option<u64>,
+        moving: Moving,
+        keeps: bool,
         limit_bytes: u64,
     ) -> Result<u64> {
         let new_len = page_align_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
@@ -195,30 +216,30 @@ impl Mm {
             return Err(Errno::EFAULT);
         }
         let old_len = if old_len == 0 { 0 } else { old.end - old.start };
-        if to.is_none() && old_len > 0 {
+        if matches!(moving, Moving::Never | Moving::IfNeeded) && old_len > 0 {
             if new_len <= old_len {
                 self.unmap_range(addr + new_len..old.end);
                 return Ok(addr);
             }
-            let more = old.end..addr + new_len;
+            let more = old.end..addr.saturating_add(new_len);
             if old.end == vma.end && more.end <= UPPER_AREA.end && self.maps.borrow().is_free(more.clone()) {
                 let backing = vma.backing.advanced(more.start - vma.start);
                 let (placement, len) = (Placement::FixedNoReplace(more.start), more.end - more.start);
                 return self.map(placement, len, vma.prot, vma.flags, backing, limit_bytes).map(|_| addr);
             }
         }
-        if !may_move {
-            return Err(Errno::ENOMEM);
-        }
-        let placement = to.map_or(Placement::Hint(0), Placement::Fixed);
-        if to.is_some_and(|to| to < old.end && to.saturating_add(new_len) > old.start) {
-            return Err(Errno::EINVAL);
-        }
+        let placement = match moving {
+            Moving::Never => return Err(Errno::ENOMEM),
+            Moving::IfNeeded => Placement::Hint(0),
+            Moving::Away(hint) => Placement::Hint(hint),
+            Moving::To(to) if to < old.end && to.saturating_add(new_len) > old.start => return Err(Errno::EINVAL),
+            Moving::To(to) => Placement::Fixed(to),
+        };
         let new =
             self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
         if old_len > 0 {
             self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new);
-            self.unmap_range(old);
+            if keeps { self.drop_pages(old) } else { self.unmap_range(old) }
         }
         Ok(new)
     }

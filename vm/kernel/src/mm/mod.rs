@@ -31,7 +31,7 @@ use std::rc::{Rc, Weak};
 use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex};
 
 pub use fault::FaultError;
-pub use map::Placement;
+pub use map::{Moving, Placement};
 pub use shared::{SharedObject, SharedObjects};
 pub use vma::{Backing, Vma, VmaFlags, VmaSet};
 
@@ -68,7 +68,7 @@ pub struct Mm {
     pub executable: RefCell<Option<Location>>,
     /// Where the vDSO is; 0 is nowhere.
     pub vdso: Cell<u64>,
-    /// Soft `RLIMIT_STACK` when the program started.
+    /// Soft `RLIMIT_STACK`.
     pub stack_limit_bytes: Cell<u64>,
     /// Files that are mapped shared somewhere.
     shared: SharedObjects,
@@ -96,6 +96,12 @@ impl Mm {
             parent: RefCell::default(),
             children: RefCell::default(),
         })
+    }
+
+    /// Sets how far the stack may grow (`RLIMIT_STACK`); there are other things below it at the latest then.
+    pub fn set_stack_limit(&self, bytes: u64) {
+        const MAX: u64 = 1 << 30;
+        self.stack_limit_bytes.set(bytes.min(MAX));
     }
 
     /// Unmaps everything and returns the memory, all zero.

@@ -100,6 +100,11 @@ impl Vma {
         state
     }
 
+    /// Whether it counts as data.
+    pub fn is_data(&self) -> bool {
+        self.prot & PROT_WRITE != 0 && !self.is_shared() && !self.flags.grows_down
+    }
+
     /// Whether it is shared between processes.
     pub fn is_shared(&self) -> bool {
         matches!(self.backing, Backing::Shared { .. })
@@ -159,6 +164,11 @@ impl VmaSet {
     /// Bytes mapped.
     pub fn bytes(&self) -> u64 {
         self.iter().map(Vma::len).sum()
+    }
+
+    /// Bytes of data: private, and to be written (`RLIMIT_DATA`).
+    pub fn data_bytes(&self) -> u64 {
+        self.iter().filter(|vma| vma.is_data()).map(Vma::len).sum()
     }
 
     /// The parts of mappings that lie in a range, ascending.

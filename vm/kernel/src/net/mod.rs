@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use abi::Errno;
 use abi::socket::*;
 
-use crate::files::OpenFile;
+use crate::files::{OpenFile, Owner};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -71,6 +71,8 @@ pub struct Core {
     pub inode: Cell<u64>,
     /// Who made it.
     pub uid: Cell<u32>,
+    /// Whom `SIGURG` goes to, as its open file says.
+    pub owner: Cell<Owner>,
     /// `SOL_SOCKET`, and numbers of other levels.
     pub options: Options,
     /// What went wrong since a call last told (`SO_ERROR`).
@@ -98,6 +100,7 @@ impl Core {
             cookie: NEXT.fetch_add(1, Ordering::Relaxed),
             inode: Cell::new(0),
             uid: Cell::new(0),
+            owner: Cell::default(),
             options: Options::new(send_bytes, receive_bytes),
             error: Cell::default(),
             shut_in: Cell::new(false),

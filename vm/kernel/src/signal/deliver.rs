@@ -180,12 +180,16 @@ pub(crate) fn next_signal(task: &Rc<Task>) -> Option<SigInfo> {
     own.or_else(|| task.process.pending.borrow_mut().take(wanted))
 }
 
+fn restarts(restart: Restart, action: &Action) -> bool {
+    restart == Restart::Always || (restart == Restart::IfAsked && action.flags & SA_RESTART != 0)
+}
+
 /// Decides what becomes of a system call that a handler interrupts.
 fn finish_interrupted(task: &Rc<Task>, call: &crate::task::Call, action: &Action) {
     let mut cpu = task.cpu.borrow_mut();
     if call.done > 0 {
         set_result(&mut cpu, call.done);
-    } else if call.restart == Restart::IfAsked && action.flags & SA_RESTART != 0 {
+    } else if restarts(call.restart, action) {
         cpu.set_gpr(reg::RAX, call.number);
         cpu.rip = cpu.rip.wrapping_sub(SYSCALL_INSTRUCTION_BYTES);
     } else {

@@ -118,7 +118,9 @@ impl Frame<'_> {
         let floating = stack.wrapping_sub(FPSTATE_BYTES) & !63;
         let frame = (floating.wrapping_sub(FRAME_BYTES) & !15).wrapping_sub(8);
         let bytes = self.encode(cpu, floating);
-        mm.prepare_write(frame, (floating + FPSTATE_BYTES - frame) as usize)?;
+        // A stack pointer near zero would have the frame wrap around the end of addresses.
+        let len = floating.wrapping_add(FPSTATE_BYTES).checked_sub(frame).ok_or(Errno::EFAULT)?;
+        mm.prepare_write(frame, len as usize)?;
         mm.write_user(floating, &fpstate::encode(cpu, 0))?;
         mm.write_user(frame, &bytes)?;
         cpu.set_gpr(reg::RDI, u64::from(self.info.signal));

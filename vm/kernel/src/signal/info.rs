@@ -165,6 +165,16 @@ impl SignalQueue {
         self.set
     }
 
+    /// How many are in it.
+    pub fn len(&self) -> usize {
+        self.infos.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.infos.is_empty()
+    }
+
     /// Adds one. Signals below `SIGRTMIN` wait at most once. Returns false if it is lost because the queue is full.
     pub fn push(&mut self, info: SigInfo) -> bool {
         if info.signal < SIGRTMIN && self.set.has(info.signal) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::process::RLIMIT_SIGPENDING;
 use abi::signal::*;
 
 use super::info::Detail;
@@ -48,6 +49,7 @@ impl Kernel {
         for process in processes {
             match self.check_may_signal(sender, &process, signal) {
                 Ok(()) => {
+                    self.check_queue(&process, info)?;
                     if signal != 0 {
                         self.signal_process(&process, info.clone());
                     }
@@ -63,10 +65,28 @@ impl Kernel {
     /// `tgkill(2)`.
     pub fn kill_thread(&mut self, sender: &Rc<Task>, target: &Rc<Task>, info: SigInfo) -> Outcome<()> {
         self.check_may_signal(sender, &target.process, info.signal)?;
+        self.check_queue(&target.process, &info)?;
         if info.signal != 0 {
             self.signal_task(target, info);
         }
         Ok(())
+    }
+
+    /// Whether another signal of `sigqueue`'s may wait for a process's user (`RLIMIT_SIGPENDING`).
+    fn check_queue(&self, process: &Rc<Process>, info: &SigInfo) -> Outcome<()> {
+        if info.signal < SIGRTMIN || info.code == SI_USER {
+            return Ok(());
+        }
+        let Some(uid) = self.tasks.main_thread(process).map(|task| task.credentials().uid) else { return Ok(()) };
+        let own = self.tasks.tasks().into_iter().filter(|task| task.credentials().uid == uid);
+        let waiting: usize = own
+            .map(|task| {
+                let of_process = if task.is_leader() { task.process.pending.borrow().len() } else { 0 };
+                task.pending.borrow().len() + of_process
+            })
+            .sum();
+        let limit = process.limits.borrow().soft(RLIMIT_SIGPENDING);
+        if waiting as u64 >= limit { Err(Errno::EAGAIN.into()) } else { Ok(()) }
     }
 
     fn check_may_signal(&self, sender: &Rc<Task>, process: &Rc<Process>, signal: u32) -> Outcome<()> {

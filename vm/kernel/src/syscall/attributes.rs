@@ -6,12 +6,13 @@ use abi::Errno;
 use abi::file::*;
 use abi::inotify::IN_MODIFY;
 
+use super::memfd;
 use super::path::{locate, resolve};
 use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{Location, SetTime, Timestamp};
+use crate::vfs::{FileKind, Location, SetTime, Timestamp};
 
 pub(super) fn chmod(k: &mut Kernel, t: &Rc<Task>, path: u64, mode: u16) -> Outcome<u64> {
     fchmodat(k, t, AT_FDCWD, path, mode)
@@ -57,15 +58,20 @@ pub(super) fn fchownat(
 // ---- times ----
 
 pub(super) fn utimensat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64, flags: u32) -> Outcome<u64> {
-    let location = match path {
-        0 => t.usable_file(dirfd)?.location.clone(),
-        path => resolve(k, t, dirfd, path, flags)?,
-    };
-    let [accessed, modified] = match times {
+    let times = match times {
         0 => [SetTime::Now; 2],
         addr => [set_time(t, addr)?, set_time(t, addr.wrapping_add(t.layout().timespec_bytes()))?],
     };
-    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+    set_times(k, t, dirfd, path, flags, times)
+}
+
+/// Sets the times of what a path names, or of an open file if there is no path.
+fn set_times(k: &Kernel, t: &Rc<Task>, dirfd: i32, path: u64, flags: u32, times: [SetTime; 2]) -> Outcome<u64> {
+    let location = match path {
+        0 if dirfd != AT_FDCWD => t.usable_file(dirfd)?.location.clone(),
+        path => resolve(k, t, dirfd, path, flags)?,
+    };
+    location.set_times(&t.credentials(), times[0], times[1]).map(|()| 0)
 }
 
 fn set_time(t: &Rc<Task>, addr: u64) -> Outcome<SetTime> {
@@ -81,17 +87,16 @@ fn set_time(t: &Rc<Task>, addr: u64) -> Outcome<SetTime> {
 }
 
 pub(super) fn utime(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Outcome<u64> {
-    let location = locate(k, t, &t.path_arg(path)?, true)?;
     let second = |seconds: i64| SetTime::To(Timestamp { seconds, nanoseconds: 0 });
-    let (accessed, modified) = match times {
-        0 => (SetTime::Now, SetTime::Now),
+    let times = match times {
+        0 => [SetTime::Now; 2],
         addr => {
             // Two times as `long`s: what a struct timeval is made of.
             let (accessed, modified) = t.raw_timeval_arg(addr)?;
-            (second(accessed), second(modified))
+            [second(accessed), second(modified)]
         }
     };
-    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+    set_times(k, t, AT_FDCWD, path, 0, times)
 }
 
 pub(super) fn utimes(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Outcome<u64> {
@@ -99,17 +104,16 @@ pub(super) fn utimes(k: &mut Kernel, t: &Rc<Task>, path: u64, times: u64) -> Out
 }
 
 pub(super) fn futimesat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, times: u64) -> Outcome<u64> {
-    let location = resolve(k, t, dirfd, path, 0)?;
     let time = |addr: u64| -> Outcome<SetTime> {
         let (seconds, micros) = t.raw_timeval_arg(addr)?;
         let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000).ok_or(Errno::EINVAL)?;
         Ok(SetTime::To(Timestamp { seconds, nanoseconds: micros * 1000 }))
     };
-    let (accessed, modified) = match times {
-        0 => (SetTime::Now, SetTime::Now),
-        addr => (time(addr)?, time(addr.wrapping_add(t.layout().timeval_bytes()))?),
+    let times = match times {
+        0 => [SetTime::Now; 2],
+        addr => [time(addr)?, time(addr.wrapping_add(t.layout().timeval_bytes()))?],
     };
-    location.set_times(&t.credentials(), accessed, modified).map(|()| 0)
+    set_times(k, t, dirfd, path, 0, times)
 }
 
 // ---- sizes ----
@@ -117,6 +121,9 @@ pub(super) fn futimesat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, tim
 pub(super) fn truncate(k: &mut Kernel, t: &Rc<Task>, path: u64, size: i64) -> Outcome<u64> {
     let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
     let location = locate(k, t, &t.path_arg(path)?, true)?;
+    if location.kind() == FileKind::Regular && size > location.attributes()?.size_bytes {
+        super::rw::check_size_limit(k, t, size)?;
+    }
     location.truncate(&t.credentials(), size)?;
     forget_shared(k, &location, size);
     Ok(0)
@@ -132,6 +139,10 @@ pub(super) fn ftruncate(k: &mut Kernel, t: &Rc<Task>, fd: i32, size: i64) -> Out
     if let Some(object) = k.shared.get(&file.location) {
         object.flush()?;
     }
+    memfd::check_resize(&file, size)?;
+    if size > file.location.attributes()?.size_bytes {
+        super::rw::check_size_limit(k, t, size)?;
+    }
     file.location.resize(&t.credentials(), size)?;
     forget_shared(k, &file.location, size);
     Ok(0)
@@ -145,38 +156,51 @@ fn forget_shared(k: &Kernel, location: &Location, size: u64) {
 }
 
 pub(super) fn fallocate(k: &mut Kernel, t: &Rc<Task>, fd: i32, mode: u32, offset: i64, len: i64) -> Outcome<u64> {
+    const PUNCH: u32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     let file = t.usable_file(fd)?;
+    let (Ok(offset), Ok(len)) = (u64::try_from(offset), u64::try_from(len)) else { return Err(Errno::EINVAL.into()) };
+    if len == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    // Neither tmpfs nor ext2 knows other modes.
+    if !matches!(mode, 0 | FALLOC_FL_KEEP_SIZE | PUNCH) {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     if !file.is_writable() {
         return Err(Errno::EBADF.into());
     }
-    let (Ok(offset), Ok(len)) = (u64::try_from(offset), u64::try_from(len)) else { return Err(Errno::EINVAL.into()) };
-    let end = offset.checked_add(len).filter(|_| len > 0).ok_or(Errno::EINVAL)?;
     match file.location.kind() {
-        crate::vfs::FileKind::Regular => {}
-        crate::vfs::FileKind::Fifo => return Err(Errno::ESPIPE.into()),
+        FileKind::Regular => {}
+        FileKind::Fifo => return Err(Errno::ESPIPE.into()),
         _ => return Err(Errno::ENODEV.into()),
     }
+    let end = offset.checked_add(len).filter(|end| i64::try_from(*end).is_ok()).ok_or(Errno::EFBIG)?;
+    if let Some(object) = k.shared.get(&file.location) {
+        object.flush()?;
+    }
     let size = file.location.attributes()?.size_bytes;
-    match mode {
-        // Blocks are taken when they are written; ENOSPC may come then.
-        0 if end > size => file.location.resize(&t.credentials(), end)?,
-        0 | FALLOC_FL_KEEP_SIZE => {}
-        mode if mode == FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE => zero(k, &file, offset, end.min(size))?,
-        _ => return Err(Errno::EOPNOTSUPP.into()),
+    if mode == PUNCH {
+        if file.location.is_sealed(memfd::UNWRITABLE) {
+            return Err(Errno::EPERM.into());
+        }
+        file.location.punch(offset..end)?;
+        if let Some(object) = k.shared.get(&file.location) {
+            object.forget(offset..end);
+        }
+    } else {
+        if end > size && mode == 0 {
+            super::rw::check_size_limit(k, t, end)?;
+        }
+        if end > size && file.location.is_sealed(F_SEAL_GROW) {
+            return Err(Errno::EPERM.into());
+        }
+        file.location.allocate(offset..end)?;
+        if mode == 0 && end > size {
+            file.location.resize(&t.credentials(), end)?;
+        }
     }
     file.location.notify(IN_MODIFY);
     Ok(0)
-}
-
-fn zero(k: &mut Kernel, file: &Rc<crate::files::OpenFile>, offset: u64, end: u64) -> Outcome<()> {
-    let zeroes = [0; 4096];
-    let mut at = offset;
-    while at < end {
-        let len = (end - at).min(zeroes.len() as u64) as usize;
-        let written = file.object.clone().write(k, file, at, &zeroes[..len])?;
-        at += written.max(1) as u64;
-    }
-    Ok(())
 }
 
 // ---- extended attributes ----

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::*;
 use abi::process::RLIMIT_NOFILE;
+use abi::socket::{FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP};
 use abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
 
-use crate::files::OpenFile;
+use super::memfd;
 use crate::files::lock::LockArg;
 use crate::files::pipe::PipeEnd;
-use crate::files::regular::Regular;
+use crate::files::{OpenFile, Owner};
 use crate::kernel::Kernel;
+use crate::net::file::SocketFile;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 use crate::vfs::{At, Restrict};
@@ -48,8 +50,15 @@ pub(super) fn creat(k: &mut Kernel, t: &Rc<Task>, path: u64, mode: u32) -> Outco
 
 pub(super) fn openat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, flags: u32, mode: u32) -> Outcome<u64> {
     let path = t.path_arg_at(dirfd, path)?;
+    check_room(t)?;
     let file = k.open(t, path.at(), flags, mode)?;
     k.add_file(t, file, flags & O_CLOEXEC != 0).map(|fd| fd as u64)
+}
+
+/// Before a file is made, there must be a number for it.
+fn check_room(t: &Rc<Task>) -> Outcome<()> {
+    let limit = t.process.limits.borrow().soft(RLIMIT_NOFILE);
+    if t.fd_table()?.borrow().has_room(limit) { Ok(()) } else { Err(Errno::EMFILE.into()) }
 }
 
 pub(super) fn openat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, how: u64, size: usize) -> Outcome<u64> {
@@ -79,6 +88,7 @@ pub(super) fn openat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, how: 
         // Absolute paths start there too.
         path.start = Some(t.file(dirfd)?.location.clone());
     }
+    check_room(t)?;
     let file = k.open(t, At { restrict, ..path.at() }, flags, mode as u32)?;
     k.add_file(t, file, flags & O_CLOEXEC != 0).map(|fd| fd as u64)
 }
@@ -189,9 +199,14 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
             file.flags.set(file.flags.get() & !SETTABLE | arg as u32 & SETTABLE);
             Ok(0)
         }
-        F_GETOWN => Ok(file.owner.get() as u64),
+        F_GETOWN => Ok(file.owner.get().number() as u64),
         F_SETOWN => {
-            file.owner.set(arg as i32);
+            file.set_owner(Owner::of_number(k, arg as i32)?);
+            Ok(0)
+        }
+        F_GETOWN_EX => file.owner.get().write(t, arg).map(|()| 0),
+        F_SETOWN_EX => {
+            file.set_owner(Owner::read(k, t, arg)?);
             Ok(0)
         }
         F_GETLK64 | F_SETLK64 | F_SETLKW64 if !t.layout().is_32() => Err(Errno::EINVAL.into()),
@@ -202,8 +217,8 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
         }
         F_GETPIPE_SZ => Ok(pipe_of(&file)?.pipe.capacity() as u64),
         F_SETPIPE_SZ => Ok(pipe_of(&file)?.pipe.set_capacity(arg as u32 as usize)? as u64),
-        F_ADD_SEALS => Err(Errno::EPERM.into()),
-        F_GET_SEALS if file.object_as::<Regular>().is_some() => Err(Errno::EINVAL.into()),
+        F_ADD_SEALS => memfd::add_seals(k, &file, arg as u32).map(|()| 0),
+        F_GET_SEALS => file.location.seals().map(u64::from),
         _ => Err(Errno::EINVAL.into()),
     }
 }
@@ -232,6 +247,14 @@ pub(super) fn ioctl(k: &mut Kernel, t: &Rc<Task>, fd: i32, request: u32, arg: u6
             let on = t.mm()?.read_u32(arg)? != 0;
             file.flags.set(if on { file.flags.get() | flag } else { file.flags.get() & !flag });
             Ok(0)
+        }
+        FIOSETOWN | SIOCSPGRP if file.object_as::<SocketFile>().is_some() => {
+            let number = t.mm()?.read_u32(arg)? as i32;
+            file.set_owner(Owner::of_number(k, number)?);
+            Ok(0)
+        }
+        FIOGETOWN | SIOCGPGRP if file.object_as::<SocketFile>().is_some() => {
+            t.mm()?.write_u32(arg, file.owner.get().number() as u32).map(|()| 0)
         }
         _ => file.object.clone().ioctl(k, t, &file, request, arg),
     }
@@ -276,15 +299,4 @@ pub(super) fn add_pair(
     let bytes = abi::Writer::new().i32(first).i32(second).finish();
     t.mm()?.write_user(addr, &bytes)?;
     Ok(0)
-}
-
-/// A file without a name in `/dev/shm`, which is what a memfd is.
-pub(super) fn memfd_create(k: &mut Kernel, t: &Rc<Task>, name: u64, flags: u32) -> Outcome<u64> {
-    const NAME_BYTES_MAX: usize = 250;
-    if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING) != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    t.mm()?.read_string(name, NAME_BYTES_MAX, Errno::EINVAL)?;
-    let file = k.open(t, At::cwd(b"/dev/shm"), O_TMPFILE | O_RDWR | O_LARGEFILE, 0o777)?;
-    k.add_file(t, file, flags & MFD_CLOEXEC != 0).map(|fd| fd as u64)
 }

@@ -32,12 +32,22 @@ pub(super) fn getrlimit(_k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u6
     give_limit(t, addr, limit_of(&t.process, resource)?, t.layout()).map(|()| 0)
 }
 
-pub(super) fn setrlimit(_k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
+pub(super) fn setrlimit(k: &mut Kernel, t: &Rc<Task>, resource: usize, addr: u64) -> Outcome<u64> {
     let now = limit_of(&t.process, resource)?;
     let wanted = limit_arg(t, addr, t.layout())?;
     check_limit(t, resource, now, wanted)?;
-    t.process.limits.borrow_mut().0[resource] = wanted;
+    set_limit(k, &t.process, resource, wanted);
     Ok(0)
+}
+
+fn set_limit(k: &Kernel, process: &Process, resource: usize, limit: Limit) {
+    process.limits.borrow_mut().0[resource] = limit;
+    // How far the stack grows follows at once.
+    if resource == RLIMIT_STACK
+        && let Some(Ok(mm)) = k.tasks.main_thread(process).map(|task| task.mm())
+    {
+        mm.set_stack_limit(limit.soft);
+    }
 }
 
 fn check_limit(t: &Rc<Task>, resource: usize, now: Limit, wanted: Limit) -> Outcome<()> {
@@ -50,7 +60,14 @@ fn check_limit(t: &Rc<Task>, resource: usize, now: Limit, wanted: Limit) -> Outc
 }
 
 pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize, new: u64, old: u64) -> Outcome<u64> {
-    let process = if pid == 0 { t.process.clone() } else { k.tasks.process(pid).ok_or(Errno::ESRCH)? };
+    let process = match pid {
+        0 => t.process.clone(),
+        pid => {
+            let other = k.task(pid).ok_or(Errno::ESRCH)?;
+            check_may_limit(t, &other)?;
+            other.process.clone()
+        }
+    };
     let now = limit_of(&process, resource)?;
     let wanted = if new == 0 { None } else { Some(limit_arg(t, new, Layout::X86_64)?) };
     if let Some(wanted) = wanted {
@@ -60,9 +77,18 @@ pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize,
         give_limit(t, old, now, Layout::X86_64)?;
     }
     if let Some(wanted) = wanted {
-        process.limits.borrow_mut().0[resource] = wanted;
+        set_limit(k, &process, resource, wanted);
     }
     Ok(0)
+}
+
+/// Another's limits are its user's to see and to change, and root's (`prlimit(2)`).
+fn check_may_limit(t: &Rc<Task>, other: &Rc<Task>) -> Outcome<()> {
+    let (own, theirs) = (t.credentials(), other.credentials());
+    let same_user = [theirs.euid, theirs.suid, theirs.uid].iter().all(|id| *id == own.uid);
+    let same_group = [theirs.egid, theirs.sgid, theirs.gid].iter().all(|id| *id == own.gid);
+    let may = own.is_privileged() || Rc::ptr_eq(&t.process, &other.process) || (same_user && same_group);
+    if may { Ok(()) } else { Err(Errno::EPERM.into()) }
 }
 
 /// Bytes of a `struct rusage`: two times and 14 figures.
@@ -116,6 +142,11 @@ pub(super) fn getpriority(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32) ->
 pub(super) fn setpriority(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32, nice: i32) -> Outcome<u64> {
     let nice = nice.clamp(-20, 19);
     for process in prioritized(k, t, which, who)? {
+        let own = t.credentials();
+        let theirs = k.tasks.main_thread(&process).map(|task| task.credentials());
+        if !own.is_privileged() && theirs.is_some_and(|theirs| own.euid != theirs.uid && own.euid != theirs.euid) {
+            return Err(Errno::EPERM.into());
+        }
         if nice < process.nice.get() && !t.credentials().is_privileged() {
             return Err(Errno::EACCES.into());
         }

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
 use abi::memory::*;
-use abi::process::{READ_IMPLIES_EXEC, RLIMIT_AS, RLIMIT_DATA};
+use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA};
 use memory::{GUEST_TOP, PAGE_SIZE, PageState};
 
+use super::memfd;
 use crate::files::device::Device;
 use crate::files::regular::Regular;
 use crate::kernel::Kernel;
-use crate::mm::{Backing, Placement, SharedObject, VmaFlags, pages};
+use crate::mm::{Backing, Moving, Placement, SharedObject, Vma, VmaFlags, pages};
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::vfs::FileKind;
@@ -53,8 +54,20 @@ pub(super) fn mmap(
         addr if flags & MAP_FIXED != 0 => Placement::Fixed(addr),
         addr => Placement::Hint(addr),
     };
+    if !shared && prot & PROT_WRITE != 0 && !vma_flags.grows_down {
+        check_data(t, len)?;
+    }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
     Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
+}
+
+/// Whether there may be so many more bytes of data (`RLIMIT_DATA`).
+fn check_data(t: &Rc<Task>, more_bytes: u64) -> Outcome<()> {
+    let limit = t.process.limits.borrow().soft(RLIMIT_DATA);
+    if limit == RLIM_INFINITY || t.mm()?.maps.borrow().data_bytes().saturating_add(more_bytes) <= limit {
+        return Ok(());
+    }
+    Err(Errno::ENOMEM.into())
 }
 
 fn file_backing(
@@ -77,7 +90,11 @@ fn file_backing(
     if prot & PROT_EXEC != 0 && file.location.mount().flags().no_exec {
         return Err(Errno::EPERM.into());
     }
-    flags.never_write = shared && !writes;
+    let unwritable = shared && file.location.is_sealed(memfd::UNWRITABLE);
+    if unwritable && prot & PROT_WRITE != 0 {
+        return Err(Errno::EPERM.into());
+    }
+    flags.never_write = shared && (!writes || unwritable);
     if file.object_as::<Device>() == Some(&Device::Zero) {
         let object = || SharedObject::new(None);
         return Ok(if shared { Backing::Shared { object: object(), offset: 0 } } else { Backing::Anonymous });
@@ -109,7 +126,13 @@ pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot:
     if prot & !(PROT_MASK | PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    t.mm()?.protect(addr, len, prot_arg(t, prot))?;
+    let mm = t.mm()?;
+    if prot & PROT_WRITE != 0 {
+        let end = addr.saturating_add(len);
+        let parts = mm.maps.borrow().in_range(addr..end.max(addr));
+        check_data(t, parts.iter().filter(|vma| !vma.is_shared() && !vma.is_data()).map(Vma::len).sum())?;
+    }
+    mm.protect(addr, len, prot_arg(t, prot))?;
     Ok(0)
 }
 
@@ -124,11 +147,20 @@ pub(super) fn mremap(
 ) -> Outcome<u64> {
     let may_move = flags & MREMAP_MAYMOVE != 0;
     let fixed = flags & MREMAP_FIXED != 0;
-    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 || (fixed && !may_move) {
+    let keeps = flags & MREMAP_DONTUNMAP != 0;
+    let known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    if flags & !known != 0 || ((fixed || keeps) && !may_move) || (keeps && old_len != new_len) {
         return Err(Errno::EINVAL.into());
     }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
-    Ok(t.mm()?.remap(addr, old_len, new_len, may_move, fixed.then_some(new_addr), limit_bytes)?)
+    let way = match (fixed, may_move) {
+        (true, _) => Moving::To(new_addr),
+        (false, true) if keeps && !new_addr.is_multiple_of(PAGE_SIZE) => return Err(Errno::EINVAL.into()),
+        (false, true) if keeps => Moving::Away(new_addr),
+        (false, true) => Moving::IfNeeded,
+        (false, false) => Moving::Never,
+    };
+    Ok(t.mm()?.remap(addr, old_len, new_len, way, keeps, limit_bytes)?)
 }
 
 pub(super) fn brk(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use abi::socket::*;
 use abi::{Errno, Layout, Reader};
 
-use super::rw::{gather, scatter, unless_nonblocking};
+use super::buffers::{gather, scatter};
+use super::rw::unless_nonblocking;
 use super::socket::{address_arg, give_address, with_socket};
 use crate::files::OpenFile;
 use crate::kernel::Kernel;
@@ -87,11 +88,14 @@ pub(super) fn sendmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: u64, flags:
 fn control_arg(t: &Rc<Task>, header: &Header) -> Outcome<(Vec<Rc<OpenFile>>, Vec<Control>)> {
     let (layout, mut files, mut others) = (t.layout(), Vec::new(), Vec::new());
     let header_bytes = control_header_bytes(layout);
-    if header.control == 0 || header.control_len < header_bytes {
+    if header.control_len < header_bytes {
         return Ok((files, others));
     }
     if header.control_len > CONTROL_BYTES_MAX {
         return Err(Errno::ENOBUFS.into());
+    }
+    if header.control == 0 && layout.is_32() {
+        return Err(Errno::EINVAL.into());
     }
     let bytes = t.struct_arg(header.control, header.control_len as u64)?;
     let mut rest = &bytes[..];

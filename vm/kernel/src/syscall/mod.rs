@@ -22,6 +22,8 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`mq`] | POSIX message queues |
+//! | [`memfd`] | files in memory, and sealing them |
 //! | [`ptrace`] | tracing |
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
@@ -48,6 +50,7 @@ pub mod adjust;
 pub mod aio;
 pub mod args;
 pub mod attributes;
+mod buffers;
 pub mod epoll;
 pub mod event;
 pub mod fd;
@@ -57,8 +60,10 @@ pub mod ids;
 pub mod inotify;
 pub mod ipc;
 pub mod limits;
+pub mod memfd;
 pub mod memory;
 pub mod message;
+pub mod mq;
 pub mod msg;
 pub mod nodes;
 pub mod path;

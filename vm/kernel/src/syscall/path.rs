@@ -51,6 +51,9 @@ pub(super) fn getcwd(_k: &mut Kernel, t: &Rc<Task>, buf: u64, size: usize) -> Ou
     }
     let mut path = fs.cwd.path(&fs.root);
     path.push(0);
+    if path.len() > PATH_MAX {
+        return Err(Errno::ENAMETOOLONG.into());
+    }
     if path.len() > size {
         return Err(Errno::ERANGE.into());
     }
@@ -197,6 +200,8 @@ pub(super) fn renameat2(
         0 => RenameMode::Replace,
         RENAME_NOREPLACE => RenameMode::NoReplace,
         RENAME_EXCHANGE => RenameMode::Exchange,
+        RENAME_WHITEOUT => RenameMode::Whiteout { no_replace: false },
+        flags if flags == RENAME_WHITEOUT | RENAME_NOREPLACE => RenameMode::Whiteout { no_replace: true },
         _ => return Err(Errno::EINVAL.into()),
     };
     let (old, new) = (t.path_arg_at(old_dir, old)?, t.path_arg_at(new_dir, new)?);
@@ -210,7 +215,11 @@ pub(super) fn readlink(k: &mut Kernel, t: &Rc<Task>, path: u64, buf: u64, size: 
 
 pub(super) fn readlinkat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, buf: u64, size: i32) -> Outcome<u64> {
     let size = usize::try_from(size).ok().filter(|size| *size > 0).ok_or(Errno::EINVAL)?;
-    let location = resolve_following(k, t, dirfd, path, AT_EMPTY_PATH, false)?;
+    let path = t.path_arg_at(dirfd, path)?;
+    let location = if path.is_empty() { start_of(t, dirfd)? } else { locate(k, t, &path, false)? };
+    if path.is_empty() && location.kind() != FileKind::Symlink {
+        return Err(Errno::ENOENT.into());
+    }
     let target = location.read_link(&t.fs_state().root)?;
     let len = target.len().min(size);
     t.mm()?.write_user(buf, &target[..len])?;

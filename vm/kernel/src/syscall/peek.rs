@@ -77,8 +77,12 @@ fn transfer(
     if flags != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let (local, remote) = (t.vector_arg(local.0, local.1)?, t.vector_arg(remote.0, remote.1)?);
     let total = |vector: &[(u64, usize)]| vector.iter().map(|(_, len)| len).sum::<usize>();
+    let local = t.vector_arg(local.0, local.1)?;
+    if total(&local) == 0 {
+        return Ok(0);
+    }
+    let remote = t.vector_arg(remote.0, remote.1)?;
     let len = total(&local).min(total(&remote)).min(BYTES_MAX);
     if len == 0 {
         return Ok(0);

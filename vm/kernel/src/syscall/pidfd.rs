@@ -63,8 +63,8 @@ pub(super) fn pidfd_send_signal(
     }
     let file = t.usable_file(fd)?;
     // A directory of `/proc` will do too.
-    let of_directory = || procfs::process_of(&file.location);
-    let pid = file.object_as::<PidFd>().map(|pidfd| pidfd.0.pid).or_else(of_directory).ok_or(Errno::EBADF)?;
+    let directory_of = procfs::process_of(&file.location);
+    let pid = file.object_as::<PidFd>().map(|pidfd| pidfd.0.pid).or(directory_of).ok_or(Errno::EBADF)?;
     let info = match info {
         0 => SigInfo::user(signal, abi::signal::SI_USER, t.process.pid, t.credentials().uid),
         addr => {
@@ -79,7 +79,10 @@ pub(super) fn pidfd_send_signal(
             info
         }
     };
-    let process = process_of(k, t, fd)?;
+    let process = match directory_of {
+        Some(pid) => k.tasks.process(pid).ok_or(Errno::ESRCH)?,
+        None => process_of(k, t, fd)?,
+    };
     if signal != 0 && !valid_signal(signal) {
         return Err(Errno::EINVAL.into());
     }

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use abi::poll::*;
 use abi::process::RLIMIT_NOFILE;
-use abi::{Errno, Reader};
+use abi::{Errno, Reader, Writer};
 
 use super::signal::{block_for_call, optional_set};
 use crate::kernel::{Kernel, SECOND_NS};
-use crate::stop::{Outcome, Wait};
+use crate::stop::{Outcome, Stop, Wait};
 use crate::task::{Restart, Task};
 
 const MILLI_NS: u64 = 1_000_000;
@@ -66,19 +66,20 @@ pub(super) fn ppoll(
     let timeout_ns = t.optional_timespec_arg(timeout)?;
     block_for_call(t, optional_set(t, mask, mask_size)?);
     let outcome = poll_files(k, t, fds, count, timeout_ns);
-    give_time_left(k, t, timeout, outcome.is_ok())?;
+    if outcome.is_ok() {
+        give_time_left(k, t, timeout, Writer::timespec)?;
+    }
     outcome
 }
 
-/// `ppoll` and `pselect6` tell how much of the timeout was left.
-fn give_time_left(k: &Kernel, t: &Rc<Task>, addr: u64, finished: bool) -> Outcome<()> {
-    let deadline_ns = t.with_call(|call| call.deadline_ns);
-    match deadline_ns {
-        Some(deadline_ns) if finished && addr != 0 => {
-            let left_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-            t.mm()?.write_user(addr, &t.layout().writer().timespec(left_ns).finish())
-        }
-        _ => Ok(()),
+/// `ppoll`, `select` and `pselect6` tell how much of the timeout was left, if they can.
+fn give_time_left(k: &Kernel, t: &Rc<Task>, addr: u64, encode: impl Fn(Writer, u64) -> Writer) -> Outcome<()> {
+    let Some(deadline_ns) = t.with_call(|call| call.deadline_ns).filter(|_| addr != 0) else { return Ok(()) };
+    let left_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
+    match t.mm()?.write_user(addr, &encode(t.layout().writer(), left_ns).finish()) {
+        // It may be read-only.
+        Err(Stop::Errno(_)) => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -123,10 +124,8 @@ pub(super) fn select(
         }
     };
     let outcome = select_files(k, t, count, [read, write, except], timeout_ns);
-    let deadline_ns = t.with_call(|call| call.deadline_ns);
-    if let (Ok(_), Some(deadline_ns), true) = (&outcome, deadline_ns, timeout != 0) {
-        let left_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-        t.mm()?.write_user(timeout, &t.layout().writer().timeval(left_ns).finish())?;
+    if outcome.is_ok() {
+        give_time_left(k, t, timeout, Writer::timeval)?;
     }
     outcome
 }
@@ -151,7 +150,9 @@ pub(super) fn pselect6(
     };
     block_for_call(t, mask);
     let outcome = select_files(k, t, count, [read, write, except], timeout_ns);
-    give_time_left(k, t, timeout, outcome.is_ok())?;
+    if outcome.is_ok() {
+        give_time_left(k, t, timeout, Writer::timespec)?;
+    }
     outcome
 }
 

@@ -207,11 +207,11 @@ pub(super) fn wait4(k: &mut Kernel, t: &Rc<Task>, pid: i32, status: u64, options
         pid => Which::Process(pid),
     };
     let mm = t.mm()?;
-    if status != 0 {
-        mm.prepare_write(status, 4)?;
-    }
-    if usage != 0 {
-        mm.prepare_write(usage, usage_bytes(t.layout()))?;
+    // The child is gone once it has been reported, be it to a bad address; what has to come from the disk comes first.
+    for (addr, len) in [(status, 4), (usage, usage_bytes(t.layout()))] {
+        if let Err(wait @ Stop::Wait(_)) = mm.prepare_write(addr, len) {
+            return Err(wait);
+        }
     }
     let Some(report) = k.wait_for_child(t, which, options | WEXITED)? else { return Ok(0) };
     if status != 0 {

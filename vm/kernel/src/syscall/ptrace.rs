@@ -58,9 +58,13 @@ pub(super) fn ptrace(k: &mut Kernel, t: &Rc<Task>, request: u64, pid: i32, addr:
         return Err(Errno::ESRCH.into());
     }
     match request {
-        PTRACE_CONT | PTRACE_SYSCALL | PTRACE_SINGLESTEP | PTRACE_DETACH | PTRACE_LISTEN => {
-            resume(k, &other, request, data)
-        }
+        PTRACE_CONT
+        | PTRACE_SYSCALL
+        | PTRACE_SINGLESTEP
+        | PTRACE_SYSEMU
+        | PTRACE_SYSEMU_SINGLESTEP
+        | PTRACE_DETACH
+        | PTRACE_LISTEN => resume(k, &other, request, data),
         PTRACE_SETOPTIONS => {
             let options = options_arg(data)?;
             other.with_trace(|trace| trace.options = options);
@@ -93,6 +97,8 @@ fn resume(k: &mut Kernel, other: &Rc<Task>, request: u32, data: u64) -> Outcome<
     let how = match request {
         PTRACE_SYSCALL => Resume::ToSyscall,
         PTRACE_SINGLESTEP => Resume::Step,
+        PTRACE_SYSEMU => Resume::ToEmulated,
+        PTRACE_SYSEMU_SINGLESTEP => Resume::StepEmulated,
         PTRACE_LISTEN => return k.trace_listen(other).map(|()| 0),
         PTRACE_DETACH => {
             if signal > abi::signal::SIGNAL_MAX {
@@ -184,19 +190,26 @@ fn not_there(stop: crate::stop::Stop) -> crate::stop::Stop {
     if stop.is(Errno::EFAULT) { Errno::EIO.into() } else { stop }
 }
 
-/// A word of `struct user`: a register, or one of the debug registers, of which there are none.
+/// A word of `struct user`: a register, or one of the debug registers.
 fn user(t: &Rc<Task>, other: &Rc<Task>, request: u32, offset: u64, data: u64) -> Outcome<u64> {
     let layout = t.layout();
     let (debug_registers, size) = if layout.is_32() { USER_32 } else { USER_64 };
     if !offset.is_multiple_of(layout.word_bytes) || offset >= size {
         return Err(Errno::EIO.into());
     }
+    if let Some(from) = offset.checked_sub(debug_registers) {
+        let index = from / layout.word_bytes;
+        if request == PTRACE_PEEKUSER {
+            let value = other.with_trace(|trace| trace.debug.get(index)).unwrap_or(0);
+            return t.write_word(data, value).map(|()| 0);
+        }
+        let set = other.with_trace(|trace| trace.debug.set(index, data));
+        return Ok(set.unwrap_or(Ok(())).map(|()| 0)?);
+    }
     if request == PTRACE_PEEKUSER {
         return t.write_word(data, registers::read_one(other, layout, offset).unwrap_or(0)).map(|()| 0);
     }
-    let done = registers::write_one(other, layout, offset, data);
-    // Switching off what is off is no problem.
-    if done || (offset >= debug_registers && data == 0) { Ok(0) } else { Err(Errno::EIO.into()) }
+    if registers::write_one(other, layout, offset, data) { Ok(0) } else { Err(Errno::EIO.into()) }
 }
 
 /// `PTRACE_GETREGSET`, `PTRACE_SETREGSET`: by the kind of program that is traced.

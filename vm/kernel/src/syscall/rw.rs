@@ -8,9 +8,12 @@ use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
 
+use super::buffers::{check_addresses, gather, gather_some, goes_on, scatter, scatter_some};
 use crate::files::OpenFile;
+use crate::files::device::Device;
 use crate::files::open::SMALL_FILE_BYTES_MAX;
 use crate::kernel::Kernel;
+use crate::net::file::SocketFile;
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
@@ -18,8 +21,10 @@ use crate::vfs::FileKind;
 
 /// Bytes moved in one go: bounds our own buffers.
 const PIECE_BYTES: usize = 256 * 1024;
-/// `RWF_APPEND`, `RWF_NOWAIT`; the other flags of `preadv2(2)` are only advice here.
-const RWF_NOWAIT: u32 = 8;
+/// Flags of `preadv2(2)`. `RWF_NOWAIT` is refused, as file systems may.
+const RWF_HIPRI: u32 = 1;
+const RWF_DSYNC: u32 = 2;
+const RWF_SYNC: u32 = 4;
 const RWF_APPEND: u32 = 16;
 
 /// Where in the file an operation takes place.
@@ -29,6 +34,17 @@ pub(super) enum Place {
     Position,
     /// There, and the position stays.
     At(u64),
+    /// Behind its end (`RWF_APPEND`).
+    End {
+        /// Whether the position goes there, too.
+        moves: bool,
+    },
+}
+
+impl Place {
+    fn moves_position(self) -> bool {
+        matches!(self, Place::Position | Place::End { moves: true })
+    }
 }
 
 pub(super) fn read(k: &mut Kernel, t: &Rc<Task>, fd: i32, buf: u64, len: usize) -> Outcome<u64> {
@@ -89,9 +105,7 @@ pub(super) fn preadv2(
     _high: u64,
     flags: u32,
 ) -> Outcome<u64> {
-    if flags & RWF_NOWAIT != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
+    check_flags(flags)?;
     match offset {
         -1 => readv(k, t, fd, iov, count),
         _ => preadv(k, t, fd, iov, count, offset),
@@ -108,13 +122,25 @@ pub(super) fn pwritev2(
     _high: u64,
     flags: u32,
 ) -> Outcome<u64> {
-    if flags & (RWF_NOWAIT | RWF_APPEND) != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
+    check_flags(flags)?;
+    if flags & RWF_APPEND == 0 {
+        return match offset {
+            -1 => writev(k, t, fd, iov, count),
+            _ => pwritev(k, t, fd, iov, count, offset),
+        };
     }
-    match offset {
-        -1 => writev(k, t, fd, iov, count),
-        _ => pwritev(k, t, fd, iov, count, offset),
+    let file = writable(t, fd)?;
+    let moves = offset == -1;
+    if !moves {
+        place_at(&file, offset)?;
     }
+    let vector = t.vector_arg(iov, count)?;
+    write_vector(k, t, &file, &vector, Place::End { moves })
+}
+
+/// Flags of `preadv2` and `pwritev2`: but for `RWF_APPEND` what is known is only advice here.
+fn check_flags(flags: u32) -> Outcome<()> {
+    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(()) }
 }
 
 pub(super) fn readable(t: &Rc<Task>, fd: i32) -> Outcome<Rc<OpenFile>> {
@@ -148,6 +174,7 @@ pub(super) fn read_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let stash = t.with_call(|call| std::mem::take(&mut call.stash));
     if !stash.is_empty() {
@@ -155,13 +182,17 @@ pub(super) fn read_vector(
     }
     let is_stream = !file.object.is_seekable();
     let start = if let Place::At(offset) = place { offset } else { file.position.get() };
-    let mut done = 0;
+    let mut done = t.with_call(|call| call.done as usize).min(total);
     let mut buffer = vec![0; total.min(PIECE_BYTES)];
     loop {
         let len = buffer.len().min(total - done);
         let read = file.object.read(k, file, start.saturating_add(done as u64), &mut buffer[..len]);
         let read = match unless_nonblocking(file, read) {
             Ok(read) => read,
+            Err(wait @ Stop::Wait(_)) => {
+                t.with_call(|call| call.done = done as u64);
+                return Err(wait);
+            }
             Err(_) if done > 0 => break,
             Err(stop) => return Err(stop),
         };
@@ -169,14 +200,16 @@ pub(super) fn read_vector(
             buffer.truncate(read);
             return give(t, file, vector, buffer);
         }
-        if let Err(stop) = scatter(t, vector, done, &buffer[..read]) {
-            if done > 0 && !matches!(stop, Stop::Wait(_)) {
-                break;
+        let given = match scatter_some(t, vector, done, &buffer[..read]) {
+            Ok(given) => given,
+            Err(Stop::Errno(_)) if done > 0 => break,
+            Err(stop) => {
+                t.with_call(|call| call.done = done as u64);
+                return Err(stop);
             }
-            return Err(stop);
-        }
-        done += read;
-        if read < len || done == total || read == 0 {
+        };
+        done += given;
+        if given < len || done == total || given == 0 || !goes_on(k, t, done, given)? {
             break;
         }
     }
@@ -207,34 +240,6 @@ fn give(t: &Rc<Task>, file: &OpenFile, vector: &[(u64, usize)], bytes: Vec<u8>) 
     }
 }
 
-/// Copies bytes into the program's buffers, from `skip` bytes into them on.
-pub(super) fn scatter(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, bytes: &[u8]) -> Outcome<()> {
-    let mm = t.mm()?;
-    let (mut skip, mut bytes) = (skip, bytes);
-    for (addr, len) in vector {
-        let skipped = skip.min(*len);
-        skip -= skipped;
-        let part = bytes.len().min(len - skipped);
-        mm.write_user(addr.wrapping_add(skipped as u64), &bytes[..part])?;
-        bytes = &bytes[part..];
-    }
-    Ok(())
-}
-
-/// Copies bytes out of the program's buffers, from `skip` bytes into them on.
-pub(super) fn gather(t: &Rc<Task>, vector: &[(u64, usize)], skip: usize, to: &mut [u8]) -> Outcome<()> {
-    let mm = t.mm()?;
-    let (mut skip, mut at) = (skip, 0);
-    for (addr, len) in vector {
-        let skipped = skip.min(*len);
-        skip -= skipped;
-        let part = (to.len() - at).min(len - skipped);
-        mm.read_user(addr.wrapping_add(skipped as u64), &mut to[at..at + part])?;
-        at += part;
-    }
-    Ok(())
-}
-
 /// Writes the program's buffers. All of them, waiting as often as it takes, unless the file must not wait.
 pub(super) fn write_vector(
     k: &mut Kernel,
@@ -243,7 +248,11 @@ pub(super) fn write_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
+    if file.object_as::<Device>().is_some_and(Device::discards) {
+        return Ok(total as u64);
+    }
     let mut done = t.with_call(|call| call.done as usize).min(total);
     if done == 0 && file.object.is_seekable() && file.location.kind() == FileKind::Regular {
         file.location.drop_privileges(&t.credentials())?;
@@ -253,7 +262,7 @@ pub(super) fn write_vector(
         match unless_nonblocking(file, written) {
             Ok(written) => {
                 done += written;
-                if done == total || written == 0 {
+                if done == total || written == 0 || !goes_on(k, t, done, written)? {
                     return Ok(done as u64);
                 }
             }
@@ -263,7 +272,8 @@ pub(super) fn write_vector(
             }
             Err(_) if done > 0 => return Ok(done as u64),
             Err(stop) => {
-                if stop.is(Errno::EPIPE) {
+                let is_stream = file.object_as::<SocketFile>().is_none_or(|socket| !socket.0.has_messages());
+                if stop.is(Errno::EPIPE) && is_stream {
                     k.signal_task(t, SigInfo::user(SIGPIPE, 0, t.process.pid, t.credentials().uid));
                 }
                 return Err(stop);
@@ -283,14 +293,19 @@ fn write_piece(
 ) -> Outcome<usize> {
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let mut buffer = vec![0; (total - done).min(PIECE_BYTES)];
-    gather(t, vector, done, &mut buffer)?;
+    if file.object.is_seekable() {
+        let len = gather_some(t, vector, done, &mut buffer)?;
+        buffer.truncate(len);
+    } else {
+        gather(t, vector, done, &mut buffer)?;
+    }
     let position = write_position(file, place, done)?;
-    let len = within_limit(k, t, file, position, buffer.len())?;
+    let len = within_limit(k, t, file, position, buffer.len(), done == 0)?;
     let written = file.object.write(k, file, position, &buffer[..len])?;
     if written > 0 {
         file.location.notify(IN_MODIFY);
     }
-    if place == Place::Position && file.object.is_seekable() {
+    if place.moves_position() && file.object.is_seekable() {
         file.position.set(position + written as u64);
     }
     Ok(written)
@@ -299,22 +314,38 @@ fn write_piece(
 /// Where a write goes.
 fn write_position(file: &Rc<OpenFile>, place: Place, done: usize) -> Outcome<u64> {
     let is_regular = file.location.kind() == FileKind::Regular;
+    let at_end = file.has(O_APPEND) || matches!(place, Place::End { .. });
     match place {
-        _ if file.has(O_APPEND) && is_regular && file.object.is_seekable() => {
-            Ok(file.location.attributes()?.size_bytes)
-        }
+        _ if at_end && is_regular && file.object.is_seekable() => Ok(file.location.attributes()?.size_bytes),
         Place::At(offset) => Ok(offset.saturating_add(done as u64)),
-        Place::Position => Ok(file.position.get()),
+        Place::Position | Place::End { .. } => Ok(file.position.get()),
     }
 }
 
+/// Whether a file may become so long (`RLIMIT_FSIZE`).
+pub(super) fn check_size_limit(k: &mut Kernel, t: &Rc<Task>, size_bytes: u64) -> Outcome<()> {
+    if size_bytes <= t.process.limits.borrow().soft(RLIMIT_FSIZE) {
+        return Ok(());
+    }
+    k.signal_task(t, SigInfo::kernel(SIGXFSZ));
+    Err(Errno::EFBIG.into())
+}
+
 /// Cuts a write at `RLIMIT_FSIZE`, and where a program's offsets end that has not asked for `O_LARGEFILE`.
-fn within_limit(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, position: u64, len: usize) -> Outcome<usize> {
+/// The program is signalled only if this is the first of a call's pieces.
+fn within_limit(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    position: u64,
+    len: usize,
+    first: bool,
+) -> Outcome<usize> {
     if file.location.kind() != FileKind::Regular || len == 0 {
         return Ok(len);
     }
     let limit = t.process.limits.borrow().soft(RLIMIT_FSIZE);
-    if position >= limit {
+    if position >= limit && first {
         k.signal_task(t, SigInfo::kernel(SIGXFSZ));
     }
     let end = if file.has(O_LARGEFILE) { limit } else { limit.min(SMALL_FILE_BYTES_MAX) };

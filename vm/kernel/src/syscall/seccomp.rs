@@ -135,7 +135,9 @@ impl Kernel {
         match result & action::MASK {
             action::ALLOW | action::LOG => return true,
             action::ERRNO => self.refuse(task, u64::from(data.min(4095)).wrapping_neg()),
-            // Nobody traces for that, and nobody listens.
+            action::TRACE if task.with_call(|call| call.asked) => return true,
+            action::TRACE if self.trace_filtered(task, data) => return false,
+            // Nobody traces for that, or listens.
             action::TRACE | action::USER_NOTIF => self.refuse(task, Errno::ENOSYS.to_result()),
             action::TRAP => {
                 task.call.take();

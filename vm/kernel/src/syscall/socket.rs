@@ -103,11 +103,13 @@ pub(super) fn address_arg(t: &Rc<Task>, addr: u64, len: usize) -> Outcome<Vec<u8
     t.struct_arg(addr, len as u64)
 }
 
-/// Writes an address as far as there is room, and its true length.
+/// Gives an address to a program that wants one.
 pub(super) fn give_address(t: &Rc<Task>, address: &[u8], addr: u64, len_addr: u64) -> Outcome<()> {
-    if addr == 0 {
-        return Ok(());
-    }
+    if addr == 0 { Ok(()) } else { write_address(t, address, addr, len_addr) }
+}
+
+/// Stores an address where there is so much room as `len_addr` says, and how long it is.
+fn write_address(t: &Rc<Task>, address: &[u8], addr: u64, len_addr: u64) -> Outcome<()> {
     let mm = t.mm()?;
     let room = i32::from_le_bytes(mm.read_u32(len_addr)?.to_le_bytes());
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
@@ -165,11 +167,11 @@ pub(super) fn accept4(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr
 }
 
 pub(super) fn getsockname(_k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr: u64) -> Outcome<u64> {
-    with_socket(t, fd, |_, socket| give_address(t, &socket.local_address(), addr, len_addr).map(|()| 0))
+    with_socket(t, fd, |_, socket| write_address(t, &socket.local_address(), addr, len_addr).map(|()| 0))
 }
 
 pub(super) fn getpeername(_k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr: u64) -> Outcome<u64> {
-    with_socket(t, fd, |_, socket| give_address(t, &socket.peer_address()?, addr, len_addr).map(|()| 0))
+    with_socket(t, fd, |_, socket| write_address(t, &socket.peer_address()?, addr, len_addr).map(|()| 0))
 }
 
 pub(super) fn shutdown(k: &mut Kernel, t: &Rc<Task>, fd: i32, how: u32) -> Outcome<u64> {

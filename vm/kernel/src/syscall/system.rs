@@ -5,8 +5,9 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::process::*;
 
+use super::buffers::{check_addresses, goes_on, scatter_some};
 use crate::kernel::{Kernel, SECOND_NS};
-use crate::stop::{Outcome, Wait};
+use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 
 /// What `uname -r` says: the kernel whose behaviour is followed.
@@ -74,17 +75,26 @@ pub(super) fn getrandom(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: usize, fla
     if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let mm = t.mm()?;
+    let vector = [(addr, len.min(abi::file::RW_COUNT_MAX))];
+    check_addresses(&vector)?;
     let mut done = t.with_call(|call| call.done as usize);
     let mut buffer = vec![0; len.min(RANDOM_PIECE_BYTES)];
-    while done < len {
-        let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(len - done)];
+    while done < vector[0].1 {
+        let piece = &mut buffer[..RANDOM_PIECE_BYTES.min(vector[0].1 - done)];
         k.host.fill_random(piece);
-        mm.write_user(addr.wrapping_add(done as u64), piece)?;
-        done += piece.len();
-        t.with_call(|call| call.done = done as u64);
+        match scatter_some(t, &vector, done, piece) {
+            Ok(given) => {
+                done += given;
+                t.with_call(|call| call.done = done as u64);
+                if !goes_on(k, t, done, given)? {
+                    break;
+                }
+            }
+            Err(Stop::Errno(_)) if done > 0 => break,
+            Err(stop) => return Err(stop),
+        }
     }
-    Ok(len as u64)
+    Ok(done as u64)
 }
 
 pub(super) fn getcpu(_k: &mut Kernel, t: &Rc<Task>, cpu: u64, node: u64) -> Outcome<u64> {
@@ -111,8 +121,8 @@ pub(super) fn membarrier(_k: &mut Kernel, _t: &Rc<Task>, command: u32) -> Outcom
     if command == 0 { Ok(SUPPORTED) } else { Ok(0) }
 }
 
-/// `syslog(2)`: the kernel's messages go to whoever runs the machine; what programs can read is where they begin.
-pub(super) fn syslog(_k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
+/// `syslog(2)`: where the kernel's messages begin, and what it has said about processes that ran out of memory.
+pub(super) fn syslog(k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
     const READ: u32 = 2;
     const READ_ALL: u32 = 3;
     const READ_CLEAR: u32 = 4;
@@ -133,9 +143,21 @@ pub(super) fn syslog(_k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: 
                 // All has been read, and there will be nothing more.
                 return Err(Wait::Listed.into());
             }
-            let text = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
+            let first = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
+            let others = k.messages.iter().map(|(at_ns, line)| {
+                let (seconds, micros) = (at_ns / SECOND_NS, at_ns % SECOND_NS / 1000);
+                format!("<3>[{seconds:5}.{micros:06}] {line}\n")
+            });
+            let lines: Vec<String> = std::iter::once(first).chain(others).collect();
             // Whole messages only, the last ones.
-            let text = if text.len() <= len { text } else { String::new() };
+            let mut room = len;
+            let kept = lines.iter().rev().take_while(|line| {
+                let fits = line.len() <= room;
+                room = room.saturating_sub(line.len());
+                fits
+            });
+            let kept = kept.count();
+            let text = lines[lines.len() - kept..].concat();
             t.mm()?.write_user(buf, text.as_bytes())?;
             Ok(text.len() as u64)
         }
@@ -164,17 +186,22 @@ pub(super) fn task_of(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
 }
 
 pub(super) fn sched_getaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
-    task_of(k, t, tid)?;
     if size == 0 || !size.is_multiple_of(t.layout().word_bytes as usize) {
         return Err(Errno::EINVAL.into());
     }
+    running_on(k, t, tid)?;
     let len = size.min(8);
     t.mm()?.write_user(mask, &1u64.to_le_bytes()[..len])?;
     Ok(len as u64)
 }
 
+/// Whose processors are asked for: here a negative number is a task that does not exist, not a bad argument.
+fn running_on(k: &Kernel, t: &Rc<Task>, tid: i32) -> Outcome<Rc<Task>> {
+    if tid == 0 { Ok(t.clone()) } else { k.task(tid).ok_or(Errno::ESRCH.into()) }
+}
+
 pub(super) fn sched_setaffinity(k: &mut Kernel, t: &Rc<Task>, tid: i32, size: usize, mask: u64) -> Outcome<u64> {
-    task_of(k, t, tid)?;
+    running_on(k, t, tid)?;
     let mut byte = [0];
     if size > 0 {
         t.mm()?.read_user(mask, &mut byte)?;
@@ -187,6 +214,9 @@ pub(super) fn sched_getscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32) -> Outc
 }
 
 pub(super) fn sched_getparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64) -> Outcome<u64> {
+    if param == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let (_, priority) = task_of(k, t, tid)?.scheduling.get();
     t.mm()?.write_u32(param, priority as u32).map(|()| 0)
 }
@@ -194,6 +224,9 @@ pub(super) fn sched_getparam(k: &mut Kernel, t: &Rc<Task>, tid: i32, param: u64)
 /// The class is remembered and shown; all tasks run alike.
 pub(super) fn sched_setscheduler(k: &mut Kernel, t: &Rc<Task>, tid: i32, policy: u32, param: u64) -> Outcome<u64> {
     const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+    if param == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let task = task_of(k, t, tid)?;
     let priority = t.mm()?.read_u32(param)? as i32;
     set_policy(t, &task, policy & !SCHED_RESET_ON_FORK, priority)

@@ -271,6 +271,9 @@ pub(super) fn give_schedule(k: &Kernel, t: &Rc<Task>, addr: u64, schedule: Sched
 }
 
 pub(super) fn timer_settime(k: &mut Kernel, t: &Rc<Task>, id: i32, flags: u32, new: u64, old: u64) -> Outcome<u64> {
+    if new == 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let timer = t.process.posix_timers.borrow().get(&id).copied().ok_or(Errno::EINVAL)?;
     let schedule = schedule_arg(k, t, timer.clock, flags & TIMER_ABSTIME != 0, new)?;
     if old != 0 {

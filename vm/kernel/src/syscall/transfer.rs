@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use abi::file::RW_COUNT_MAX;
 use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::{Errno, Layout};
 
+use super::buffers::goes_on;
 use super::rw::{Place, readable, unless_nonblocking, writable};
 use crate::files::OpenFile;
 use crate::files::pipe::PipeEnd;
@@ -39,6 +41,14 @@ impl Side {
                 super::rw::place_at(&self.file, self.layout.reader(&bytes).long())
             }
         }
+    }
+
+    /// Where it starts.
+    fn start(&self, t: &Rc<Task>) -> Outcome<u64> {
+        Ok(match self.place(t)? {
+            Place::At(offset) => offset,
+            _ => self.file.position.get(),
+        })
     }
 
     /// Notes how far it has come.
@@ -93,6 +103,11 @@ pub(super) fn copy_file_range(
     }
     if to.file.appends() {
         return Err(Errno::EBADF.into());
+    }
+    let (start, target) = (from.start(t)?, to.start(t)?);
+    let overlaps = target < start.saturating_add(len as u64) && start < target.saturating_add(len as u64);
+    if from.file.location.same_file(&to.file.location) && overlaps {
+        return Err(Errno::EINVAL.into());
     }
     transfer(k, t, &from, &to, len)
 }
@@ -174,13 +189,19 @@ pub(super) fn vmsplice(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: u
 /// Moves up to `len` bytes. What the receiver does not take goes back to where it came from, so the sender must be
 /// seekable or the receiver is asked first.
 fn transfer(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, len: usize) -> Outcome<u64> {
+    let len = len.min(RW_COUNT_MAX);
     let mut done = t.with_call(|call| call.done as usize);
     let mut buffer = vec![0; len.min(PIECE_BYTES)];
     while done < len {
         let piece = buffer.len().min(len - done);
         match move_piece(k, t, from, to, &mut buffer[..piece]) {
             Ok(0) => break,
-            Ok(moved) => done += moved,
+            Ok(moved) => {
+                done += moved;
+                if done < len && !goes_on(k, t, done, moved)? {
+                    break;
+                }
+            }
             Err(wait @ Stop::Wait(_)) => {
                 // A stream that has given something has nothing more for now.
                 if done > 0 && !from.file.object.is_seekable() {

@@ -61,9 +61,13 @@ impl Kernel {
     pub fn clone_task(&mut self, parent: &Rc<Task>, args: &CloneArgs) -> Outcome<Rc<Task>> {
         args.check()?;
         let has = |flag: u64| args.flags & flag != 0;
-        let processes = self.tasks.processes().len() as u64;
         let limit = parent.process.limits.borrow().soft(RLIMIT_NPROC);
-        let tid = self.tasks.free_number().filter(|_| processes < limit).ok_or(Errno::EAGAIN)?;
+        let uid = parent.credentials().uid;
+        // Root is not bound by it (`setrlimit(2)`).
+        if uid != 0 && self.tasks.count_of(uid) >= limit {
+            return Err(Errno::EAGAIN.into());
+        }
+        let tid = self.tasks.free_number().ok_or(Errno::EAGAIN)?;
         let parent_mm = parent.mm()?;
         let by_descriptor = has(CLONE_SETTLS) && parent.layout().is_32();
         let thread_area = if by_descriptor { Some(UserDesc::read(parent, args.tls)?) } else { None };
@@ -110,7 +114,8 @@ impl Kernel {
         let process = Process::new(pid, real_parent, self.host.monotonic_ns());
         process.group.set(of.group.get());
         process.session.set(of.session.get());
-        process.exit_signal.set(args.exit_signal);
+        // A parent that did not ask for this child is not surprised by its signal.
+        process.exit_signal.set(if args.flags & CLONE_PARENT != 0 { of.exit_signal.get() } else { args.exit_signal });
         process.limits.borrow_mut().clone_from(&of.limits.borrow());
         process.tty.borrow_mut().clone_from(&of.tty.borrow());
         process.dumpable.set(of.dumpable.get());
@@ -166,7 +171,7 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         vfork_done: WaitQueue::default(),
         vfork_pending: Cell::new(has(CLONE_VFORK)),
         cpu_time_ns: Cell::new(0),
-        futex: Cell::new(None),
+        futex: RefCell::default(),
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
         scheduling: parent.scheduling.clone(),

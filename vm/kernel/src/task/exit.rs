@@ -128,8 +128,9 @@ impl Kernel {
             }
         }
         let word = task.clear_child_tid.replace(0);
+        self.hand_over_locks_of(task.tid());
         if word != 0 && mm.write_u32(word, 0).is_ok() {
-            self.futex_wake(&mm, word, 1, u32::MAX);
+            self.futex_wake_one(&mm, word);
         }
     }
 
@@ -147,25 +148,33 @@ impl Kernel {
                 break;
             }
             let next = word(entry & !1)?;
-            if entry != pending {
-                self.release_robust(task, mm, (entry & !1).wrapping_add(offset))?;
+            if entry & !1 != pending & !1 {
+                self.release_robust(task, mm, entry, offset, false)?;
             }
             entry = next;
         }
         if pending != 0 {
-            self.release_robust(task, mm, (pending & !1).wrapping_add(offset))?;
+            self.release_robust(task, mm, pending, offset, true)?;
         }
         Ok(())
     }
 
-    fn release_robust(&mut self, task: &Rc<Task>, mm: &Rc<Mm>, word: u64) -> Outcome<()> {
+    /// Marks a futex of a task that has ended. The lowest bit of its list entry says that it is a lock which the kernel
+    /// hands over.
+    fn release_robust(&mut self, task: &Rc<Task>, mm: &Rc<Mm>, entry: u64, offset: u64, pending: bool) -> Outcome<()> {
+        let word = (entry & !1).wrapping_add(offset);
+        let is_handed_over = entry & 1 != 0;
         let value = mm.read_u32(word)?;
+        // It was just given back, and nobody woken yet.
+        if pending && !is_handed_over && value & FUTEX_TID_MASK == 0 {
+            self.futex_wake_one(mm, word);
+        }
         if value & FUTEX_TID_MASK != task.tid() as u32 {
             return Ok(());
         }
         mm.write_u32(word, value & FUTEX_WAITERS | FUTEX_OWNER_DIED)?;
-        if value & FUTEX_WAITERS != 0 {
-            self.futex_wake(mm, word, 1, u32::MAX);
+        if value & FUTEX_WAITERS != 0 && !is_handed_over {
+            self.futex_wake_one(mm, word);
         }
         Ok(())
     }

@@ -75,6 +75,8 @@ pub enum Restart {
     IfAsked,
     /// It fails with `EINTR`.
     Never,
+    /// It is made again after any handler.
+    Always,
 }
 
 /// A system call being made. It survives sleeping, so what a call must remember between attempts is here.
@@ -106,6 +108,10 @@ pub struct Call {
     pub is_retry: bool,
     /// A tracer has stopped it before it was made, and may have changed it.
     pub entering: bool,
+    /// The tracer makes it itself.
+    pub emulated: bool,
+    /// A filter has had the tracer asked.
+    pub asked: bool,
 }
 
 /// Working directory, root and file mode mask; threads share one (`CLONE_FS`).
@@ -163,8 +169,8 @@ pub struct Task {
     pub vfork_pending: Cell<bool>,
     /// Time on the processor.
     pub cpu_time_ns: Cell<u64>,
-    /// The futex it sleeps on, see [`crate::futex`].
-    pub futex: Cell<Option<crate::futex::Waiting>>,
+    /// The futexes it sleeps on, see [`crate::futex`].
+    pub futex: RefCell<Option<crate::futex::Waiting>>,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: Cell<u32>,
     /// `PR_SET_NO_NEW_PRIVS`.

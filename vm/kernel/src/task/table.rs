@@ -105,6 +105,11 @@ impl TaskTable {
         self.tasks.borrow().values().cloned().collect()
     }
 
+    /// How many tasks a user has.
+    pub fn count_of(&self, uid: u32) -> u64 {
+        self.tasks.borrow().values().filter(|task| task.credentials().uid == uid).count() as u64
+    }
+
     /// The threads of a process.
     pub fn threads(&self, process: &Process) -> Vec<Rc<Task>> {
         process.threads.borrow().iter().filter_map(|tid| self.task(*tid)).collect()

@@ -41,18 +41,33 @@ impl Kernel {
         if let Some(interrupted) = task.interrupted.take().filter(|interrupted| interrupted.number == number) {
             task.with_call(|call| call.deadline_ns = interrupted.deadline_ns);
         }
-        if task.with_trace(|trace| trace.resume) == Some(Resume::ToSyscall) {
+        let resume = task.with_trace(|trace| trace.resume).unwrap_or_default();
+        if resume == Resume::ToSyscall || resume.emulates() {
             set_result(&mut task.cpu.borrow_mut(), Errno::ENOSYS.to_result());
-            task.with_call(|call| call.entering = true);
+            task.with_call(|call| (call.entering, call.emulated) = (true, resume.emulates()));
             self.trace_call_stop(task, StopKind::SyscallEntry);
         }
+    }
+
+    /// A filter says that a call is for the task's tracer to decide on. Returns whether there is one, and the task has
+    /// stopped.
+    pub(crate) fn trace_filtered(&mut self, task: &Rc<Task>, data: u16) -> bool {
+        if task.with_trace(|trace| trace.has(PTRACE_O_TRACESECCOMP)) != Some(true) {
+            return false;
+        }
+        set_result(&mut task.cpu.borrow_mut(), Errno::ENOSYS.to_result());
+        task.with_call(|call| (call.entering, call.asked) = (true, true));
+        task.with_trace(|trace| trace.message = data.into());
+        self.trace_trap(task, StopKind::Filter, PTRACE_EVENT_SECCOMP << 8 | SIGTRAP);
+        true
     }
 
     /// A task goes on after it has stopped at a call: the call is now what the registers say. Returns whether there is
     /// one left.
     pub(crate) fn trace_call_entered(&mut self, task: &Rc<Task>) -> bool {
         let (_, args) = task.call_abi.get().registers(&task.cpu.borrow());
-        let number = task.call_number.get().filter(|number| *number as u32 != NO_CALL);
+        let emulated = task.with_call(|call| call.emulated);
+        let number = task.call_number.get().filter(|number| *number as u32 != NO_CALL && !emulated);
         match number {
             Some(number) => task.with_call(|call| (call.entering, call.number, call.args) = (false, number, args)),
             None => {
@@ -102,6 +117,7 @@ fn interrupted_result(call: &Call) -> u64 {
         _ if call.done > 0 => call.done,
         Restart::IfAsked => ERESTARTSYS.wrapping_neg(),
         Restart::Never => ERESTARTNOHAND.wrapping_neg(),
+        Restart::Always => ERESTARTNOINTR.wrapping_neg(),
     }
 }
 
@@ -117,7 +133,7 @@ pub(crate) fn settle_interrupted(task: &Rc<Task>, action: Option<&Action>) {
     let again = match (result.wrapping_neg(), action) {
         (ERESTARTSYS, Some(action)) => action.flags & SA_RESTART != 0,
         (ERESTARTNOHAND, Some(_)) => false,
-        (ERESTARTSYS | ERESTARTNOHAND, None) => true,
+        (ERESTARTSYS | ERESTARTNOHAND, None) | (ERESTARTNOINTR, _) => true,
         _ => return,
     };
     if again {

@@ -42,7 +42,7 @@ impl Kernel {
     /// A new task has its parent's tracer, for which it stops at once.
     fn trace_child(&mut self, child: &Rc<Task>, of: &Trace) {
         let Some(tracer) = self.task(of.tracer) else { return };
-        let mut trace = Trace::new(&tracer, of.seized, of.options);
+        let mut trace = Trace { privileged: of.privileged, ..Trace::new(&tracer, of.seized, of.options) };
         if of.seized {
             trace.trap = true;
         } else {

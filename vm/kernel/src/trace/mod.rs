@@ -13,6 +13,7 @@
 //! | [`calls`] | system calls of traced tasks |
 //! | [`events`] | fork, exec, exit |
 //! | [`report`] | what `wait` tells a tracer |
+//! | [`watch`] | debug registers |
 //! | [`registers`] | registers as tracers see them |
 
 pub mod calls;
@@ -20,6 +21,7 @@ pub mod events;
 pub mod registers;
 pub mod report;
 pub mod stops;
+pub mod watch;
 
 use std::rc::Rc;
 
@@ -41,6 +43,22 @@ pub enum Resume {
     ToSyscall,
     /// For one instruction.
     Step,
+    /// Until the next call, which is not made (`PTRACE_SYSEMU`).
+    ToEmulated,
+    /// For one instruction; a call is not made (`PTRACE_SYSEMU_SINGLESTEP`).
+    StepEmulated,
+}
+
+impl Resume {
+    /// Whether it runs for one instruction.
+    pub fn steps(self) -> bool {
+        matches!(self, Resume::Step | Resume::StepEmulated)
+    }
+
+    /// Whether its tracer makes its calls.
+    pub fn emulates(self) -> bool {
+        matches!(self, Resume::ToEmulated | Resume::StepEmulated)
+    }
 }
 
 /// What a task has stopped for.
@@ -56,6 +74,8 @@ pub enum StopKind {
     Event,
     /// Its process has been stopped.
     Group,
+    /// A filter wants its tracer to be asked about a call (`SECCOMP_RET_TRACE`).
+    Filter,
 }
 
 /// A stop.
@@ -107,6 +127,10 @@ pub struct Trace {
     pub next: Option<Next>,
     /// Its end has been announced.
     pub end_announced: bool,
+    /// Whether whoever began it was privileged: only then may the task gain rights by `execve`.
+    pub privileged: bool,
+    /// Its debug registers.
+    pub debug: watch::DebugRegisters,
     /// The end of the `vfork` it is in is to be announced.
     pub vfork_announced: bool,
 }
@@ -128,6 +152,8 @@ impl Trace {
             next: None,
             end_announced: false,
             vfork_announced: false,
+            privileged: false,
+            debug: watch::DebugRegisters::default(),
         }
     }
 
@@ -167,7 +193,8 @@ impl Kernel {
         if task.is_traced() || !self.may_look_into(&tracer, task) {
             return Err(Errno::EPERM.into());
         }
-        *task.trace.borrow_mut() = Some(Trace::new(&tracer, false, 0));
+        let privileged = task.credentials().is_privileged();
+        *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(&tracer, false, 0) });
         self.tracees += 1;
         Ok(())
     }
@@ -177,7 +204,8 @@ impl Kernel {
         if Rc::ptr_eq(&tracer.process, &task.process) || !self.may_look_into(tracer, task) || task.is_traced() {
             return Err(Errno::EPERM.into());
         }
-        *task.trace.borrow_mut() = Some(Trace::new(tracer, seized, options));
+        let privileged = tracer.credentials().is_privileged();
+        *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(tracer, seized, options) });
         self.tracees += 1;
         if task.run_state.get() == RunState::Stopped {
             // It is stopped already, and has only to say so.
@@ -239,6 +267,6 @@ fn injection(stop: Option<&TraceStop>, signal: u32, tracer: Pid) -> Option<SigIn
             _ => SigInfo::user(signal, abi::signal::SI_USER, tracer, 0),
         }),
         StopKind::SyscallEntry | StopKind::SyscallExit => Some(SigInfo::kernel(signal)),
-        StopKind::Event | StopKind::Group => None,
+        StopKind::Event | StopKind::Filter | StopKind::Group => None,
     }
 }

@@ -183,14 +183,21 @@ pub fn call_info(task: &Task, kind: Option<super::StopKind>) -> Vec<u8> {
     let operation = match kind {
         Some(super::StopKind::SyscallEntry) => SYSCALL_INFO_ENTRY,
         Some(super::StopKind::SyscallExit) => SYSCALL_INFO_EXIT,
+        Some(super::StopKind::Filter) => SYSCALL_INFO_SECCOMP,
         _ => SYSCALL_INFO_NONE,
     };
     let head = abi::Writer::new().u8(operation).pad_to(4).u32(arch).u64(cpu.rip).u64(cpu.gpr(reg::RSP));
     match operation {
-        SYSCALL_INFO_ENTRY => {
+        SYSCALL_INFO_ENTRY | SYSCALL_INFO_SECCOMP => {
             let (_, args) = abi.registers(&cpu);
             let head = head.u64(task.call_number.get().unwrap_or(u64::MAX));
-            args.into_iter().fold(head, abi::Writer::u64).finish()
+            let call = args.into_iter().fold(head, abi::Writer::u64);
+            if operation == SYSCALL_INFO_ENTRY {
+                return call.finish();
+            }
+            // What the filter says.
+            let said = task.with_trace(|trace| trace.message).unwrap_or(0);
+            call.u32(said as u32).finish()
         }
         SYSCALL_INFO_EXIT => {
             let value = cpu.gpr(reg::RAX);

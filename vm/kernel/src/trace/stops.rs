@@ -174,7 +174,7 @@ impl Kernel {
 
     /// A handler has been entered: a task that steps stops at its first instruction.
     pub(crate) fn trace_handler_entered(&mut self, task: &Rc<Task>) {
-        if task.with_trace(|trace| trace.resume) == Some(Resume::Step) {
+        if task.with_trace(|trace| trace.resume.steps()) == Some(true) {
             self.trace_trap(task, StopKind::Event, SIGTRAP);
         }
     }

@@ -123,6 +123,40 @@ impl Location {
         }
     }
 
+    /// Whether one of these things may no longer be done to it (`F_SEAL_*`).
+    pub fn is_sealed(&self, seals: u32) -> bool {
+        self.seals().is_ok_and(|sealed| sealed & seals != 0)
+    }
+
+    /// What may no longer be done to it.
+    ///
+    /// # Errors
+    /// `EINVAL` if it is no file that can be sealed.
+    pub fn seals(&self) -> Outcome<u32> {
+        self.dentry.volume.enter().seals(self.ino())
+    }
+
+    /// Seals it further.
+    pub fn add_seals(&self, seals: u32) -> Outcome<()> {
+        let before = self.seals()?;
+        self.dentry.volume.enter().set_seals(self.ino(), before | seals)
+    }
+
+    /// A file that was just made may be sealed.
+    pub fn allow_seals(&self) -> Outcome<()> {
+        self.dentry.volume.enter().set_seals(self.ino(), 0)
+    }
+
+    /// Takes room for bytes, see [`super::FileSystem::allocate`].
+    pub fn allocate(&self, range: std::ops::Range<u64>) -> Outcome<()> {
+        self.change(|file_system, ino| file_system.allocate(ino, range.start, range.end))
+    }
+
+    /// Makes bytes zeroes that take no room, see [`super::FileSystem::punch`].
+    pub fn punch(&self, range: std::ops::Range<u64>) -> Outcome<()> {
+        self.change(|file_system, ino| file_system.punch(ino, range.start, range.end))
+    }
+
     fn set(&self, set: &SetAttributes) -> Outcome<()> {
         self.change(|file_system, ino| file_system.set_attributes(ino, set))?;
         self.notify_change(set);

@@ -215,6 +215,35 @@ pub trait FileSystem {
         Err(Errno::EOPNOTSUPP.into())
     }
 
+    /// What may no longer be done to a file (`F_SEAL_*`).
+    ///
+    /// # Errors
+    /// `EINVAL` if its files can't be sealed.
+    fn seals(&mut self, ino: Ino) -> Outcome<u32> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Sets that.
+    fn set_seals(&mut self, ino: Ino, seals: u32) -> Outcome<()> {
+        Err(Errno::EINVAL.into())
+    }
+
+    /// Takes room for the bytes from `start` to `end`, which may lie past the end of the file (`fallocate(2)`). One that
+    /// does not keep account takes it when they are written.
+    fn allocate(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        Ok(())
+    }
+
+    /// Makes these bytes zeroes that take no room (`FALLOC_FL_PUNCH_HOLE`).
+    fn punch(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        Err(Errno::EOPNOTSUPP.into())
+    }
+
+    /// Renames, and leaves behind a mark that stands for nothing: a device numbered 0 (`RENAME_WHITEOUT`).
+    fn rename_leaving_whiteout(&mut self, from: (Ino, &[u8]), to: (Ino, &[u8]), mark: &NewFile<'_>) -> Outcome<()> {
+        Err(Errno::EINVAL.into())
+    }
+
     /// Size and use.
     fn status(&mut self) -> Outcome<FileSystemStatus>;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::entries::{check_may_add, check_may_remove};
 use super::permission::Access;
 use super::walk::{Last, Walk};
-use super::{At, Context, Location, Vfs};
+use super::{At, Context, FileKind, Location, NewFile, Vfs};
 use crate::stop::Outcome;
 use abi::Errno;
 
@@ -18,6 +18,17 @@ pub enum RenameMode {
     NoReplace,
     /// It gets the old name (`RENAME_EXCHANGE`).
     Exchange,
+    /// It is replaced, and a mark gets the old name (`RENAME_WHITEOUT`); or the call fails with that, too.
+    Whiteout {
+        /// `RENAME_NOREPLACE` as well.
+        no_replace: bool,
+    },
+}
+
+impl RenameMode {
+    fn may_replace(self) -> bool {
+        !matches!(self, RenameMode::NoReplace | RenameMode::Whiteout { no_replace: true })
+    }
 }
 
 /// One end of a rename.
@@ -35,7 +46,7 @@ impl Vfs {
             return Err(Errno::EXDEV.into());
         }
         let from = End::named(from, Errno::EBUSY)?;
-        let to = End::named(to, if mode == RenameMode::NoReplace { Errno::EEXIST } else { Errno::EBUSY })?;
+        let to = End::named(to, if mode.may_replace() { Errno::EBUSY } else { Errno::EEXIST })?;
         let moved = self.entry(&from.dir, &from.name)?;
         let in_the_way = self.child(&to.dir, &to.name)?;
         let there = in_the_way.inode().map(|_| Location::new(to.dir.mount.clone(), in_the_way.clone()));
@@ -44,10 +55,14 @@ impl Vfs {
             return Ok(());
         }
         check_rights(context, &from, &to, &moved, there.as_ref(), mode)?;
+        let mark = NewFile { kind: FileKind::CharDevice, mode: 0, uid: 0, gid: 0, rdev: 0, target: b"" };
+        let leaves_mark = matches!(mode, RenameMode::Whiteout { .. });
+        let mark = if leaves_mark { from.dir.owned_by(context, mark)? } else { mark };
         from.dir.change(|file_system, from_dir| {
             let (old, new) = ((from_dir, &*from.name), (to.dir.ino(), &*to.name));
             match mode {
                 RenameMode::Exchange => file_system.exchange(old, new),
+                RenameMode::Whiteout { .. } => file_system.rename_leaving_whiteout(old, new, &mark),
                 _ => file_system.rename(old, new),
             }
         })?;
@@ -86,7 +101,7 @@ impl End {
 /// Whether the two names go together at all: no loops, no slashes after what is no directory.
 fn check_shape(from: &End, to: &End, moved: &Location, there: Option<&Location>, mode: RenameMode) -> Outcome<()> {
     match (there, mode) {
-        (Some(_), RenameMode::NoReplace) => return Err(Errno::EEXIST.into()),
+        (Some(_), mode) if !mode.may_replace() => return Err(Errno::EEXIST.into()),
         (None, RenameMode::Exchange) => return Err(Errno::ENOENT.into()),
         (Some(there), RenameMode::Exchange) if to.slashes && !there.is_directory() => {
             return Err(Errno::ENOTDIR.into());

@@ -60,6 +60,9 @@ impl Location {
         if access.write && self.is_read_only() {
             return Err(Errno::EROFS.into());
         }
+        if [&b"user."[..], b"trusted.", b"security."].contains(&name) {
+            return Err(Errno::EINVAL.into());
+        }
         let missing = if access.write { Errno::EPERM } else { Errno::ENODATA };
         if name.starts_with(b"user.") {
             if !matches!(self.kind(), FileKind::Regular | FileKind::Directory) {

@@ -73,6 +73,8 @@ impl Host {
                     RenameMode::Replace => RenameFlags::empty(),
                     RenameMode::NoReplace => RenameFlags::NOREPLACE,
                     RenameMode::Exchange => RenameFlags::EXCHANGE,
+                    RenameMode::Whiteout { no_replace: false } => RenameFlags::WHITEOUT,
+                    RenameMode::Whiteout { no_replace: true } => RenameFlags::WHITEOUT | RenameFlags::NOREPLACE,
                 };
                 fs::renameat_with(top, &**from, top, &**to, flags)?;
             }

@@ -12,6 +12,7 @@ use jit::Jit;
 use jit::native::Wasmtime;
 use kernel::fs::tmpfs::Tmpfs;
 use kernel::stop::Stop;
+use kernel::vfs::FileSystem;
 use kernel::{ExitStatus, Host, Kernel, MemoryPool, Output, Pid, Slice, SpawnRequest, Stdio};
 use memory::HostMemory;
 
@@ -80,6 +81,11 @@ pub struct Machine {
     pub arrivals: Rc<slow::Arrivals>,
 }
 
+fn interpreter() -> Box<dyn Engine> {
+    let start = Instant::now();
+    Box::new(Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64)))
+}
+
 /// What a program came to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -91,8 +97,12 @@ pub struct Finished {
 impl Machine {
     /// A machine with an empty tmpfs and the standard mounts, its programs interpreted.
     pub fn new() -> Self {
-        let start = Instant::now();
-        Self::with_engine(Box::new(Interpreter::new(Box::new(move || start.elapsed().as_nanos() as u64))))
+        Self::with_engine(interpreter())
+    }
+
+    /// The same on another root file system.
+    pub fn on(root: Box<dyn FileSystem>) -> Self {
+        Self::with(interpreter(), root, Rc::default())
     }
 
     /// The same, its programs compiled as soon as a block has run a few times, with so little room for compiled code
@@ -108,11 +118,15 @@ impl Machine {
     }
 
     fn with_engine(engine: Box<dyn Engine>) -> Self {
-        let recorded = Rc::<RefCell<Recorded>>::default();
-        let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
         let arrivals = Rc::<slow::Arrivals>::default();
         let root = slow::Slow { inner: Tmpfs::new(1 << 30, 0o755), arrivals: arrivals.clone() };
-        let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), Box::new(root), "tmpfs");
+        Self::with(engine, Box::new(root), arrivals)
+    }
+
+    fn with(engine: Box<dyn Engine>, root: Box<dyn FileSystem>, arrivals: Rc<slow::Arrivals>) -> Self {
+        let recorded = Rc::<RefCell<Recorded>>::default();
+        let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
+        let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), root, "root");
         kernel.mount_standard().unwrap();
         let mut machine = Self { kernel, engine, recorded, arrivals };
         for directory in ["/bin", "/tmp", "/etc", "/lib64", "/lib", "/lib/x86_64-linux-gnu", "/root"] {

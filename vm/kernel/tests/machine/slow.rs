@@ -85,6 +85,14 @@ impl FileSystem for Slow {
         rename(from: (Ino, &[u8]), to: (Ino, &[u8])) -> (), key (from, to);
         exchange(one: (Ino, &[u8]), other: (Ino, &[u8])) -> (), key (one, other);
         touch(ino: Ino) -> (), key ino;
+        seals(ino: Ino) -> u32, key ino;
+        set_seals(ino: Ino, seals: u32) -> (), key ino;
+        allocate(ino: Ino, start: u64, end: u64) -> (), key (ino, start, end);
+        punch(ino: Ino, start: u64, end: u64) -> (), key (ino, start, end);
+        rename_leaving_whiteout(from: (Ino, &[u8]), to: (Ino, &[u8]), mark: &NewFile<'_>) -> (), key (from, to);
+        get_xattr(ino: Ino, name: &[u8]) -> Vec<u8>, key (ino, name);
+        list_xattrs(ino: Ino) -> Vec<Vec<u8>>, key ino;
+        set_xattr(ino: Ino, name: &[u8], value: Option<&[u8]>) -> (), key (ino, name);
     }
 
     fn status(&mut self) -> Outcome<FileSystemStatus> {

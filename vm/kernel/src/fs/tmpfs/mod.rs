@@ -9,13 +9,16 @@
 mod directory;
 mod pages;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use crate::stop::Outcome;
 use crate::vfs::{
     Attributes, DirEntry, FileKind, FileSystem, FileSystemStatus, Ino, NewFile, SetAttributes, Timestamp,
 };
 use abi::Errno;
+use abi::file::F_SEAL_SEAL;
 use directory::{Entries, FIRST_COOKIE};
 use pages::{PAGE, Pages};
 
@@ -41,6 +44,8 @@ struct Node {
     attributes: Attributes,
     content: Content,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// `F_SEAL_*`: at first that there will be no others.
+    seals: u32,
     holders: u32,
 }
 
@@ -52,6 +57,8 @@ pub struct Tmpfs {
     type_name: &'static str,
     pages: u64,
     pages_max: u64,
+    /// Pages that this and others may still take together.
+    shared: Rc<Cell<u64>>,
     /// Inodes and further names of theirs: each costs memory.
     names: u64,
     names_max: u64,
@@ -70,11 +77,30 @@ impl Tmpfs {
         let names_max = pages_max.max(1024);
         let nodes = HashMap::new();
         let now = Timestamp::default();
-        let mut tmpfs = Self { nodes, last_ino: 0, now, type_name, pages: 0, pages_max, names: 0, names_max };
+        let shared = Rc::new(Cell::new(u64::MAX / 2));
+        let mut tmpfs = Self { nodes, last_ino: 0, now, type_name, pages: 0, pages_max, shared, names: 0, names_max };
         let new = NewFile { kind: FileKind::Directory, mode, uid: 0, gid: 0, rdev: 0, target: b"" };
         let root = tmpfs.add_node(&new, ROOT);
         debug_assert_eq!(root, ROOT);
         tmpfs
+    }
+
+    /// The same, taking its pages from those that several have together.
+    #[must_use]
+    pub fn sharing(mut self, pages: Rc<Cell<u64>>) -> Self {
+        self.shared = pages;
+        self
+    }
+
+    /// Pages it can still take.
+    fn pages_free(&self) -> u64 {
+        self.pages_max.saturating_sub(self.pages).min(self.shared.get())
+    }
+
+    /// Notes that a file has got from `before` pages to `after`.
+    fn account(&mut self, before: u64, after: u64) {
+        self.pages = self.pages + after - before;
+        self.shared.set((self.shared.get() + before).saturating_sub(after));
     }
 
     fn node(&self, ino: Ino) -> Outcome<&Node> {
@@ -153,7 +179,7 @@ impl Tmpfs {
             modified: self.now,
             changed: self.now,
         };
-        self.nodes.insert(ino, Node { attributes, content, xattrs: BTreeMap::new(), holders: 0 });
+        self.nodes.insert(ino, Node { attributes, content, xattrs: BTreeMap::new(), seals: F_SEAL_SEAL, holders: 0 });
         ino
     }
 
@@ -173,7 +199,7 @@ impl Tmpfs {
             return;
         }
         if let Content::File(pages) = &node.content {
-            self.pages -= pages.count();
+            self.account(pages.count(), 0);
         }
         self.names -= 1;
         self.nodes.remove(&ino);
@@ -215,10 +241,17 @@ impl Tmpfs {
         let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
         let before = pages.count();
         pages.truncate(size_bytes);
-        self.pages -= before - pages.count();
+        let after = pages.count();
         node.attributes.size_bytes = size_bytes;
         node.attributes.modified = self.now;
+        self.account(before, after);
         Ok(())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        self.account(self.pages, 0);
     }
 }
 
@@ -267,12 +300,14 @@ impl FileSystem for Tmpfs {
 
     fn write(&mut self, ino: Ino, offset: u64, from: &[u8]) -> Outcome<usize> {
         let end = offset.checked_add(from.len() as u64).filter(|end| *end <= FILE_SIZE_MAX).ok_or(Errno::EFBIG)?;
+        let free = self.pages_free();
         let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
         let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
         let before = pages.count();
-        let written = pages.write(offset, from, self.pages_max.saturating_sub(self.pages));
-        self.pages += pages.count() - before;
+        let written = pages.write(offset, from, free);
+        let after = pages.count();
         if written == 0 && !from.is_empty() {
+            // None can have been added, then.
             return Err(Errno::ENOSPC.into());
         }
         if written > 0 {
@@ -280,6 +315,7 @@ impl FileSystem for Tmpfs {
             node.attributes.size_bytes = node.attributes.size_bytes.max(end);
             (node.attributes.modified, node.attributes.changed) = (self.now, self.now);
         }
+        self.account(before, after);
         Ok(written)
     }
 
@@ -438,8 +474,47 @@ impl FileSystem for Tmpfs {
         Ok(())
     }
 
+    fn seals(&mut self, ino: Ino) -> Outcome<u32> {
+        match self.node(ino)? {
+            Node { content: Content::File(_), seals, .. } => Ok(*seals),
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+
+    fn set_seals(&mut self, ino: Ino, seals: u32) -> Outcome<()> {
+        self.node_mut(ino)?.seals = seals;
+        Ok(())
+    }
+
+    fn allocate(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        let free = self.pages_free();
+        let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
+        let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
+        let added = pages.allocate(start, end, free).ok_or(Errno::ENOSPC)?;
+        self.account(0, added);
+        Ok(())
+    }
+
+    fn punch(&mut self, ino: Ino, start: u64, end: u64) -> Outcome<()> {
+        let now = self.now;
+        let node = self.nodes.get_mut(&ino).ok_or(Errno::ESTALE)?;
+        let Content::File(pages) = &mut node.content else { return Err(Errno::EINVAL.into()) };
+        let before = pages.count();
+        pages.punch(start, end);
+        let after = pages.count();
+        (node.attributes.modified, node.attributes.changed) = (now, now);
+        self.account(before, after);
+        Ok(())
+    }
+
+    fn rename_leaving_whiteout(&mut self, from: (Ino, &[u8]), to: (Ino, &[u8]), mark: &NewFile<'_>) -> Outcome<()> {
+        self.check_names()?;
+        self.rename(from, to)?;
+        self.create(from.0, from.1, mark).map(drop)
+    }
+
     fn status(&mut self) -> Outcome<FileSystemStatus> {
-        let blocks_free = self.pages_max - self.pages;
+        let blocks_free = self.pages_free();
         Ok(FileSystemStatus {
             magic: MAGIC,
             block_size: PAGE,

@@ -67,4 +67,33 @@ impl Pages {
             page[(size_bytes % PAGE) as usize..].fill(0);
         }
     }
+
+    /// Makes sure that there is a page for every byte from `start` to `end`; returns how many are new, or `None` if that
+    /// would be more than `pages_free`.
+    pub(super) fn allocate(&mut self, start: u64, end: u64, pages_free: u64) -> Option<u64> {
+        let range = start / PAGE..end.div_ceil(PAGE);
+        let there = self.pages.range(range.clone()).count() as u64;
+        let missing = (range.end - range.start) - there;
+        if missing > pages_free {
+            return None;
+        }
+        for index in range {
+            self.pages.entry(index).or_insert_with(|| vec![0; PAGE as usize].into());
+        }
+        Some(missing)
+    }
+
+    /// Forgets what is from `start` to `end`, which then reads as zeros.
+    pub(super) fn punch(&mut self, start: u64, end: u64) {
+        let range = start / PAGE..end.div_ceil(PAGE);
+        let touched: Vec<u64> = self.pages.range(range).map(|(index, _)| *index).collect();
+        for index in touched {
+            let first = index * PAGE;
+            if start <= first && first.saturating_add(PAGE) <= end {
+                self.pages.remove(&index);
+            } else if let Some(page) = self.pages.get_mut(&index) {
+                page[start.saturating_sub(first) as usize..(end - first).min(PAGE) as usize].fill(0);
+            }
+        }
+    }
 }

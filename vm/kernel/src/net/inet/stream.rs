@@ -67,6 +67,10 @@ impl TcpSocket {
     fn deliver(&self, bytes: VecDeque<u8>, urgent: bool, time_ns: u64) {
         let mut inbox = self.core.inbox.borrow_mut();
         if let Some(byte) = bytes.back().copied().filter(|_| urgent) {
+            // The one before is passed if it is next.
+            if !self.is_inline() && self.urgent.get().is_some_and(|urgent| urgent.ahead == 0) {
+                inbox.drop_front(1);
+            }
             self.urgent.set(Some(Urgent { ahead: inbox.bytes() + bytes.len() - 1, byte, taken: false }));
         }
         self.received_bytes.set(self.received_bytes.get() + bytes.len() as u64);
@@ -99,8 +103,12 @@ impl TcpSocket {
         if taken > 0 {
             self.sent_bytes.set(self.sent_bytes.get() + taken as u64);
             k.net.carried.count(taken);
-            peer.deliver(bytes, is_whole && out.flags & MSG_OOB != 0, k.realtime_ns());
+            let urgent = is_whole && out.flags & MSG_OOB != 0;
+            peer.deliver(bytes, urgent, k.realtime_ns());
             k.wake(&peer.core.arrivals);
+            if urgent {
+                k.signal_urgent(peer.core.owner.get());
+            }
         }
         Ok(taken)
     }

@@ -108,7 +108,7 @@ impl NetlinkSocket {
     }
 
     /// Puts an answer of the kernel's into the inbox; if there is no room it is lost, and the program is told.
-    fn deliver(&self, k: &mut Kernel, bytes: Vec<u8>) {
+    pub(crate) fn deliver(&self, k: &mut Kernel, bytes: Vec<u8>) {
         let used = self.core.inbox.borrow().bytes();
         if used + bytes.len() > self.core.options.receive_bytes.get() as usize {
             self.core.error.set(Some(Errno::ENOBUFS));

@@ -5,13 +5,6 @@
 #[rustfmt::skip]
 pub const ABSENT: &[(&str, &[&str])] = &[
     (
-        "POSIX message queues: nothing that people put into a Dockerfile for one user needs them so far",
-        &[
-            "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
-            "mq_timedsend_time64", "mq_timedreceive_time64",
-        ],
-    ),
-    (
         "watching whole file systems, which takes privileges: programs fall back to inotify",
         &["fanotify_init", "fanotify_mark"],
     ),
@@ -47,8 +40,8 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &["modify_ldt", "vm86", "vm86old"],
     ),
     (
-        "C libraries do without: file handles, several futexes at once, pages of a file in any order",
-        &["open_by_handle_at", "futex_waitv", "remap_file_pages", "lookup_dcookie"],
+        "C libraries do without: file handles, pages of a file in any order",
+        &["open_by_handle_at", "remap_file_pages", "lookup_dcookie"],
     ),
     (
         "no C library since 1996 makes them",

@@ -33,7 +33,7 @@ pub const TABLE: &[Row] = table! {
         23 setuid ia32::setuid16, 1;
         24 getuid ia32::getuid16, 0;
         25 stime ia32::stime, 1;
-        26 ptrace ptrace::ptrace, 4;
+        26 ptrace ptrace::ptrace, 4 "debug registers watch what is written, not what is read";
         27 alarm time::alarm, 1;
         29 pause process::pause, 0;
         30 utime attributes::utime, 2;
@@ -55,7 +55,7 @@ pub const TABLE: &[Row] = table! {
         50 getegid ia32::getegid16, 0;
         52 umount2 path::umount2, 2;
         54 ioctl fd::ioctl, 3;
-        55 fcntl fd::fcntl, 3;
+        55 fcntl fd::fcntl, 3 "O_ASYNC has no effect: only SIGURG is sent";
         57 setpgid ids::setpgid, 2;
         59 oldolduname ia32::oldolduname, 1;
         60 umask path::umask, 1;
@@ -94,7 +94,7 @@ pub const TABLE: &[Row] = table! {
         99 statfs stat::statfs, 2;
         100 fstatfs stat::fstatfs, 2;
         102 socketcall ia32::socketcall, 2;
-        103 syslog system::syslog, 3 "one message";
+        103 syslog system::syslog, 3 "messages are few, and never new ones";
         104 setitimer time::setitimer, 3;
         105 getitimer time::getitimer, 2;
         106 stat ia32::stat, 2;
@@ -209,7 +209,7 @@ pub const TABLE: &[Row] = table! {
         237 fremovexattr attributes::fremovexattr, 2;
         238 tkill signal::tkill, 2;
         239 sendfile64 transfer::sendfile64, 4;
-        240 futex futex::futex, 6 "no priority inheritance";
+        240 futex futex::futex, 6 "locks are handed over by priority, which has no other effect";
         241 sched_setaffinity system::sched_setaffinity, 3;
         242 sched_getaffinity system::sched_getaffinity, 3;
         243 set_thread_area thread_area::set_thread_area, 1;
@@ -242,6 +242,12 @@ pub const TABLE: &[Row] = table! {
         274 mbind nodes::mbind, 6 "one node";
         275 get_mempolicy nodes::get_mempolicy, 5;
         276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
+        277 mq_open mq::mq_open, 4 "queues are not shown below /dev/mqueue";
+        278 mq_unlink mq::mq_unlink, 1;
+        279 mq_timedsend mq::mq_timedsend, 5;
+        280 mq_timedreceive mq::mq_timedreceive, 5;
+        281 mq_notify mq::mq_notify, 2;
+        282 mq_getsetattr mq::mq_getsetattr, 3;
         284 waitid process::waitid, 5;
         289 ioprio_set priority::ioprio_set, 3 "remembered without effect";
         290 ioprio_get priority::ioprio_get, 2;
@@ -278,7 +284,7 @@ pub const TABLE: &[Row] = table! {
         321 signalfd event::signalfd, 3;
         322 timerfd_create event::timerfd_create, 2;
         323 eventfd event::eventfd, 1;
-        324 fallocate attributes::fallocate, [0 1 (2 3) (4 5)];
+        324 fallocate attributes::fallocate, [0 1 (2 3) (4 5)] "holes on tmpfs only";
         325 timerfd_settime event::timerfd_settime, 4;
         326 timerfd_gettime event::timerfd_gettime, 2;
         327 signalfd4 event::signalfd4, 4;
@@ -305,7 +311,7 @@ pub const TABLE: &[Row] = table! {
         353 renameat2 path::renameat2, 5;
         354 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         355 getrandom system::getrandom, 3;
-        356 memfd_create fd::memfd_create, 2 "no seals";
+        356 memfd_create memfd::memfd_create, 2 "no seals";
         358 execveat process::execveat, 5;
         359 socket socket::socket, 3;
         360 socketpair socket::socketpair, 4;
@@ -314,19 +320,19 @@ pub const TABLE: &[Row] = table! {
         363 listen socket::listen, 2;
         364 accept4 socket::accept4, 4;
         365 getsockopt socket::getsockopt, 5;
-        366 setsockopt socket::setsockopt, 5;
+        366 setsockopt socket::setsockopt, 5 "TCP_DEFER_ACCEPT and others without effect, see net/inet/options.rs";
         367 getsockname socket::getsockname, 3;
         368 getpeername socket::getpeername, 3;
         369 sendto message::sendto, 6;
         370 sendmsg message::sendmsg, 3;
         371 recvfrom message::recvfrom, 6;
-        372 recvmsg message::recvmsg, 3;
+        372 recvmsg message::recvmsg, 3 "queues of errors are empty: there is no network that could fail";
         373 shutdown socket::shutdown, 2;
         375 membarrier system::membarrier, 1;
         376 mlock2 memory::mlock, 2;
         377 copy_file_range transfer::copy_file_range, 6;
-        378 preadv2 rw::preadv2, [0 1 2 (3 4) 4 5];
-        379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5];
+        378 preadv2 rw::preadv2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
+        379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
         383 statx stat::statx, 5;
         384 arch_prctl ia32::arch_prctl, 0;
         385 io_pgetevents aio::io_pgetevents, 6;
@@ -358,9 +364,11 @@ pub const TABLE: &[Row] = table! {
         414 ppoll_time64 poll::ppoll, 5;
         416 io_pgetevents_time64 aio::io_pgetevents, 6;
         417 recvmmsg_time64 message::recvmmsg, 5;
+        418 mq_timedsend_time64 mq::mq_timedsend, 5;
+        419 mq_timedreceive_time64 mq::mq_timedreceive, 5;
         420 semtimedop_time64 sem::semtimedop, 4;
         421 rt_sigtimedwait_time64 signal::rt_sigtimedwait, 4;
-        422 futex_time64 futex::futex, 6 "no priority inheritance";
+        422 futex_time64 futex::futex, 6 "locks are handed over by priority, which has no other effect";
         423 sched_rr_get_interval_time64 system::sched_rr_get_interval, 2;
         424 pidfd_send_signal pidfd::pidfd_send_signal, 4;
         434 pidfd_open pidfd::pidfd_open, 2;
@@ -370,6 +378,7 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        449 futex_waitv futex::futex_waitv, 5;
         450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };

@@ -53,14 +53,14 @@ pub const TABLE: &[Row] = table! {
         44 sendto message::sendto, 6;
         45 recvfrom message::recvfrom, 6;
         46 sendmsg message::sendmsg, 3;
-        47 recvmsg message::recvmsg, 3;
+        47 recvmsg message::recvmsg, 3 "queues of errors are empty: there is no network that could fail";
         48 shutdown socket::shutdown, 2;
         49 bind socket::bind, 3;
         50 listen socket::listen, 2;
         51 getsockname socket::getsockname, 3;
         52 getpeername socket::getpeername, 3;
         53 socketpair socket::socketpair, 4;
-        54 setsockopt socket::setsockopt, 5;
+        54 setsockopt socket::setsockopt, 5 "TCP_DEFER_ACCEPT and others without effect, see net/inet/options.rs";
         55 getsockopt socket::getsockopt, 5;
         56 clone process::clone, 5;
         57 fork process::fork, 0;
@@ -78,7 +78,7 @@ pub const TABLE: &[Row] = table! {
         69 msgsnd msg::msgsnd, 4;
         70 msgrcv msg::msgrcv, 5;
         71 msgctl msg::msgctl, 3;
-        72 fcntl fd::fcntl, 3;
+        72 fcntl fd::fcntl, 3 "O_ASYNC has no effect: only SIGURG is sent";
         73 flock fd::flock, 2;
         74 fsync rw::fsync, 1;
         75 fdatasync rw::fsync, 1;
@@ -107,9 +107,9 @@ pub const TABLE: &[Row] = table! {
         98 getrusage limits::getrusage, 2;
         99 sysinfo system::sysinfo, 1;
         100 times time::times, 1;
-        101 ptrace ptrace::ptrace, 4;
+        101 ptrace ptrace::ptrace, 4 "debug registers watch what is written, not what is read";
         102 getuid ids::getuid, 0;
-        103 syslog system::syslog, 3 "one message";
+        103 syslog system::syslog, 3 "messages are few, and never new ones";
         104 getgid ids::getgid, 0;
         105 setuid ids::setuid, 1;
         106 setgid ids::setgid, 1;
@@ -185,7 +185,7 @@ pub const TABLE: &[Row] = table! {
         199 fremovexattr attributes::fremovexattr, 2;
         200 tkill signal::tkill, 2;
         201 time time::time, 1;
-        202 futex futex::futex, 6 "no priority inheritance";
+        202 futex futex::futex, 6 "locks are handed over by priority, which has no other effect";
         203 sched_setaffinity system::sched_setaffinity, 3;
         204 sched_getaffinity system::sched_getaffinity, 3;
         206 io_setup aio::io_setup, 2;
@@ -216,6 +216,12 @@ pub const TABLE: &[Row] = table! {
         237 mbind nodes::mbind, 6 "one node";
         238 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
         239 get_mempolicy nodes::get_mempolicy, 5;
+        240 mq_open mq::mq_open, 4 "queues are not shown below /dev/mqueue";
+        241 mq_unlink mq::mq_unlink, 1;
+        242 mq_timedsend mq::mq_timedsend, 5;
+        243 mq_timedreceive mq::mq_timedreceive, 5;
+        244 mq_notify mq::mq_notify, 2;
+        245 mq_getsetattr mq::mq_getsetattr, 3;
         247 waitid process::waitid, 5;
         251 ioprio_set priority::ioprio_set, 3 "remembered without effect";
         252 ioprio_get priority::ioprio_get, 2;
@@ -251,7 +257,7 @@ pub const TABLE: &[Row] = table! {
         282 signalfd event::signalfd, 3;
         283 timerfd_create event::timerfd_create, 2;
         284 eventfd event::eventfd, 1;
-        285 fallocate attributes::fallocate, 4;
+        285 fallocate attributes::fallocate, 4 "holes on tmpfs only";
         286 timerfd_settime event::timerfd_settime, 4;
         287 timerfd_gettime event::timerfd_gettime, 2;
         288 accept4 socket::accept4, 4;
@@ -280,13 +286,13 @@ pub const TABLE: &[Row] = table! {
         316 renameat2 path::renameat2, 5;
         317 seccomp seccomp::seccomp, 3 "no listeners, no stops for tracers";
         318 getrandom system::getrandom, 3;
-        319 memfd_create fd::memfd_create, 2 "no seals";
+        319 memfd_create memfd::memfd_create, 2 "no seals";
         322 execveat process::execveat, 5;
         324 membarrier system::membarrier, 1;
         325 mlock2 memory::mlock, 2;
         326 copy_file_range transfer::copy_file_range, 6;
-        327 preadv2 rw::preadv2, 6;
-        328 pwritev2 rw::pwritev2, 6;
+        327 preadv2 rw::preadv2, 6 "RWF_NOWAIT is refused";
+        328 pwritev2 rw::pwritev2, 6 "RWF_NOWAIT is refused";
         332 statx stat::statx, 5;
         333 io_pgetevents aio::io_pgetevents, 6;
         334 rseq system::absent, 0 "the C library does without";
@@ -298,6 +304,7 @@ pub const TABLE: &[Row] = table! {
         438 pidfd_getfd pidfd::pidfd_getfd, 3;
         439 faccessat2 path::faccessat2, 4;
         441 epoll_pwait2 epoll::epoll_pwait2, 5;
+        449 futex_waitv futex::futex_waitv, 5;
         450 set_mempolicy_home_node nodes::set_mempolicy_home_node, 4;
     }
 };
