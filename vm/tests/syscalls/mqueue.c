@@ -145,8 +145,9 @@ static void noted(int signal, siginfo_t *info, void *context) {
 }
 
 static sem_t told;
+static int told_value;
 static void on_thread(union sigval value) {
-    printf("told: %d\n", value.sival_int);
+    told_value = value.sival_int;
     sem_post(&told);
 }
 
@@ -209,6 +210,7 @@ static void notify(mqd_t q) {
     TRY(mq_notify(q, &e));
     TRY(mq_send(q, "five", 4, 0));
     sem_wait(&told);
+    printf("told: %d\n", told_value);
     receive(q);
 }
 
