@@ -46,6 +46,21 @@ impl Segment {
     }
 }
 
+/// Bits of [`Descriptor::flags`] (`asm/ldt.h`).
+pub mod flag {
+    #![allow(missing_docs)]
+    pub const SEG_32BIT: u32 = 1 << 0;
+    /// Contents, two bits: the lower for a segment that grows downwards, the upper for code.
+    pub const CONTENTS_SHIFT: u32 = 1;
+    pub const CODE: u32 = 1 << 2;
+    pub const READ_EXEC_ONLY: u32 = 1 << 3;
+    pub const LIMIT_IN_PAGES: u32 = 1 << 4;
+    pub const SEG_NOT_PRESENT: u32 = 1 << 5;
+    pub const USEABLE: u32 = 1 << 6;
+    /// All but `lm`, which 32-bit programs don't have.
+    pub const KEPT: u32 = 0x7f;
+}
+
 /// A thread-local storage entry of the descriptor table: always a data segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Descriptor {
@@ -60,19 +75,18 @@ pub struct Descriptor {
 impl Descriptor {
     /// The upper half of the table's entry, without the base: user data, present, accessed, and what its flags say.
     pub(crate) fn rights(self) -> u32 {
-        let flag = |bit: u32| self.flags >> bit & 1;
-        let (contents, read_only) = (self.flags >> 1 & 3, flag(3));
-        let kind = contents << 2 | (read_only ^ 1) << 1 | 1;
+        let has = |flag: u32| u32::from(self.flags & flag != 0);
+        let contents = self.flags >> flag::CONTENTS_SHIFT & 3;
+        let kind = contents << 2 | (1 - has(flag::READ_EXEC_ONLY)) << 1 | 1;
         let access = 0xf0 | kind;
         // AVL, D and G.
-        let (useable, is_32_bit, in_pages) = (flag(6), flag(0), flag(4));
-        access << 8 | self.limit & 0xf_0000 | useable << 20 | is_32_bit << 22 | in_pages << 23
+        let attributes = has(flag::USEABLE) << 20 | has(flag::SEG_32BIT) << 22 | has(flag::LIMIT_IN_PAGES) << 23;
+        access << 8 | self.limit & 0xf_0000 | attributes
     }
 
     /// The last byte's offset.
     pub(crate) fn limit_bytes(self) -> u32 {
-        let in_pages = self.flags >> 4 & 1 != 0;
-        if in_pages { self.limit << 12 | 0xfff } else { self.limit }
+        if self.flags & flag::LIMIT_IN_PAGES != 0 { self.limit << 12 | 0xfff } else { self.limit }
     }
 }
 

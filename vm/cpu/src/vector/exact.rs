@@ -11,7 +11,7 @@ use rustc_apfloat::{ExpInt, Float, FloatConvert, Round, Status, StatusAnd};
 use crate::ir::{Conversion, FloatOp, Shape, VectorOp};
 use crate::state::MXCSR_DEFAULT;
 
-/// Rounding mode in MXCSR or the x87 control word: bits 0 and 1 after shifting.
+/// Rounding modes as MXCSR, shifted, and ROUNDPS number them: bits 0 and 1.
 fn rounding(control: u32) -> Round {
     match control & 3 {
         0 => Round::NearestTiesToEven,
@@ -341,17 +341,11 @@ fn extreme<F: Format>(is_min: bool, a: u64, b: u64, control: Control) -> Outcome
     Outcome { bits: bits(if takes_a { a } else { b }), happened: compared(a, b, true) }
 }
 
-/// CMPPS's predicates 0 to 7.
+/// CMPPS and its relatives.
 fn compare<F: Format>(a: u64, b: u64, predicate: u8, control: Control) -> Outcome {
     let (a, b) = (operand::<F>(a, control), operand::<F>(b, control));
-    let holds = match predicate & 3 {
-        0 => a == b,
-        1 => a < b,
-        2 => a <= b,
-        _ => a.is_nan() || b.is_nan(),
-    };
     let ones = if F::BITS == 32 { u64::from(u32::MAX) } else { u64::MAX };
-    let bits = if holds != (predicate & 4 != 0) { ones } else { 0 };
+    let bits = if super::float::compare(a, b, predicate) { ones } else { 0 };
     Outcome { bits, happened: compared(a, b, matches!(predicate & 3, 1 | 2)) }
 }
 

@@ -11,7 +11,6 @@ trait Value: Copy + PartialOrd + bytemuck::Pod {
     const ALL_ONES: Self;
     const ZERO: Self;
     fn arith(op: FloatOp, a: Self, b: Self) -> Self;
-    fn is_nan(self) -> bool;
     fn round(self, mode: u8) -> Self;
 }
 
@@ -39,10 +38,6 @@ macro_rules! value {
                 let source = if a.is_nan() && !unary { a } else { b };
                 let bits = if source.is_nan() { source.to_bits() | $quiet } else { $default_nan };
                 <$ty>::from_bits(bits)
-            }
-
-            fn is_nan(self) -> bool {
-                self.is_nan()
             }
 
             fn round(self, mode: u8) -> Self {
@@ -94,12 +89,12 @@ fn lane<T: Value>(op: FloatOp, a: T, b: T, imm: u8) -> T {
 }
 
 /// CMPPS's predicates 0 to 7.
-fn compare<T: Value>(a: T, b: T, predicate: u8) -> bool {
+pub(super) fn compare<T: PartialOrd>(a: T, b: T, predicate: u8) -> bool {
     let plain = match predicate & 3 {
         0 => a == b,
         1 => a < b,
         2 => a <= b,
-        _ => a.is_nan() || b.is_nan(),
+        _ => a.partial_cmp(&b).is_none(),
     };
     plain != (predicate & 4 != 0)
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use abi::{Errno, Reader, Writer};
-use cpu::segment::{Descriptor, TLS_ENTRIES};
+use cpu::segment::{Descriptor, TLS_ENTRIES, flag};
 
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
@@ -13,17 +13,6 @@ use crate::task::Task;
 const USER_DESC_BYTES: u64 = 16;
 /// Any entry that is free.
 const ANY: u32 = u32::MAX;
-
-/// Bits of its flags.
-mod flag {
-    pub const SEG_32BIT: u32 = 1 << 0;
-    /// Contents: more than an ordinary or an expand-down data segment.
-    pub const CODE: u32 = 1 << 2;
-    pub const READ_EXEC_ONLY: u32 = 1 << 3;
-    pub const SEG_NOT_PRESENT: u32 = 1 << 5;
-    /// All but `lm`, which 32-bit programs don't have.
-    pub const KEPT: u32 = 0x7f;
-}
 
 /// A `struct user_desc`: an entry's number, and what is to be in it.
 pub struct UserDesc {

@@ -49,7 +49,7 @@ impl Emitter<'_> {
                 self.locals.give(ValType::I32, slow);
             }
             Op::Vector { op: which, dst, a, b, imm } => match quick(which) {
-                Some((operands, good)) => self.quickly(op, Operands { dst, a, b, imm }, operands, good),
+                Some((operands, good)) => self.quickly(op, which, Operands { dst, a, b, imm }, operands, good),
                 None => self.perform(op),
             },
             _ => self.perform(op),
@@ -57,8 +57,7 @@ impl Emitter<'_> {
     }
 
     /// Computes here and looks whether that was right. `operands` are looked at too: `b`, and `a` unless it is not used.
-    fn quickly(&mut self, op: &Op, o: Operands, operands: Option<(Shape, bool)>, good: Good) {
-        let Op::Vector { op: which, .. } = *op else { return self.perform(op) };
+    fn quickly(&mut self, op: &Op, which: VectorOp, o: Operands, operands: Option<(Shape, bool)>, good: Good) {
         let slow = self.is_mxcsr_special();
         if let Some((shape, uses_a)) = operands {
             self.or_odd(slow, Number::Lanes(o.b, shape), true);
