@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test as declare } from "node:test";
 
-import { vm } from "./vm.mjs";
+import { inChromium, vm } from "./vm.mjs";
 
 /** Modules: tests run and skipped on Linux, and tests that fail here. */
 const MODULES = {
@@ -34,8 +34,7 @@ const modules = process.env.EDGEBOX_CPYTHON === "all" ? { ...MODULES, ...LONG } 
 
 for (const [module, { run, skipped, fails = [] }] of Object.entries(modules)) {
   declare(module, { timeout: 600_000 }, async () => {
-    const options = ["--host", "chromium", "--image", "cpython", "--user", "root", "--cwd", "/tmp"];
-    const { stdout, stderr } = await vm(options, ["python3", "-m", "unittest", "-v", `test.${module}`]);
+    const { stdout, stderr } = await vm(inChromium("cpython"), ["python3", "-m", "unittest", "-v", `test.${module}`]);
     const text = stdout + stderr;
     const failed = [...text.matchAll(/^(?:ERROR|FAIL): (\w+)/gm)].map((match) => match[1]).sort();
     const number = (pattern) => Number(pattern.exec(text)?.[1] ?? 0);

@@ -2,9 +2,7 @@
 import assert from "node:assert/strict";
 import { test as declare } from "node:test";
 
-import { vm } from "./vm.mjs";
-
-const OPTIONS = ["--host", "chromium", "--image", "software", "--user", "root", "--cwd", "/tmp"];
+import { inChromium, vm } from "./vm.mjs";
 
 /** Waits until a command succeeds: programs say when they are ready in ways of their own, or not at all. */
 const UNTIL = "until_it() { for i in $(seq 200); do \"$@\" >/dev/null 2>&1 && return; sleep 0.1; done; echo \"no $*\"; }\n";
@@ -12,7 +10,7 @@ const UNTIL = "until_it() { for i in $(seq 200); do \"$@\" >/dev/null 2>&1 && re
 /** Declares a test: a script of bash's, and what it must print. */
 export function prints(name, script, expected) {
   declare(name, { timeout: 180_000 }, async () => {
-    const { status, stdout } = await vm(OPTIONS, ["bash", "-c", UNTIL + script]);
+    const { status, stdout } = await vm(inChromium("software"), ["bash", "-c", UNTIL + script]);
     if (expected instanceof RegExp) assert.match(stdout, expected);
     else assert.equal(stdout, expected);
     assert.equal(status, 0);

@@ -3,6 +3,9 @@ import { spawn } from "node:child_process";
 
 export const tool = process.env.EDGEBOX_TOOL;
 
+/** Options for a program in Chromium, as root in an image's /tmp. */
+export const inChromium = (image) => ["--host", "chromium", "--image", image, "--user", "root", "--cwd", "/tmp"];
+
 /** Runs `edgebox vm OPTIONS -- COMMAND`. */
 export function vm(options, command, { stdin = "", signal, whenSeen, readsOnce } = {}) {
   return new Promise((resolve) => {
