@@ -118,7 +118,8 @@ impl Lifter<'_> {
             self.emit(Op::VToSlot64 { dst, src: result });
             return self.write(0, dst);
         }
-        let a = if self.is_mmx() { b } else { self.read_vector(0, true)? };
+        // An MMX register puts the x87 stack into MMX state even if the conversion raises an exception.
+        let a = self.read_vector(0, true)?;
         let result = self.vector(op, a, b, 0);
         self.write_vector(0, result)
     }
