@@ -185,7 +185,7 @@ fn statistics(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>, o
         _ => kernel.process_cpu_time_ns(process),
     };
     let mm = task.and_then(|task| task.mm().ok());
-    let size = mm.as_ref().map_or(0, |mm| mm.maps.borrow().bytes());
+    let size = mm.as_ref().map_or(0, |mm| mm.mapped_bytes());
     let resident = mm.as_ref().map_or(0, |mm| mm.space.borrow().present_pages());
     let (arg_start, arg_end) = mm.as_ref().map_or((0, 0), |mm| mm.arguments.get());
     let (env_start, env_end) = mm.as_ref().map_or((0, 0), |mm| mm.environment.get());
@@ -240,7 +240,7 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
         add(format!("CapBnd:\t{:016x}\nCapAmb:\t{:016x}", (1_u64 << 41) - 1, 0));
     }
     if let Some(mm) = task.and_then(|task| task.mm().ok()) {
-        let size = mm.maps.borrow().bytes() / 1024;
+        let size = mm.mapped_bytes() / 1024;
         let resident = u64::from(mm.space.borrow().present_pages()) * PAGE_SIZE / 1024;
         add(format!("VmPeak:\t{size:>8} kB\nVmSize:\t{size:>8} kB\nVmLck:\t{:>8} kB", 0));
         add(format!("VmHWM:\t{resident:>8} kB\nVmRSS:\t{resident:>8} kB\nVmSwap:\t{:>8} kB", 0));
