@@ -129,9 +129,7 @@ pub fn render(
         (Entry::Limits, _) => limits(process),
         (Entry::ControlGroup, _) => "0::/\n".to_owned(),
         (Entry::IdMap, _) => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
-        (Entry::InputOutput, _) => "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n\
-             cancelled_write_bytes: 0\n"
-            .to_owned(),
+        (Entry::InputOutput, _) => transfers(process),
         (Entry::LoginId | Entry::SessionId, _) => u32::MAX.to_string(),
         (Entry::OomScore, _) => "0\n".to_owned(),
         (Entry::OomScoreAdjustment, _) => format!("{}\n", process.oom_score_adjustment.get()),
@@ -366,4 +364,16 @@ pub fn store(process: &Rc<Process>, task: Option<Rc<Task>>, entry: Entry, text: 
         _ => return Err(Errno::EACCES.into()),
     }
     Ok(())
+}
+
+/// What has been read and written, by all threads; no disk is behind it.
+fn transfers(process: &Process) -> String {
+    let (reads, writes) = (&process.reads, &process.writes);
+    format!(
+        "rchar: {}\nwchar: {}\nsyscr: {}\nsyscw: {}\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n",
+        reads.bytes.get(),
+        writes.bytes.get(),
+        reads.calls.get(),
+        writes.calls.get()
+    )
 }
