@@ -1,4 +1,6 @@
 # What compiles as it runs: JavaScript's engine. And what asks the kernel about all it knows. Tests run it.
+# Java is not among it: with OpenJDK 17 the image takes 200 MB more. Null pointers, stack overflows, threads, garbage
+# collection, processes and sockets worked in it when they were tried.
 FROM debian:bookworm-slim
 
 ENV LANG=C.UTF-8 TERM=xterm-256color
