@@ -22,12 +22,19 @@ pub struct Variant {
     pub mode: Mode,
     /// How it does floating-point arithmetic.
     pub floats: Floats,
+    /// Whether it reaches high addresses itself.
+    pub reaches_high: bool,
 }
+
+/// Accesses to high addresses that are left to the interpreter before a space's code is compiled for them: compiling it all
+/// again costs more than a few.
+const HIGH_ACCESSES: u32 = 20_000;
 
 impl Variant {
     /// As a task's code is to be compiled now.
-    pub fn of(cpu: &CpuState) -> Self {
-        Self { mode: cpu.mode, floats: cpu.floats() }
+    pub fn of(cpu: &CpuState, space: &AddressSpace) -> Self {
+        let reaches_high = space.high_accesses() >= HIGH_ACCESSES;
+        Self { mode: cpu.mode, floats: cpu.floats(), reaches_high }
     }
 }
 

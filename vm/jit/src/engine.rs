@@ -137,10 +137,10 @@ impl<M> Source for Seen<'_, M> {
     }
 }
 
-/// What the jump cache has for a space: which one, and by the top bit how it does floating-point arithmetic. Spaces are
-/// counted up from 1, so the bit is free.
+/// What the jump cache has for a space: which one, and by the top bits how it does floating-point arithmetic and whether it
+/// reaches high addresses. Spaces are counted up from 1, so the bits are free.
 fn jump_space(space: SpaceId, variant: Variant) -> u32 {
-    space.0 | if variant.floats == Floats::Exact { 1 << 31 } else { 0 }
+    space.0 | u32::from(variant.floats == Floats::Exact) << 31 | u32::from(variant.reaches_high) << 30
 }
 
 /// What compiled code came back for.
@@ -217,7 +217,7 @@ impl<H: CodeHost> Jit<H> {
     pub fn compile_now(&mut self, cpu: &CpuState, space: &mut AddressSpace) {
         self.interpreter.enter(space);
         self.drop_stale(space);
-        let variant = Variant::of(cpu);
+        let variant = Variant::of(cpu, space);
         if self.cache.entry(cpu.rip, variant, space.id()).is_none() {
             self.waiting.push(Waiting { space: space.id(), start: cpu.rip, head: cpu.rip, variant });
             self.compile(space);
@@ -251,7 +251,7 @@ impl<H: CodeHost> Jit<H> {
     /// Compiled code at rip: its function and label.
     fn compiled(&mut self, space: &AddressSpace) -> Option<(u32, u32)> {
         let area = self.host.area();
-        let (rip, variant) = (area.cpu.rip, Variant::of(&area.cpu));
+        let (rip, variant) = (area.cpu.rip, Variant::of(&area.cpu, space));
         let key = jump_space(space.id(), variant);
         area.space = key;
         if let Some(jump) = area.jump(rip, key) {
@@ -320,7 +320,7 @@ impl<H: CodeHost> Jit<H> {
 
     fn call(&mut self, function: u32, label: u32, fuel: i32, space: &mut AddressSpace) -> (u32, Option<Trap>) {
         let Self { host, table, time_stamp, cache, .. } = self;
-        let (variant, id, memory) = (Variant::of(&host.area().cpu), space.id(), space.host().slot());
+        let (variant, id, memory) = (Variant::of(&host.area().cpu, space), space.id(), space.host().slot());
         let find = |rip| {
             let Entry { region, label } = cache.entry(rip, variant, id)?;
             let function = cache.bound(region, memory)?;
@@ -348,7 +348,7 @@ impl<H: CodeHost> Jit<H> {
 
     /// The block at rip is hot: there is compiled code for it, or there will be soon.
     fn heat(&mut self, space: &mut AddressSpace) {
-        let (rip, variant) = (self.cpu().rip, Variant::of(self.cpu()));
+        let (rip, variant) = (self.cpu().rip, Variant::of(self.cpu(), space));
         let mode = variant.mode;
         if self.cache.entry(rip, variant, space.id()).is_some() {
             return;
@@ -461,6 +461,7 @@ impl<H: CodeHost> Jit<H> {
             region: self.cache.next_id() + number,
             first_exit: self.exits.len() as u32,
             floats: variant.floats,
+            reaches_high: variant.reaches_high,
         };
         let body = emit::emit_body(&region, settings, &mut self.table);
         self.exits.extend(&body.exits);

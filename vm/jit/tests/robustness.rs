@@ -107,6 +107,7 @@ fn emit_random_bytes(mode: Mode) {
             region: 3,
             first_exit: 1,
             floats: if number % 3 == 0 { Floats::Exact } else { Floats::Plain },
+            reaches_high: number % 5 == 0,
         };
         let emitted = emit::emit(&region, settings, &mut table);
         regions += 1;

@@ -135,7 +135,7 @@ programs! {
         udp, unix, urgent, x87_pointers, xsave;
     ONLY_STATIC => limits;
     ONLY_32 => i386_calls, i386_signals;
-    ONLY_64 => far, int80;
+    ONLY_64 => far, int80, reserve;
 }
 
 /// Programs of either kind execute the other.

@@ -16,12 +16,21 @@ pub const HOST_BASE: u64 = PAGE_COUNT as u64;
 /// so that an access of up to 16 bytes that starts on a mapped page can't pass the memory's end.
 pub const GUEST_TOP: u64 = 0xffe0_0000;
 
+/// First address whose page is found by its lower 32 bits, and by what the upper map says of that page.
+pub const HIGH_START: u64 = 1 << 32;
+
+/// Past the last such address: the upper map has a byte for an address' upper half.
+pub const HIGH_END: u64 = 1 << 40;
+
+/// Host offset of the upper map, one byte for each page below [`GUEST_TOP`].
+pub const UPPER_MAP: u64 = HOST_BASE + GUEST_TOP;
+
 /// An address as guest programs see it. Any 64-bit value may arrive here from a guest register.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestAddr(pub u64);
 
 impl GuestAddr {
-    /// The page this address lies in, if any can be mapped there.
+    /// The page this address lies in, if any can be mapped there; high addresses aside.
     pub fn page(self) -> Option<PageIndex> {
         (self.0 < GUEST_TOP).then_some(PageIndex((self.0 / PAGE_SIZE) as u32))
     }

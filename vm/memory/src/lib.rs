@@ -1,17 +1,21 @@
 //! A guest address space: the bytes a guest program sees, and one state byte for each page of them.
 //!
-//! A guest address is 64 bits wide, but the kernel layer maps nothing at or above [`GUEST_TOP`]
+//! A guest address is 64 bits wide, but the kernel layer maps next to nothing at or above [`GUEST_TOP`]
 //! (just under 4 GiB), so one wasm `memory32` holds a whole address space:
 //!
 //! ```text
-//! host offset 0          1 MiB                                             4 GiB
-//!             | state map | guest address 0 …                     GUEST_TOP |
+//! host offset 0          1 MiB                                       4 GiB − 1 MiB     4 GiB
+//!             | state map | guest address 0 …                     GUEST_TOP | upper map |
 //! ```
 //!
 //! host offset = guest address + [`HOST_BASE`]. The state map at the bottom holds one
 //! [`PageState`] byte per guest page; generated code and the interpreter look there before every
 //! access, so a page that is absent, protected, shared copy-on-write or holds translated code takes
 //! the slow way with the guest's registers intact.
+//!
+//! Programs that reserve more than 4 GiB use little of it. Such *high* pages have the place of the low ones with the same
+//! lower 32 bits, and the *upper map* holds the upper half of their addresses: so an access finds its bytes as all do,
+//! once that has been compared. The map is all zero, and its host memory untouched, where there are none.
 //!
 //! **Invariant:** a page without [`PageState::PRESENT`] is all zero bytes in the host's memory, so a
 //! fresh anonymous page costs no clearing.
@@ -53,7 +57,7 @@ pub const ACCESSOR_NAMES: &[&str] = &[
     "store128",
 ];
 
-pub use address::{GUEST_TOP, GuestAddr, HOST_BASE, PAGE_SIZE, PageIndex};
+pub use address::{GUEST_TOP, GuestAddr, HIGH_END, HIGH_START, HOST_BASE, PAGE_SIZE, PageIndex, UPPER_MAP};
 pub use host::HostMemory;
 pub use space::{Access, AddressSpace, Fault, SpaceId};
 pub use state::PageState;

@@ -1,9 +1,11 @@
 //! `AddressSpace`: a guest's memory with checked access for the processor, bulk access and page
 //! management for the kernel layer, and tracking of pages that hold translated code.
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageIndex};
+use crate::address::{GUEST_TOP, GuestAddr, HIGH_END, HIGH_START, PAGE_COUNT, PAGE_SIZE, PageIndex};
 use crate::host::HostMemory;
 use crate::state::PageState;
 
@@ -42,6 +44,10 @@ pub struct AddressSpace {
     touched_groups: [bool; PAGE_COUNT / GROUP_PAGES],
     stale_code: Vec<PageIndex>,
     present_pages: u32,
+    /// Whether there have been high pages.
+    has_high: bool,
+    /// Accesses to them that came here.
+    high_accesses: Cell<u32>,
 }
 
 impl AddressSpace {
@@ -54,6 +60,8 @@ impl AddressSpace {
             touched_groups: [false; PAGE_COUNT / GROUP_PAGES],
             stale_code: Vec::new(),
             present_pages: 0,
+            has_high: false,
+            high_accesses: Cell::new(0),
         }
     }
 
@@ -75,6 +83,9 @@ impl AddressSpace {
     /// Empties the space and gives its memory back, all zero, for another.
     pub fn into_host(mut self) -> HostMemory {
         self.clear_all();
+        if self.has_high {
+            self.set_upper(0..PAGE_COUNT as u32, 0);
+        }
         self.host
     }
 
@@ -131,6 +142,48 @@ impl AddressSpace {
         }
     }
 
+    /// Makes pages stand for addresses with this upper half; 0 is as it is by itself.
+    pub fn set_upper(&mut self, pages: Range<u32>, upper: u8) {
+        self.has_high |= upper != 0;
+        let end = pages.end.min((GUEST_TOP / PAGE_SIZE) as u32);
+        if pages.start < end {
+            self.host.copy_in(GUEST_TOP as u32 + pages.start, &vec![upper; (end - pages.start) as usize]);
+        }
+    }
+
+    /// The upper half of the addresses that a page stands for.
+    fn upper(&self, page: PageIndex) -> u8 {
+        let mut upper = [0];
+        self.host.copy_out(GUEST_TOP as u32 + page.0, &mut upper);
+        upper[0]
+    }
+
+    /// Accesses to high pages that did not go directly: whoever generates code may want to spare them the way.
+    pub fn high_accesses(&self) -> u32 {
+        self.high_accesses.get()
+    }
+
+    /// The part of an access that lies in its first page: page, lower 32 bits of the address, length.
+    fn chunk(&self, addr: GuestAddr, len: usize, access: Access) -> Result<(PageIndex, u32, usize), Fault> {
+        let page = match addr.page() {
+            Some(page) => page,
+            None => self.high_page(addr).filter(|_| access != Access::Execute).ok_or(Fault { addr, access })?,
+        };
+        let room = (PAGE_SIZE - addr.page_offset()) as usize;
+        Ok((page, addr.0 as u32, len.min(room)))
+    }
+
+    /// The page that a high address lies in.
+    #[cold]
+    fn high_page(&self, addr: GuestAddr) -> Option<PageIndex> {
+        if !self.has_high || !(HIGH_START..HIGH_END).contains(&addr.0) {
+            return None;
+        }
+        self.high_accesses.set(self.high_accesses.get().saturating_add(1));
+        let page = GuestAddr(addr.0 % HIGH_START).page()?;
+        (u64::from(self.upper(page)) == addr.0 / HIGH_START).then_some(page)
+    }
+
     /// Every page whose state is not absent, ascending.
     pub fn used_pages(&self) -> Vec<PageIndex> {
         (0..PAGE_COUNT)
@@ -151,11 +204,12 @@ impl AddressSpace {
     pub fn read(&self, addr: GuestAddr, to: &mut [u8]) -> Result<(), Fault> {
         let mut done = 0;
         while done < to.len() {
-            let (page, at, len) = chunk(addr + done as u64, to.len() - done, Access::Read)?;
+            let at = addr + done as u64;
+            let (page, low, len) = self.chunk(at, to.len() - done, Access::Read)?;
             if !self.state(page).has(PageState::READ) {
                 return Err(Fault { addr: at, access: Access::Read });
             }
-            self.host.copy_out(at.0 as u32, &mut to[done..done + len]);
+            self.host.copy_out(low, &mut to[done..done + len]);
             done += len;
         }
         Ok(())
@@ -168,12 +222,13 @@ impl AddressSpace {
     pub fn write(&mut self, addr: GuestAddr, from: &[u8]) -> Result<(), Fault> {
         let mut done = 0;
         while done < from.len() {
-            let (page, at, len) = chunk(addr + done as u64, from.len() - done, Access::Write)?;
+            let at = addr + done as u64;
+            let (page, low, len) = self.chunk(at, from.len() - done, Access::Write)?;
             self.drop_code(page);
             if !self.state(page).has(PageState::WRITE) {
                 return Err(Fault { addr: at, access: Access::Write });
             }
-            self.host.copy_in(at.0 as u32, &from[done..done + len]);
+            self.host.copy_in(low, &from[done..done + len]);
             done += len;
         }
         Ok(())
@@ -186,12 +241,13 @@ impl AddressSpace {
     pub fn poke(&mut self, addr: GuestAddr, from: &[u8]) -> Result<(), Fault> {
         let mut done = 0;
         while done < from.len() {
-            let (page, at, len) = chunk(addr + done as u64, from.len() - done, Access::Write)?;
+            let at = addr + done as u64;
+            let (page, low, len) = self.chunk(at, from.len() - done, Access::Write)?;
             self.drop_code(page);
             if !self.state(page).has(PageState::PRESENT) {
                 return Err(Fault { addr: at, access: Access::Write });
             }
-            self.host.copy_in(at.0 as u32, &from[done..done + len]);
+            self.host.copy_in(low, &from[done..done + len]);
             done += len;
         }
         Ok(())
@@ -206,13 +262,13 @@ impl AddressSpace {
     pub fn fetch(&self, addr: GuestAddr, to: &mut [u8]) -> Result<usize, Fault> {
         let mut done = 0;
         while done < to.len() {
-            let step = chunk(addr + done as u64, to.len() - done, Access::Execute);
-            let (at, len) = match step {
-                Ok((page, at, len)) if self.state(page).has(PageState::EXEC | PageState::PRESENT) => (at, len),
+            let step = self.chunk(addr + done as u64, to.len() - done, Access::Execute);
+            let (low, len) = match step {
+                Ok((page, low, len)) if self.state(page).has(PageState::EXEC | PageState::PRESENT) => (low, len),
                 _ if done > 0 => break,
                 _ => return Err(Fault { addr, access: Access::Execute }),
             };
-            self.host.copy_out(at.0 as u32, &mut to[done..done + len]);
+            self.host.copy_out(low, &mut to[done..done + len]);
             done += len;
         }
         Ok(done)
@@ -253,13 +309,6 @@ impl AddressSpace {
     pub fn take_stale_code(&mut self) -> Vec<PageIndex> {
         std::mem::take(&mut self.stale_code)
     }
-}
-
-/// The part of an access that lies in its first page: page, address, length.
-fn chunk(addr: GuestAddr, len: usize, access: Access) -> Result<(PageIndex, GuestAddr, usize), Fault> {
-    let page = addr.page().ok_or(Fault { addr, access })?;
-    let room = (PAGE_SIZE - addr.page_offset()) as usize;
-    Ok((page, addr, len.min(room)))
 }
 
 /// Generates the processor's load and store of one width.
@@ -324,7 +373,8 @@ impl AddressSpace {
     pub fn check_writable(&mut self, addr: GuestAddr, len: u64) -> Result<(), Fault> {
         let mut done = 0;
         while done < len {
-            let (page, at, step) = chunk(addr + done, (len - done) as usize, Access::Write)?;
+            let at = addr + done;
+            let (page, _, step) = self.chunk(at, (len - done) as usize, Access::Write)?;
             self.drop_code(page);
             if !self.state(page).has(PageState::WRITE) {
                 return Err(Fault { addr: at, access: Access::Write });
@@ -365,6 +415,19 @@ mod tests {
         let space = space_with(&[(1, RW)]);
         assert!(space.load8(0x1000).is_ok());
         assert_eq!(space.load8(0x1_0000_1000).unwrap_err().addr, GuestAddr(0x1_0000_1000));
+    }
+
+    #[test]
+    fn high_pages_are_found_by_both_halves_of_an_address() {
+        let mut space = space_with(&[(1, RW), (2, RW)]);
+        space.set_upper(1..3, 5);
+        space.store64(0x5_0000_1ffc, 0x1122_3344_5566_7788).unwrap();
+        assert_eq!(space.load64(0x5_0000_1ffc), Ok(0x1122_3344_5566_7788));
+        assert_eq!(space.load8(0x6_0000_1ffc).unwrap_err().addr, GuestAddr(0x6_0000_1ffc));
+        assert_eq!(space.store16(0x5_0000_2fff, 0).unwrap_err().addr, GuestAddr(0x5_0000_3000));
+        assert!(space.fetch(GuestAddr(0x5_0000_1000), &mut [0]).is_err());
+        space.set_upper(1..3, 0);
+        assert!(space.load8(0x5_0000_1ffc).is_err());
     }
 
     #[test]

@@ -81,6 +81,12 @@ int main(void) {
     TRY(sbrk(-10000) == end + 10000);
     TRY(sbrk(0) == end);
     TRY(mlock(grown, 4096));
+    // What holds of processors with protection keys and without.
+    TRY(pkey_mprotect(grown, 4096, PROT_READ, -1));
+    TRY(pkey_mprotect(grown, 4096, PROT_READ, 15));
+    TRY(pkey_alloc(1, 0));
+    TRY(pkey_alloc(0, 4));
+    TRY(pkey_free(15));
     int mem = memfd_create("name", MFD_CLOEXEC);
     TRY(ftruncate(mem, 4096));
     char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, mem, 0);

@@ -9,10 +9,13 @@
 //! A check holds in all blocks that its block dominates: page states that compiled code relies on don't change while it
 //! runs. So what a whole region touches of a stack frame or of a structure is checked at once. That may refuse an access
 //! because of another that never comes, if the two are on different pages; both are nearly always there.
+//!
+//! Addresses from 4 GiB on are left to the interpreter, unless the program has shown that it uses such: then the upper half
+//! is compared with what the upper map says of the page.
 
 use cpu::Mode;
 use cpu::ir::{Addr, Mem, VMem, slot};
-use memory::{HOST_BASE, PageState};
+use memory::{HOST_BASE, PageState, UPPER_MAP};
 use wasm_encoder::{MemArg, MemArgTarget, ValType};
 
 use super::{Emitter, GUEST};
@@ -206,12 +209,25 @@ impl Emitter<'_> {
         self.s().i32_const(need.0.into()).i32_and().i32_eqz();
         self.side_exit_if();
         if !narrow {
-            self.s().local_get(full).i64_const(32).i64_shr_u().i32_wrap_i64();
-            self.side_exit_if();
+            self.check_upper(full, base, 0);
+            if self.settings.reaches_high && bytes > 1 && !is_aligned {
+                self.check_upper(full, base, bytes as i32 - 1);
+            }
         }
         self.end_checks();
         self.locals.give(ValType::I64, full);
         base
+    }
+
+    /// Leaves if the upper half of an address is not that of the page `bytes` after `base`, its lower half.
+    fn check_upper(&mut self, full: u32, base: u32, bytes: i32) {
+        self.s().local_get(full).i64_const(32).i64_shr_u().i32_wrap_i64();
+        if self.settings.reaches_high {
+            let upper = MemArg { offset: UPPER_MAP, align: 0, target: MemArgTarget::Memory(GUEST), ordering: None };
+            self.s().local_get(base).i32_const(bytes).i32_add().i32_const(12).i32_shr_u();
+            self.s().i32_load8_u(upper).i32_ne();
+        }
+        self.side_exit_if();
     }
 
     /// Whether there is no need to look at the upper half of the address where a group begins.
@@ -220,7 +236,8 @@ impl Emitter<'_> {
         self.region.mode == Mode::Compat
             || alone && (self.facts.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO)
             || group.key.is_constant() && group.start >> 32 == 0
-            || self.checks.is_near_checked(group.key, group.start)
+            // Next to a high page may be one of other addresses.
+            || !self.settings.reaches_high && self.checks.is_near_checked(group.key, group.start)
     }
 
     /// Leaves the instruction to the interpreter, which raises #GP, if a 16-byte operand is not aligned.

@@ -153,6 +153,8 @@ pub struct Settings {
     pub first_exit: u32,
     /// How vectors' floating-point arithmetic is done.
     pub floats: Floats,
+    /// Whether the upper halves of addresses are looked up.
+    pub reaches_high: bool,
 }
 
 /// A region's function, not in a module yet.

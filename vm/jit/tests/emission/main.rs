@@ -81,7 +81,14 @@ fn size(code: &[u8]) -> Size {
     let mut region = discover(&source, START, Mode::Long).expect("code");
     flags::remove_dead(&mut region);
     // As in the browser, where the area lies high up in the engine's memory.
-    let settings = Settings { area: 0x10_0000, shared: false, region: 100, first_exit: 1000, floats: Floats::Plain };
+    let settings = Settings {
+        area: 0x10_0000,
+        shared: false,
+        region: 100,
+        first_exit: 1000,
+        floats: Floats::Plain,
+        reaches_high: false,
+    };
     let emitted = emit::emit(&region, settings, &mut OpTable::default());
     let bodies = Parser::new(0).parse_all(&emitted.wasm).filter_map(|payload| match payload.expect("a valid module") {
         Payload::CodeSectionEntry(body) => Some(body),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::signal::{BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV};
-use memory::{Access, GuestAddr, PAGE_SIZE, PageIndex, PageState};
+use memory::{Access, GuestAddr, HIGH_START, PAGE_SIZE, PageIndex, PageState};
 
 use super::{Backing, MAP_MIN, Mm, Vma};
 use crate::stop::{Stop, Wait};
@@ -47,9 +47,11 @@ impl Mm {
     /// # Errors
     /// See [`FaultError`].
     pub fn resolve(self: &Rc<Self>, addr: GuestAddr, access: Access) -> Result<(), FaultError> {
+        let is_high = addr.0 >= HIGH_START;
+        let addr = self.place_of(addr)?;
         let page = addr.page().ok_or(UNMAPPED)?;
         let vma = self.vma_at(addr).ok_or(UNMAPPED)?;
-        if !vma.allows(access) {
+        if !vma.allows(access) || is_high && access == Access::Execute {
             return Err(FORBIDDEN);
         }
         if let Backing::Shared { object, offset } = &vma.backing {
@@ -69,16 +71,28 @@ impl Mm {
         Ok(())
     }
 
-    /// Sees to it that the bytes at an address are here, whatever may be done to them; returns the mapping.
+    /// Where the bytes at an address are, if they can be: below 4 GiB.
+    fn place_of(&self, addr: GuestAddr) -> Result<GuestAddr, FaultError> {
+        let (upper, low) = (addr.0 / HIGH_START, addr.0 % HIGH_START);
+        match self.maps.borrow().find(low) {
+            Some(vma) if u64::from(vma.flags.upper) == upper => Ok(GuestAddr(low)),
+            // A stack may grow there.
+            None if upper == 0 => Ok(addr),
+            _ => Err(if self.reserved.borrow().find(addr.0).is_some() { FORBIDDEN } else { UNMAPPED }),
+        }
+    }
+
+    /// Sees to it that the bytes at an address are here, whatever may be done to them; returns their page and mapping.
     ///
     /// # Errors
     /// See [`FaultError`].
-    pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<Vma, FaultError> {
+    pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<(PageIndex, Vma), FaultError> {
+        let addr = self.place_of(addr)?;
         let page = addr.page().ok_or(UNMAPPED)?;
         let vma = self.maps.borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
         let state = self.space.borrow().state(page);
         if state.has(PageState::PRESENT) {
-            return Ok(vma);
+            return Ok((page, vma));
         }
         if let Backing::Shared { object, offset } = &vma.backing {
             let index = (offset + (page.start().0 - vma.start)) / PAGE_SIZE;
@@ -88,7 +102,7 @@ impl Mm {
         } else {
             self.bring_in(page, &vma)?;
         }
-        Ok(vma)
+        Ok((page, vma))
     }
 
     /// The mapping at an address, growing a stack down to it if that is what it takes.

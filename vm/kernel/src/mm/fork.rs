@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use memory::{HostMemory, PAGE_SIZE, PageIndex, PageState};
 
-use super::{Mm, Vma, pages};
+use super::{Mm, Vma, high, pages};
 use crate::mm::vma::Backing;
 
 type PageBytes = [u8; PAGE_SIZE as usize];
@@ -22,6 +22,7 @@ impl Mm {
                 _ => self.leave_pages(&child, vma),
             }
         }
+        high::inherit(self, &child);
         child.heap_start.set(self.heap_start.get());
         child.heap_end.set(self.heap_end.get());
         child.arguments.set(self.arguments.get());

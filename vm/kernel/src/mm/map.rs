@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::memory::{PROT_READ, PROT_WRITE};
-use memory::{GUEST_TOP, PAGE_SIZE, PageIndex, PageState};
+use memory::{GUEST_TOP, HIGH_END, HIGH_START, PAGE_SIZE, PageIndex, PageState};
 
 use super::vma::{VMA_COUNT_MAX, page_align_up};
 use super::{Backing, MAP_MIN, MAP_TOP, Mm, UPPER_AREA, Vma, VmaFlags, pages};
@@ -36,16 +36,17 @@ pub enum Moving {
 
 type Result<T> = std::result::Result<T, Errno>;
 
-/// A page-aligned, non-empty range below [`GUEST_TOP`].
+/// A page-aligned, non-empty range where something can be mapped.
 ///
 /// # Errors
-/// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high.
+/// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high, or on both sides of 4 GiB.
 fn page_range(addr: u64, len: u64) -> Result<Range<u64>> {
     let len = page_align_up(len).ok_or(Errno::ENOMEM)?;
     if !addr.is_multiple_of(PAGE_SIZE) || len == 0 {
         return Err(Errno::EINVAL);
     }
-    let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+    let top = if addr < HIGH_START { GUEST_TOP } else { HIGH_END };
+    let end = addr.checked_add(len).filter(|end| *end <= top).ok_or(Errno::ENOMEM)?;
     Ok(addr..end)
 }
 
@@ -60,16 +61,22 @@ impl Mm {
         backing: Backing,
         limit_bytes: u64,
     ) -> Result<u64> {
-        let len = page_align_up(len).filter(|len| *len <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+        let len = page_align_up(len).filter(|len| *len <= HIGH_END).ok_or(Errno::ENOMEM)?;
         if len == 0 {
             return Err(Errno::EINVAL);
+        }
+        if let Placement::Fixed(addr) | Placement::FixedNoReplace(addr) = placement
+            && addr >= HIGH_START
+        {
+            let keeps = matches!(placement, Placement::FixedNoReplace(_));
+            return self.map_high(page_range(addr, len)?, keeps, prot, &backing, limit_bytes);
         }
         let start = self.place(placement, len)?;
         let replaced: u64 = match placement {
             Placement::Fixed(_) => self.maps.borrow().in_range(start..start + len).iter().map(Vma::len).sum(),
             _ => 0,
         };
-        let over = self.maps.borrow().bytes().saturating_add(len - replaced) > limit_bytes;
+        let over = self.mapped_bytes().saturating_add(len - replaced) > limit_bytes;
         if over || self.maps.borrow().count() >= VMA_COUNT_MAX {
             return Err(Errno::ENOMEM);
         }
@@ -101,8 +108,12 @@ impl Mm {
                 if addr < MAP_MIN {
                     return Err(Errno::EPERM);
                 }
-                if matches!(placement, Placement::FixedNoReplace(_)) && !maps.is_free(range) {
+                if matches!(placement, Placement::FixedNoReplace(_)) && !maps.is_free(range.clone()) {
                     return Err(Errno::EEXIST);
+                }
+                // Here are bytes of high addresses, which can't go elsewhere.
+                if maps.in_range(range).iter().any(|part| part.flags.upper != 0) {
+                    return Err(Errno::ENOMEM);
                 }
                 Ok(addr)
             }
@@ -116,17 +127,26 @@ impl Mm {
         Ok(())
     }
 
-    fn unmap_range(&self, range: Range<u64>) {
-        self.drop_pages(range.clone());
-        self.maps.borrow_mut().remove(range);
+    pub(super) fn unmap_range(&self, range: Range<u64>) {
+        self.unmap_parts(&self.parts(range.clone()));
+        self.reserved.borrow_mut().remove(range);
     }
 
-    /// Drops the pages of a range, saving what others still need of them.
-    fn drop_pages(&self, range: Range<u64>) {
-        let parts = self.maps.borrow().in_range(range);
+    fn unmap_parts(&self, parts: &[Vma]) {
+        self.drop_pages(parts);
+        for part in parts {
+            self.maps.borrow_mut().remove(part.start..part.end);
+            if part.flags.upper != 0 {
+                self.space.borrow_mut().set_upper(part.page_numbers(), 0);
+            }
+        }
+    }
+
+    /// Drops the pages of parts of mappings, saving what others still need of them.
+    fn drop_pages(&self, parts: &[Vma]) {
         for part in parts {
             match &part.backing {
-                Backing::Shared { object, offset } => object.leave(self, &part, *offset),
+                Backing::Shared { object, offset } => object.leave(self, part, *offset),
                 _ => self.unmap_pages(part.start..part.end),
             }
         }
@@ -134,7 +154,9 @@ impl Mm {
 
     /// Drops all pages and mappings.
     pub(super) fn unmap_all(&self) {
-        self.unmap_range(0..GUEST_TOP);
+        let all = self.maps.borrow().in_range(0..GUEST_TOP);
+        self.unmap_parts(&all);
+        self.reserved.borrow_mut().remove(HIGH_START..HIGH_END);
     }
 
     /// `mprotect(2)`.
@@ -146,21 +168,26 @@ impl Mm {
             return Ok(());
         }
         let range = page_range(addr, len)?;
-        let parts = self.maps.borrow().in_range(range.clone());
+        let parts = self.parts(range.clone());
         if parts.iter().any(|part| part.flags.never_write && prot & PROT_WRITE != 0) {
             return Err(Errno::EACCES);
         }
         // Like Linux, what comes before a hole is changed.
         let mut at = range.start;
-        for part in parts.iter().take_while(|part| std::mem::replace(&mut at, part.end) == part.start) {
+        for part in &parts {
+            at = self.protect_reserved(at..part.shown().start, prot)?;
+            if at != part.shown().start {
+                return Err(Errno::ENOMEM);
+            }
             let splits = self.maps.borrow().find(part.start).is_some_and(|whole| whole.len() != part.len());
             if splits && self.maps.borrow().count() >= VMA_COUNT_MAX {
                 return Err(Errno::ENOMEM);
             }
             self.maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
             self.close_pages(&Vma { prot, ..part.clone() });
+            at = part.shown().end;
         }
-        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+        if self.protect_reserved(at..range.end, prot)? == range.end { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Takes from present pages what their mapping no longer allows; what it allows anew comes with the next fault.
@@ -211,6 +238,9 @@ impl Mm {
     ) -> Result<u64> {
         let new_len = page_align_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
         let old = page_range(addr, old_len.max(1)).map_err(|_| Errno::EINVAL)?;
+        if addr >= HIGH_START {
+            return Err(Errno::ENOMEM);
+        }
         let vma = self.maps.borrow().find(addr).cloned().ok_or(Errno::EFAULT)?;
         if old.end > vma.end {
             return Err(Errno::EFAULT);
@@ -239,7 +269,7 @@ impl Mm {
             self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
         if old_len > 0 {
             self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new);
-            if keeps { self.drop_pages(old) } else { self.unmap_range(old) }
+            if keeps { self.drop_pages(&self.parts(old)) } else { self.unmap_range(old) }
         }
         Ok(new)
     }
@@ -268,14 +298,16 @@ impl Mm {
     /// `MADV_DONTNEED`: drops pages; they come back as zeroes or as the file has them.
     pub fn discard(&self, addr: u64, len: u64) -> Result<()> {
         let range = page_range(addr, len)?;
-        self.drop_pages(range.clone());
-        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+        self.drop_pages(&self.parts(range.clone()));
+        if self.covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Changes flags of all mappings in a range (`madvise`).
     pub fn advise(&self, addr: u64, len: u64, change: impl Fn(&mut VmaFlags)) -> Result<()> {
         let range = page_range(addr, len)?;
-        self.maps.borrow_mut().change(range.clone(), |vma| change(&mut vma.flags));
-        if self.maps.borrow().covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
+        for part in self.parts(range.clone()) {
+            self.maps.borrow_mut().change(part.start..part.end, |vma| change(&mut vma.flags));
+        }
+        if self.covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 }

@@ -14,11 +14,13 @@
 //! | [`map`] | `mmap`, `munmap`, `mprotect`, `mremap`, `brk`, `madvise` |
 //! | [`fault`] | bringing pages in |
 //! | [`fork`] | inheriting pages |
+//! | [`high`] | what programs reserve beyond 4 GiB, and use a little of |
 //! | [`shared`] | memory shared between processes |
 //! | [`user`] | the kernel's own access to guest memory |
 
 pub mod fault;
 pub mod fork;
+pub mod high;
 pub mod map;
 pub mod shared;
 pub mod user;
@@ -52,8 +54,10 @@ pub const UPPER_AREA: Range<u64> = 0x8000_0000..0xf000_0000;
 pub struct Mm {
     /// Bytes and page states. Borrowed while an engine runs.
     pub space: RefCell<AddressSpace>,
-    /// The mappings.
+    /// The mappings, where their pages are.
     pub maps: RefCell<VmaSet>,
+    /// High addresses that are reserved and have no pages.
+    reserved: RefCell<VmaSet>,
     /// Start of the heap.
     pub heap_start: Cell<u64>,
     /// End of the heap, as `brk` set it.
@@ -84,6 +88,7 @@ impl Mm {
         Rc::new(Self {
             space: RefCell::new(AddressSpace::new(host)),
             maps: RefCell::default(),
+            reserved: RefCell::default(),
             heap_start: Cell::new(0),
             heap_end: Cell::new(0),
             arguments: Cell::default(),

@@ -94,10 +94,10 @@ impl Mm {
         let mut done = 0;
         while done < to.len() {
             let at = GuestAddr(addr.wrapping_add(done as u64));
-            self.fetch(at).map_err(super::FaultError::into_stop)?;
+            let (page, _) = self.fetch(at).map_err(super::FaultError::into_stop)?;
             let offset = at.page_offset() as usize;
             let len = (page_bytes.len() - offset).min(to.len() - done);
-            self.space.borrow().read_page(at.page().ok_or(Errno::EFAULT)?, &mut page_bytes);
+            self.space.borrow().read_page(page, &mut page_bytes);
             to[done..done + len].copy_from_slice(&page_bytes[offset..offset + len]);
             done += len;
         }
@@ -111,11 +111,11 @@ impl Mm {
             let at = GuestAddr(addr.wrapping_add(done as u64));
             let len = ((PAGE_SIZE - at.page_offset()) as usize).min(from.len() - done);
             let piece = &from[done..done + len];
-            let vma = self.fetch(at).map_err(super::FaultError::into_stop)?;
+            let (page, vma) = self.fetch(at).map_err(super::FaultError::into_stop)?;
             if vma.is_shared() {
                 self.write_user(at.0, piece)?;
             } else {
-                self.hand_down(at.page().ok_or(Errno::EFAULT)?);
+                self.hand_down(page);
                 self.space.borrow_mut().poke(at, piece).map_err(|_| Errno::EFAULT)?;
             }
             done += len;

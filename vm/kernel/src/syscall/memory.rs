@@ -58,7 +58,12 @@ pub(super) fn mmap(
         check_data(t, len)?;
     }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
-    Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
+    let is_reservation = matches!((&backing, placement, prot), (Backing::Anonymous, Placement::Hint(_), PROT_NONE));
+    let may_be_high = is_reservation && flags & MAP_32BIT == 0 && t.layout().word_bytes == 8;
+    match t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes) {
+        Err(Errno::ENOMEM) if may_be_high => Ok(t.mm()?.reserve(len, limit_bytes)?),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// Whether there may be so many more bytes of data (`RLIMIT_DATA`).
@@ -136,6 +141,19 @@ pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot:
     Ok(0)
 }
 
+/// The processor has no protection keys: there is only the one that is none.
+pub(super) fn pkey_mprotect(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot: u32, key: i32) -> Outcome<u64> {
+    if key == -1 { mprotect(k, t, addr, len, prot) } else { Err(Errno::EINVAL.into()) }
+}
+
+pub(super) fn pkey_alloc(_k: &mut Kernel, _t: &Rc<Task>, _flags: u64, _rights: u64) -> Outcome<u64> {
+    Err(Errno::EINVAL.into())
+}
+
+pub(super) fn pkey_free(_k: &mut Kernel, _t: &Rc<Task>, _key: i32) -> Outcome<u64> {
+    Err(Errno::EINVAL.into())
+}
+
 pub(super) fn mremap(
     _k: &mut Kernel,
     t: &Rc<Task>,
@@ -208,7 +226,7 @@ pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u3
         return Err(Errno::EINVAL.into());
     }
     let end = addr.saturating_add(len).min(GUEST_TOP).next_multiple_of(PAGE_SIZE);
-    if end < addr || !t.mm()?.maps.borrow().covers(addr..end) {
+    if end < addr || !t.mm()?.covers(addr..end) {
         return Err(Errno::ENOMEM.into());
     }
     k.shared.write_back().map(|()| 0)
@@ -221,7 +239,7 @@ pub(super) fn mincore(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, vector
     let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
     let range = addr..end.next_multiple_of(PAGE_SIZE);
     let mm = t.mm()?;
-    if !mm.maps.borrow().covers(range.clone()) {
+    if !mm.covers(range.clone()) {
         return Err(Errno::ENOMEM.into());
     }
     let in_memory = PageState::PRESENT | PageState::INHERITED;
@@ -235,7 +253,7 @@ pub(super) fn mincore(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, vector
 pub(super) fn mlock(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64) -> Outcome<u64> {
     let start = addr & !(PAGE_SIZE - 1);
     let end = addr.checked_add(len).and_then(crate::mm::vma::page_align_up).ok_or(Errno::EINVAL)?;
-    if t.mm()?.maps.borrow().covers(start..end) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+    if t.mm()?.covers(start..end) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 pub(super) fn mlockall(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {

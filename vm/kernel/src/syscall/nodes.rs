@@ -137,7 +137,7 @@ pub(super) fn mbind(
     }
     policy_arg(t, mode, nodes, bits)?;
     let end = page_align_up(len).and_then(|len| start.checked_add(len)).ok_or(Errno::EINVAL)?;
-    if t.mm()?.maps.borrow().covers(start..end) { Ok(0) } else { Err(Errno::EFAULT.into()) }
+    if t.mm()?.covers(start..end) { Ok(0) } else { Err(Errno::EFAULT.into()) }
 }
 
 /// Nothing has to move; how many pages could not is the result.

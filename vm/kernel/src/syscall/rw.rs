@@ -174,6 +174,12 @@ pub(super) fn read_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    let outcome = read_some(k, t, file, vector, place);
+    t.process.reads.count(&outcome);
+    outcome
+}
+
+fn read_some(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, usize)], place: Place) -> Outcome<u64> {
     check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let stash = t.with_call(|call| std::mem::take(&mut call.stash));
@@ -248,6 +254,12 @@ pub(super) fn write_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
+    let outcome = write_all(k, t, file, vector, place);
+    t.process.writes.count(&outcome);
+    outcome
+}
+
+fn write_all(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, usize)], place: Place) -> Outcome<u64> {
     check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     if file.object_as::<Device>().is_some_and(Device::discards) {

@@ -9,6 +9,7 @@ use abi::signal::{CLD_DUMPED, CLD_EXITED, CLD_KILLED};
 use super::limits::Limits;
 use super::{Pid, Tid};
 use crate::signal::{Actions, SignalQueue};
+use crate::stop::{Outcome, Stop};
 use crate::timer::{IntervalTimers, PosixTimer};
 use crate::trace::report::Ended;
 use crate::tty::Tty;
@@ -124,6 +125,30 @@ pub struct Process {
     pub oom_score_adjustment: Cell<i32>,
     /// `personality(2)`.
     pub personality: Cell<u32>,
+    /// What it has read from files of all kinds.
+    pub reads: Transfers,
+    /// What it has written to them.
+    pub writes: Transfers,
+}
+
+/// Calls that read, or write, and what they came to (`/proc/PID/io`).
+#[derive(Default, Debug)]
+pub struct Transfers {
+    /// Calls, failed ones among them.
+    pub calls: Cell<u64>,
+    /// Bytes.
+    pub bytes: Cell<u64>,
+}
+
+impl Transfers {
+    /// Counts a call, once it is over.
+    pub fn count(&self, outcome: &Outcome<u64>) {
+        if matches!(outcome, Err(Stop::Wait(_))) {
+            return;
+        }
+        self.calls.set(self.calls.get() + 1);
+        self.bytes.set(self.bytes.get() + outcome.as_ref().map_or(0, |bytes| *bytes));
+    }
 }
 
 impl Process {
@@ -162,6 +187,8 @@ impl Process {
             nice: Cell::new(0),
             oom_score_adjustment: Cell::new(0),
             personality: Cell::new(0),
+            reads: Transfers::default(),
+            writes: Transfers::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/proc/PID/maps`, `smaps`, `statm`.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use abi::file::{device_major, device_minor};
@@ -11,15 +12,15 @@ use crate::vfs::Location;
 
 /// One line a mapping.
 pub fn maps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
-    mm.maps.borrow().iter().flat_map(|vma| line(mm, vma, root)).collect()
+    mm.mappings().iter().flat_map(|(range, vma)| line(mm, range, vma, root)).collect()
 }
 
 /// Each line of `maps` and the figures that programs add up.
 pub fn smaps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
     let mut text = Vec::new();
-    for vma in mm.maps.borrow().iter() {
+    for (range, vma) in &mm.mappings() {
         let (size, resident) = (vma.len() / 1024, resident_pages(mm, vma) * PAGE_SIZE / 1024);
-        text.extend(line(mm, vma, root));
+        text.extend(line(mm, range, vma, root));
         let rows = [
             ("Size", size),
             ("KernelPageSize", 4),
@@ -48,7 +49,7 @@ fn resident_pages(mm: &Rc<Mm>, vma: &Vma) -> u64 {
     pages(vma.start..vma.end).filter(|page| space.state(*page).has(PageState::PRESENT)).count() as u64
 }
 
-fn line(mm: &Mm, vma: &Vma, root: &Location) -> Vec<u8> {
+fn line(mm: &Mm, range: &Range<u64>, vma: &Vma, root: &Location) -> Vec<u8> {
     let bit = |prot: u32, letter: char| if vma.prot & prot != 0 { letter } else { '-' };
     let (r, w, x) = (bit(PROT_READ, 'r'), bit(PROT_WRITE, 'w'), bit(PROT_EXEC, 'x'));
     let s = if vma.is_shared() { 's' } else { 'p' };
@@ -58,7 +59,7 @@ fn line(mm: &Mm, vma: &Vma, root: &Location) -> Vec<u8> {
         Backing::Shared { object, offset } => (object.file(), *offset),
     };
     let (device, ino) = file.map_or((0, 0), |file| (file.device(), file.ino().0));
-    let range = format!("{:08x}-{:08x} {r}{w}{x}{s} {offset:08x}", vma.start, vma.end);
+    let range = format!("{:08x}-{:08x} {r}{w}{x}{s} {offset:08x}", range.start, range.end);
     let head = format!("{range} {:02x}:{:02x} {ino}", device_major(device), device_minor(device));
     let name = match file {
         Some(file) => file.path(root),
@@ -78,7 +79,7 @@ pub fn statm(mm: &Rc<Mm>) -> String {
     let maps = mm.maps.borrow();
     let pages_of =
         |wanted: &dyn Fn(&Vma) -> bool| maps.iter().filter(|vma| wanted(vma)).map(Vma::len).sum::<u64>() / PAGE_SIZE;
-    let (size, code) = (pages_of(&|_| true), pages_of(&|vma| vma.prot & PROT_EXEC != 0));
+    let (size, code) = (mm.mapped_bytes() / PAGE_SIZE, pages_of(&|vma| vma.prot & PROT_EXEC != 0));
     let data = pages_of(&|vma| vma.prot & PROT_WRITE != 0 && !vma.is_shared());
     let resident = mm.space.borrow().present_pages();
     format!("{size} {resident} 0 {code} 0 {data} 0\n")

@@ -129,9 +129,7 @@ pub fn render(
         (Entry::Limits, _) => limits(process),
         (Entry::ControlGroup, _) => "0::/\n".to_owned(),
         (Entry::IdMap, _) => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
-        (Entry::InputOutput, _) => "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n\
-             cancelled_write_bytes: 0\n"
-            .to_owned(),
+        (Entry::InputOutput, _) => transfers(process),
         (Entry::LoginId | Entry::SessionId, _) => u32::MAX.to_string(),
         (Entry::OomScore, _) => "0\n".to_owned(),
         (Entry::OomScoreAdjustment, _) => format!("{}\n", process.oom_score_adjustment.get()),
@@ -185,7 +183,7 @@ fn statistics(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>, o
         _ => kernel.process_cpu_time_ns(process),
     };
     let mm = task.and_then(|task| task.mm().ok());
-    let size = mm.as_ref().map_or(0, |mm| mm.maps.borrow().bytes());
+    let size = mm.as_ref().map_or(0, |mm| mm.mapped_bytes());
     let resident = mm.as_ref().map_or(0, |mm| mm.space.borrow().present_pages());
     let (arg_start, arg_end) = mm.as_ref().map_or((0, 0), |mm| mm.arguments.get());
     let (env_start, env_end) = mm.as_ref().map_or((0, 0), |mm| mm.environment.get());
@@ -240,7 +238,7 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
         add(format!("CapBnd:\t{:016x}\nCapAmb:\t{:016x}", (1_u64 << 41) - 1, 0));
     }
     if let Some(mm) = task.and_then(|task| task.mm().ok()) {
-        let size = mm.maps.borrow().bytes() / 1024;
+        let size = mm.mapped_bytes() / 1024;
         let resident = u64::from(mm.space.borrow().present_pages()) * PAGE_SIZE / 1024;
         add(format!("VmPeak:\t{size:>8} kB\nVmSize:\t{size:>8} kB\nVmLck:\t{:>8} kB", 0));
         add(format!("VmHWM:\t{resident:>8} kB\nVmRSS:\t{resident:>8} kB\nVmSwap:\t{:>8} kB", 0));
@@ -366,4 +364,16 @@ pub fn store(process: &Rc<Process>, task: Option<Rc<Task>>, entry: Entry, text: 
         _ => return Err(Errno::EACCES.into()),
     }
     Ok(())
+}
+
+/// What has been read and written, by all threads; no disk is behind it.
+fn transfers(process: &Process) -> String {
+    let (reads, writes) = (&process.reads, &process.writes);
+    format!(
+        "rchar: {}\nwchar: {}\nsyscr: {}\nsyscw: {}\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n",
+        reads.bytes.get(),
+        writes.bytes.get(),
+        reads.calls.get(),
+        writes.calls.get()
+    )
 }

@@ -20,7 +20,7 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         "restrictions on programs beyond seccomp, and keys",
         &[
             "bpf", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "add_key",
-            "request_key", "keyctl", "pkey_mprotect", "pkey_alloc", "pkey_free", "memfd_secret",
+            "request_key", "keyctl", "memfd_secret",
         ],
     ),
     (

@@ -333,6 +333,9 @@ pub const TABLE: &[Row] = table! {
         377 copy_file_range transfer::copy_file_range, 6;
         378 preadv2 rw::preadv2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
         379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
+        380 pkey_mprotect memory::pkey_mprotect, 4;
+        381 pkey_alloc memory::pkey_alloc, 2;
+        382 pkey_free memory::pkey_free, 1;
         383 statx stat::statx, 5;
         384 arch_prctl ia32::arch_prctl, 0;
         385 io_pgetevents aio::io_pgetevents, 6;

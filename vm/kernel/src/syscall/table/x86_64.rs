@@ -293,6 +293,9 @@ pub const TABLE: &[Row] = table! {
         326 copy_file_range transfer::copy_file_range, 6;
         327 preadv2 rw::preadv2, 6 "RWF_NOWAIT is refused";
         328 pwritev2 rw::pwritev2, 6 "RWF_NOWAIT is refused";
+        329 pkey_mprotect memory::pkey_mprotect, 4;
+        330 pkey_alloc memory::pkey_alloc, 2;
+        331 pkey_free memory::pkey_free, 1;
         332 statx stat::statx, 5;
         333 io_pgetevents aio::io_pgetevents, 6;
         334 rseq system::absent, 0 "the C library does without";

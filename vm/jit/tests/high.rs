@@ -1,0 +1,99 @@
+//! Code that uses addresses from 4 GiB on: compiled in the end, and as exact as the interpreter.
+
+use std::rc::Rc;
+
+use cpu::{CpuState, Engine, Exception, Exit, Interpreter};
+use jit::Jit;
+use jit::native::Wasmtime;
+use memory::{Access, AddressSpace, GuestAddr, HostMemory, PAGE_SIZE, PageState};
+
+const CODE: u64 = 0x40_0000;
+/// Two pages that programs see at these addresses, and one of other addresses next to them.
+const DATA: u64 = 0x9000_0000;
+const HIGH: u64 = 5 << 32 | DATA;
+const DATA_BYTES: u64 = 2 * PAGE_SIZE;
+
+/// Adds up the 64-bit words from RSI to RDI, one at an odd address among them, and counts each up:
+///
+/// ```text
+///  0 mov r8,rsi
+///  3 add rax,[r8]
+///  6 add rax,[r8+3]
+///  a inc qword [r8]
+///  d add r8,8
+/// 11 cmp r8,rdi
+/// 14 jb 3
+/// 16 dec edx
+/// 18 jne 0
+/// 1a int3
+/// ```
+const PROGRAM: &[u8] =
+    b"\x49\x89\xf0\x49\x03\x00\x49\x03\x40\x03\x49\xff\x00\x49\x83\xc0\x08\x49\x39\xf8\x72\xed\xff\xca\x75\xe6\xcc";
+
+const RAX: usize = 0;
+const RDX: usize = 2;
+const RSI: usize = 6;
+const RDI: usize = 7;
+
+fn machine() -> AddressSpace {
+    let mut space = AddressSpace::new(HostMemory::new().expect("4 GiB of addresses"));
+    let open = PageState::PRESENT | PageState::READ | PageState::WRITE;
+    space.set_state(GuestAddr(CODE).page().unwrap(), open | PageState::EXEC);
+    let first = (DATA / PAGE_SIZE) as u32;
+    for page in first..first + 3 {
+        space.set_state(memory::PageIndex(page), open);
+    }
+    space.set_upper(first..first + 2, 5);
+    space.set_upper(first + 2..first + 3, 6);
+    space.write(GuestAddr(CODE), PROGRAM).unwrap();
+    for at in (0..DATA_BYTES).step_by(8) {
+        space.store64(HIGH + at, at * 0x0123_4567_89ab).unwrap();
+    }
+    space
+}
+
+/// Runs the program over a range; returns RAX and why it ended.
+fn run(engine: &mut impl Engine, space: &mut AddressSpace, bytes: u64, rounds: u64) -> (u64, Exit) {
+    let mut cpu = CpuState::default();
+    cpu.rip = CODE;
+    cpu.slots[RDX] = rounds;
+    cpu.slots[RSI] = HIGH;
+    cpu.slots[RDI] = HIGH + bytes;
+    let exit = loop {
+        match engine.run(&mut cpu, space, 100_000) {
+            Exit::Interrupted => {}
+            exit => break exit,
+        }
+    };
+    (cpu.slots[RAX], exit)
+}
+
+#[test]
+fn high_addresses_are_compiled_and_exact() {
+    let mut interpreter = Interpreter::new(Box::new(|| 0));
+    let mut jit = Jit::new(Wasmtime::new().expect("a runtime"), Rc::new(|| 0)).together(1);
+    let (mut expected, mut space) = (machine(), machine());
+    // The last words would lie half on the page of other addresses.
+    for (bytes, rounds) in [(DATA_BYTES - 8, 300), (DATA_BYTES - 8, 300), (DATA_BYTES + PAGE_SIZE, 1)] {
+        let (sum, exit) = run(&mut interpreter, &mut expected, bytes, rounds);
+        let before = jit.instructions();
+        let interpreted =
+            |jit: &Jit<Wasmtime>| jit.counters().iter().find(|(name, _)| *name == "interpreted").unwrap().1;
+        let (ran, stayed) = (before, interpreted(&jit));
+        assert_eq!(run(&mut jit, &mut space, bytes, rounds), (sum, exit));
+        if rounds == 1 {
+            let fault = memory::Fault { addr: GuestAddr(HIGH + DATA_BYTES), access: Access::Read };
+            assert_eq!(exit, Exit::Fault(fault));
+        } else {
+            assert!(matches!(exit, Exit::Exception(Exception::Breakpoint)), "{exit:?}");
+        }
+        if ran > 0 && rounds > 1 {
+            let (all, slow) = (jit.instructions() - ran, interpreted(&jit) - stayed);
+            assert!(slow * 500 < all, "{slow} of {all} instructions were interpreted");
+        }
+    }
+    let (mut one, mut other) = (vec![0; DATA_BYTES as usize], vec![0; DATA_BYTES as usize]);
+    expected.read(GuestAddr(HIGH), &mut one).unwrap();
+    space.read(GuestAddr(HIGH), &mut other).unwrap();
+    assert_eq!(one, other);
+}

@@ -1,0 +1,135 @@
+// Room that is reserved and mostly never used, as WebAssembly's engines and garbage collectors take it.
+#include "report.h"
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define KIB (1l << 10)
+#define MIB (1l << 20)
+#define GIB (1l << 30)
+
+static char *reserve(long bytes) {
+    char *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static sigjmp_buf back;
+static siginfo_t what;
+static void jump(int signal, siginfo_t *info, void *context) {
+    (void)signal, (void)context;
+    what = *info;
+    siglongjmp(back, 1);
+}
+
+static void touch(const char *name, volatile char *at) {
+    if (sigsetjmp(back, 1)) printf("%s: signal %d code %d there %d\n", name, what.si_signo, what.si_code, what.si_addr == at);
+    else printf("%s: %d\n", name, *at), *at = 1;
+}
+
+// Long enough to be compiled.
+static unsigned long sum(volatile unsigned char *at, long bytes, int rounds) {
+    unsigned long total = 0;
+    for (int round = 0; round < rounds; round++)
+        for (long i = 0; i < bytes; i += 8) total = total * 31 + at[i] + *(volatile unsigned short *)(at + i + 1), at[i] += round;
+    return total;
+}
+
+// What the list of mappings says of a range: sizes and rights.
+static void list(const char *from, const char *to) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512], rights[8];
+    unsigned long start, end;
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, rights) == 3 && start < (unsigned long)to && end > (unsigned long)from)
+            printf("  %lx %lx %s\n", start < (unsigned long)from ? 0 : start - (unsigned long)from,
+                   (end > (unsigned long)to ? (unsigned long)to : end) - (unsigned long)from, rights);
+    fclose(maps);
+}
+
+static void use(void) {
+    char *all = reserve(10 * GIB), *memory = all + 2 * GIB;
+    printf("reserved %d\n", all != NULL);
+    touch("before", memory);
+    OK(mprotect(memory, 64 * KIB, PROT_READ | PROT_WRITE));
+    touch("first", memory);
+    touch("last", memory + 64 * KIB - 1);
+    touch("past the end", memory + 64 * KIB);
+    touch("4 GiB on", memory + 4 * GIB);
+    printf("grown %d\n", mprotect(memory + 64 * KIB, MIB, PROT_READ | PROT_WRITE));
+    memset(memory, 7, MIB);
+    printf("sum %lx\n", sum((unsigned char *)memory, MIB, 3));
+    memcpy(memory + 64 * KIB - 5, "across pages", 13);
+    printf("%s\n", memory + 64 * KIB - 5);
+    list(all, all + 10 * GIB);
+
+    int ends[2];
+    report("pipe", pipe(ends));
+    report("write", write(ends[1], memory + 64 * KIB - 5, 13));
+    report("read", read(ends[0], memory + 100, 13));
+    report("write of what is reserved", write(ends[1], memory + 4 * GIB, 1));
+    write(ends[1], "x", 1);
+    report("read to what is reserved", read(ends[0], memory + 2 * MIB, 1));
+    close(ends[0]), close(ends[1]);
+    printf("%s\n", memory + 100);
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("child %s\n", memory + 100);
+        memory[100] = 'C', memory[3 * KIB] = 1;
+        report("child's mprotect", mprotect(memory + 2 * MIB, MIB, PROT_READ | PROT_WRITE));
+        touch("child's own", memory + 2 * MIB);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("parent %s\n", memory + 100);
+    touch("parent's", memory + 2 * MIB);
+
+    report("madvise", madvise(memory, 4096, MADV_DONTNEED));
+    printf("discarded %d, next to it %d\n", memory[100], memory[4096 + 1]);
+    report("mprotect NONE", mprotect(memory, 4096, PROT_NONE));
+    touch("closed", memory + 5);
+    report("mprotect READ", mprotect(memory, 4096, PROT_READ));
+    if (sigsetjmp(back, 1)) printf("read-only: code %d\n", what.si_code);
+    else memory[3] = 1;
+    report("mlock", mlock(memory, 8192) || munlock(memory, 8192));
+    report("mprotect of a hole", munmap(memory + 128 * KIB, 4096) || mprotect(memory, MIB, PROT_READ));
+    touch("in the hole", memory + 128 * KIB);
+    char *again = mmap(memory + 128 * KIB, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    printf("filled %d, %d\n", again == memory + 128 * KIB, *again);
+    *again = 5;
+    again = mmap(memory + 128 * KIB, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    touch("reserved again", memory + 128 * KIB);
+    report("no replacing", mmap(memory, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED);
+    list(all, all + 10 * GIB);
+    report("munmap", munmap(all, 10 * GIB));
+    touch("unmapped", memory);
+    list(all, all + 10 * GIB);
+}
+
+// Several at a time, each with a memory that grows.
+static void many(void) {
+    enum { COUNT = 12 };
+    char *all[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        all[i] = reserve(6 * GIB);
+        if (!all[i]) printf("no room for %d\n", i);
+    }
+    for (long size = 0; size < 4; size++)
+        for (int i = 0; i < COUNT; i++) {
+            char *part = all[i] + (i % 2) * 2 * GIB + size * MIB;
+            if (mprotect(part, MIB, PROT_READ | PROT_WRITE)) printf("can't grow %d to %ld MiB\n", i, size + 1);
+            memset(part, i * 4 + size, MIB);
+        }
+    unsigned long total = 0;
+    for (int i = 0; i < COUNT; i++) total = total * 31 + sum((unsigned char *)all[i] + (i % 2) * 2 * GIB, 4 * MIB - 8, 1);
+    printf("many %lx\n", total);
+    for (int i = 0; i < COUNT; i++) munmap(all[i], 6 * GIB);
+}
+
+int main(void) {
+    struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    for (int i = 0; i < 3; i++) use();
+    many();
+    printf("too much %d\n", reserve(1l << 47) != NULL);
+}
