@@ -5,7 +5,7 @@ use disk::overlay::BLOCK_BYTES;
 use disk::pack::{PACK_BYTES_MAX, PACK_RUNS_MAX, Part};
 use disk::{ChunkDigest, Layout, Pack, Runs};
 
-use super::record::Order;
+use super::record::{Kind, Order};
 
 /// Blocks of the first pack with contents: 512 KiB, some 150 KB on the wire, so that it is there soon.
 const FIRST_PACK_BLOCKS: usize = (512 << 10) / BLOCK_BYTES;
@@ -25,23 +25,32 @@ const INDEX_BYTES_MAX: u64 = 512 << 10;
 
 /// Packs of a boot, to be built: first one with all that changes with every image, then those with contents of files.
 pub fn boot(layout: Layout, order: &Order) -> Vec<Pack> {
-    let mut structure = pack(None, &order.structure[..order.structure.len().min(LARGEST_PACK_BLOCKS)]);
-    structure.index = index_of(layout, order);
-    let contents = cut(&order.contents, BOOT_PACKS_MAX - 1).map(|blocks| pack(None, blocks));
-    std::iter::once(structure).filter(|_| order.blocks().next().is_some()).chain(contents).collect()
+    if order.is_empty() {
+        return Vec::new();
+    }
+    let (structure, contents) = (of_kind(order, Kind::Structure), of_kind(order, Kind::Contents));
+    let mut first = pack(None, &structure[..structure.len().min(LARGEST_PACK_BLOCKS)]);
+    first.index = index_of(layout, order);
+    let others = cut(&contents, BOOT_PACKS_MAX - 1).map(|blocks| pack(None, blocks));
+    std::iter::once(first).chain(others).collect()
 }
 
 /// Packs of a program, to be built, which are fetched as it goes on from reading block `on`. The first one has all that it
 /// reads besides contents of files, so that who only looks around in directories wakes no other.
 pub fn program(on: u64, order: &Order) -> Vec<Pack> {
-    let mut packs: Vec<_> = cut(&order.contents, PROGRAM_PACKS_MAX).map(|blocks| pack(Some(on), blocks)).collect();
+    let contents = of_kind(order, Kind::Contents);
+    let mut packs: Vec<_> = cut(&contents, PROGRAM_PACKS_MAX).map(|blocks| pack(Some(on), blocks)).collect();
     if let Some(first) = packs.first_mut() {
-        let all = Runs::of(order.structure.iter().copied().chain(first.blocks.iter().flatten()));
+        let all = Runs::of(of_kind(order, Kind::Structure).into_iter().chain(first.blocks.iter().flatten()));
         if all.count() <= LARGEST_PACK_BLOCKS as u64 && all.range_count() <= PACK_RUNS_MAX {
             first.blocks = all;
         }
     }
     packs
+}
+
+fn of_kind(order: &Order, wanted: Kind) -> Vec<u64> {
+    order.iter().filter(|(_, kind)| *kind == wanted).map(|(block, _)| *block).collect()
 }
 
 fn pack(on: Option<u64>, blocks: &[u64]) -> Pack {
@@ -65,7 +74,7 @@ fn cut(order: &[u64], packs_max: usize) -> impl Iterator<Item = &[u64]> {
 fn index_of(layout: Layout, order: &Order) -> Option<Runs> {
     let leaf_blocks = u64::from(layout.chunk_bytes()) / BLOCK_BYTES as u64 * LEAF_CHUNKS;
     let mut leaves: Vec<u64> = Vec::new();
-    for leaf in order.blocks().map(|block| block / leaf_blocks) {
+    for leaf in order.iter().map(|(block, _)| block / leaf_blocks) {
         if !leaves.contains(&leaf) && leaves.len() < LEAVES_MAX {
             leaves.push(leaf);
         }
@@ -88,7 +97,8 @@ mod tests {
     }
 
     fn order(structure: impl IntoIterator<Item = u64>, contents: impl IntoIterator<Item = u64>) -> Order {
-        Order { structure: structure.into_iter().collect(), contents: contents.into_iter().collect() }
+        let structure = structure.into_iter().map(|block| (block, Kind::Structure));
+        structure.chain(contents.into_iter().map(|block| (block, Kind::Contents))).collect()
     }
 
     #[test]
@@ -98,7 +108,7 @@ mod tests {
         let counts: Vec<_> = packs.iter().map(|pack| pack.blocks.count()).collect();
         assert_eq!(counts, [2, 128, 512, 896, 464]);
         assert_eq!(packs[0].blocks, Runs::of([2, 9]));
-        assert_eq!(packs[1].blocks, Runs::of(order.contents[..128].iter().copied()));
+        assert_eq!(packs[1].blocks, Runs::of(of_kind(&order, Kind::Contents)[..128].iter().copied()));
         let leaves: Vec<_> = packs.iter().map(|pack| pack.index.as_ref().map(Runs::to_string)).collect();
         assert_eq!(leaves, [Some("0".into()), None, None, None, None]);
         assert!(boot(layout(GIB), &Order::default()).is_empty() && program(1, &Order::default()).is_empty());
@@ -117,11 +127,9 @@ mod tests {
     fn limits_hold_however_much_is_read() {
         for (size_bytes, stride) in [(GIB, 1), (GIB, 3), (1 << 40, 1 << 17), (16 << 40, 1 << 20)] {
             let layout = layout(size_bytes);
-            let (contents, structure) = (0..size_bytes / 4096 / stride)
-                .map(|number| number * stride)
-                .rev()
-                .partition(|block| block / stride % 3 > 0);
-            let order = Order { structure, contents };
+            let kind = |number: u64| if number % 3 > 0 { Kind::Contents } else { Kind::Structure };
+            let order: Order =
+                (0..size_bytes / 4096 / stride).rev().map(|number| (number * stride, kind(number))).collect();
             let mut packs = boot(layout, &order);
             packs.extend(program(1, &order));
             for (number, pack) in packs.iter_mut().enumerate() {

@@ -59,21 +59,17 @@ impl Host for Rehearsal {
     fn log(&mut self, _line: &str) {}
 }
 
-/// Blocks of an image that had to be read, in the order in which they were, each once.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Order {
+/// What a block has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
     /// The file system's own: tables, bitmaps, directories. Any change of an image changes some.
-    pub structure: Vec<u64>,
-    /// Of files' contents. They are what they are as long as the layer of the image is that has them.
-    pub contents: Vec<u64>,
+    Structure,
+    /// Contents of a file. They are what they are as long as the layer of the image is that has them.
+    Contents,
 }
 
-impl Order {
-    /// All of them.
-    pub fn blocks(&self) -> impl Iterator<Item = u64> {
-        self.structure.iter().chain(&self.contents).copied()
-    }
-}
+/// Blocks of an image that had to be read, in the order in which they were, each once.
+pub type Order = Vec<(u64, Kind)>;
 
 #[derive(Default)]
 struct Touched {
@@ -83,10 +79,10 @@ struct Touched {
 }
 
 impl Touched {
-    fn read(&mut self, bytes: &Range<u64>, list: impl Fn(&mut Order) -> &mut Vec<u64>) {
+    fn read(&mut self, bytes: &Range<u64>, kind: Kind) {
         for block in blocks_of(bytes) {
             if self.known.insert(block) {
-                list(&mut self.order).push(block);
+                self.order.push((block, kind));
             }
         }
     }
@@ -111,14 +107,14 @@ impl BlockDevice for Recorder {
     fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
         self.disk.read(offset, to)?;
         let read = offset..offset + to.len() as u64;
-        self.touched.borrow_mut().read(&read, |order| &mut order.structure);
+        self.touched.borrow_mut().read(&read, Kind::Structure);
         Ok(())
     }
 
     fn read_contents(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
         self.disk.read(offset, to)?;
         let read = offset..offset + to.len() as u64;
-        self.touched.borrow_mut().read(&read, |order| &mut order.contents);
+        self.touched.borrow_mut().read(&read, Kind::Contents);
         Ok(())
     }
 
@@ -132,7 +128,7 @@ impl BlockDevice for Recorder {
             if written.start <= start && start + BLOCK_BYTES as u64 <= written.end {
                 touched.known.insert(block);
             } else {
-                touched.read(&(start..start + 1), |order| &mut order.structure);
+                touched.read(&(start..start + 1), Kind::Structure);
             }
         }
         Ok(())
@@ -195,6 +191,7 @@ mod tests {
         recorder.read(4096, &mut []).expect("read");
         assert!(recorder.read(20 * 4096, &mut [0; 1]).is_err());
         assert!(recorder.read_contents(20 * 4096, &mut [0; 1]).is_err());
-        assert_eq!(touched.borrow().order, Order { structure: vec![3, 4, 8, 10], contents: vec![0, 1] });
+        let expected = [3, 4, 8, 10].map(|block| (block, Kind::Structure));
+        assert_eq!(touched.borrow().order, [&expected[..], &[0, 1].map(|block| (block, Kind::Contents))].concat());
     }
 }
