@@ -19,4 +19,5 @@ pub mod account;
 pub mod alias;
 pub mod bucket;
 pub mod garbage;
+pub mod token;
 pub mod upload;
