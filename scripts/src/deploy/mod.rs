@@ -13,6 +13,7 @@
 //! | [`upload`] | what is missing, uploaded |
 //! | [`alias`] | names for branches |
 //! | [`garbage`] | what nothing names any more |
+//! | [`token`] | tokens for private images |
 //! | [`account`] | what wrangler does in the account |
 
 pub mod account;

@@ -127,7 +127,7 @@ mod tests {
     fn limits_hold_however_much_is_read() {
         for (size_bytes, stride) in [(GIB, 1), (GIB, 3), (1 << 40, 1 << 17), (16 << 40, 1 << 20)] {
             let layout = layout(size_bytes);
-            let kind = |number: u64| if number % 3 > 0 { Kind::Contents } else { Kind::Structure };
+            let kind = |number: u64| if number.is_multiple_of(3) { Kind::Structure } else { Kind::Contents };
             let order: Order =
                 (0..size_bytes / 4096 / stride).rev().map(|number| (number * stride, kind(number))).collect();
             let mut packs = boot(layout, &order);
