@@ -24,7 +24,9 @@ function normalised(request) {
 
 export default {
   fetch(request, env, context) {
-    const isCached = env.CACHE === "on" && !new URL(request.url).pathname.startsWith("/disk/images/");
+    // What is private is nobody else's: it never gets there.
+    const isPublic = env.ACCESS_KEY === undefined && (env.ACCESS ?? "everybody") === "everybody";
+    const isCached = env.CACHE === "on" && isPublic && !new URL(request.url).pathname.startsWith("/disk/images/");
     return isCached ? context.exports.Cached.fetch(normalised(request)) : answer(request, env);
   },
 };

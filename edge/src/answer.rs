@@ -52,6 +52,13 @@ impl Answer {
         self.headers.push((name, value.into()));
     }
 
+    /// Forbids caches that serve others too to keep it.
+    pub fn make_private(&mut self) {
+        for (_, value) in self.headers.iter_mut().filter(|(name, _)| *name == "cache-control") {
+            *value = value.replacen("public", "private", 1);
+        }
+    }
+
     /// The first value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

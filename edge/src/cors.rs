@@ -3,9 +3,12 @@
 use crate::answer::Answer;
 use crate::request::Request;
 
-/// Headers a script may see and set: all, for whoever sends no credentials, of which nothing here knows. Programs have
-/// ideas of their own; v86 sets `X-Accept-Encoding`.
+/// Headers a script may see: all, for whoever sends no cookies, of which nothing here knows.
 const ALL_HEADERS: &str = "*";
+
+/// Headers a script may set: all, since programs have ideas of their own; v86 sets `X-Accept-Encoding`. Tokens have to be
+/// named.
+const SENT_HEADERS: &str = "*, authorization";
 
 /// Seconds that a browser may remember a preflight's answer: as long as Chromium does at most.
 const PREFLIGHT_S: &str = "7200";
@@ -57,7 +60,7 @@ impl Policy {
         let mut answer = Answer::new(204);
         answer.add("allow", "GET, HEAD, OPTIONS");
         answer.add("access-control-allow-methods", "GET, HEAD");
-        answer.add("access-control-allow-headers", ALL_HEADERS);
+        answer.add("access-control-allow-headers", SENT_HEADERS);
         answer.add("access-control-max-age", PREFLIGHT_S);
         answer.add("cache-control", "no-store");
         answer

@@ -8,6 +8,7 @@ use disk::Encoding;
 use worker::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
 use worker::{Date, Env, web_sys};
 
+use crate::access::Access;
 use crate::cors::Policy;
 use crate::encoding::negotiate;
 use crate::request::Request;
@@ -17,6 +18,10 @@ use crate::storage::{self, preview::Preview};
 
 /// Variable with the origins whose scripts may read answers; see [`Policy::parse`].
 const CORS_VARIABLE: &str = "CORS_ORIGINS";
+
+/// Variable and secret that say who may ask; see [`Access`].
+const ACCESS_VARIABLE: &str = "ACCESS";
+const ACCESS_SECRET: &str = "ACCESS_KEY";
 
 /// Variable that names the preview this Worker is, if it is one.
 const PREVIEW_VARIABLE: &str = "PREVIEW";
@@ -61,6 +66,9 @@ pub fn chosen_encoding(request: &web_sys::Request) -> String {
 fn service_of(env: &Env) -> Service {
     let cors = env.var(CORS_VARIABLE).map(|origins| origins.to_string()).unwrap_or_default();
     let preview = env.var(PREVIEW_VARIABLE).map(|name| name.to_string()).unwrap_or_default();
+    let variable = env.var(ACCESS_VARIABLE).map(|value| value.to_string()).ok();
+    let secret = env.secret(ACCESS_SECRET).map(|value| value.to_string()).ok();
+    let access = Access::of_configuration(variable.as_deref(), secret.as_deref(), &preview);
     let storage = Preview::of(&preview, storage::of_environment(env));
-    Service { storage, memory: Rc::default(), cors: Policy::parse(&cors) }
+    Service { storage, memory: Rc::default(), access, cors: Policy::parse(&cors) }
 }

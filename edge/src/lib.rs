@@ -8,6 +8,7 @@
 //! | [`service`] | from a request to an answer |
 //! | [`request`], [`answer`] | both, as far as they matter here |
 //! | [`route`] | what a method and a path ask for |
+//! | [`access`] | who may read, where not everybody may |
 //! | [`chunk`] | chunks and index pages: brotli passed through untouched, cached forever |
 //! | [`manifest`] | manifests: asked for again every time |
 //! | [`image`] | raw images by ranges |
@@ -22,6 +23,7 @@
 //! **Invariants:** nothing looks inside a chunk that is sent as it is stored: the client has its digest. What is
 //! decoded here is verified here. A body that can't be completed is broken off, never ended.
 
+pub mod access;
 pub mod answer;
 pub mod chunk;
 pub mod conditions;

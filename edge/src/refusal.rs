@@ -19,6 +19,16 @@ pub enum Refusal {
         /// The image's size.
         size_bytes: u64,
     },
+    /// A private deployment wants a token.
+    NoToken,
+    /// What was sent instead of one.
+    InvalidToken,
+    /// It was one.
+    ExpiredToken,
+    /// It is one for something else.
+    OtherScope,
+    /// The deployment's configuration is incomplete: its owner has to complete it.
+    Misconfigured(String),
     /// What is stored is not what it should be: somebody has to repair it.
     Damaged(String),
     /// The storage failed; asking again may help.
@@ -31,12 +41,14 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadRequest(_) => 400,
+            Refusal::NoToken | Refusal::InvalidToken | Refusal::ExpiredToken => 401,
+            Refusal::OtherScope => 403,
             Refusal::NotFound(_) => 404,
             Refusal::MethodNotAllowed => 405,
             Refusal::PreconditionFailed => 412,
             Refusal::RangeNotSatisfiable { .. } => 416,
             Refusal::Damaged(_) => 502,
-            Refusal::Storage(_) => 503,
+            Refusal::Storage(_) | Refusal::Misconfigured(_) => 503,
         }
     }
 
@@ -50,6 +62,11 @@ impl Refusal {
             Refusal::RangeNotSatisfiable { size_bytes } => {
                 format!("There is no such range, or there are too many: the image has {size_bytes} bytes.")
             }
+            Refusal::NoToken => "This is private: a token is needed (Authorization: Bearer TOKEN).".into(),
+            Refusal::InvalidToken => "This token is not valid here.".into(),
+            Refusal::ExpiredToken => "This token has expired.".into(),
+            Refusal::OtherScope => "This token is for another image.".into(),
+            Refusal::Misconfigured(why) => format!("This deployment is not ready: {why}."),
             Refusal::Storage(why) => format!("The disk's storage does not answer ({why}). Try again."),
         }
     }
@@ -62,6 +79,10 @@ impl Refusal {
             Refusal::MethodNotAllowed => answer.add("allow", "GET, HEAD, OPTIONS"),
             Refusal::RangeNotSatisfiable { size_bytes } => {
                 answer.add("content-range", &format!("bytes */{size_bytes}"));
+            }
+            Refusal::NoToken => answer.add("www-authenticate", "Bearer realm=\"edgebox\""),
+            Refusal::InvalidToken | Refusal::ExpiredToken => {
+                answer.add("www-authenticate", "Bearer realm=\"edgebox\", error=\"invalid_token\"");
             }
             Refusal::Storage(_) => answer.add("retry-after", "1"),
             _ => {}

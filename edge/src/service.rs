@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::access::Access;
 use crate::answer::Answer;
 use crate::cors::Policy;
 use crate::headers::ISOLATION;
@@ -18,7 +19,9 @@ pub struct Service {
     pub storage: Rc<dyn Storage>,
     /// What is remembered between requests.
     pub memory: Rc<Memory>,
-    /// Who may read answers.
+    /// Who may ask.
+    pub access: Access,
+    /// Which pages' scripts may read answers.
     pub cors: Policy,
 }
 
@@ -30,6 +33,9 @@ impl Service {
         for (name, value) in ISOLATION {
             answer.add(name, value);
         }
+        if self.access.is_private() {
+            answer.make_private();
+        }
         self.cors.permit(request, &mut answer);
         answer
     }
@@ -39,6 +45,7 @@ impl Service {
         if request.method == "OPTIONS" {
             return Ok(Policy::preflight());
         }
+        self.access.check(&route, request)?;
         match route {
             Route::Chunk(digest) => chunk::answer(&*self.storage, &digest, request).await,
             Route::Manifest(name) => manifest::answer(&*self.storage, name, request).await,

@@ -87,6 +87,7 @@ export class Box {
    * @param {string} [options.image] name of an image on the server; `default` if not given
    * @param {string | URL} [options.base] where `engine/`, `worker/` and `disk/` are; this page's origin if not given
    * @param {'jit' | 'interp'} [options.engine] what runs the instructions: compiled code, or the interpreter alone
+   * @param {string} [options.access] token for an image that is private
    * @param {number} [options.columns] of the console
    * @param {number} [options.rows] of the console
    * @param {number} [options.cacheBytes] what this browser may keep of disks for the next time, in bytes: 512 MiB if not
@@ -95,7 +96,8 @@ export class Box {
    *   returns is pending, programs that write more than a little wait
    * @param {(progress: object) => void} [options.onProgress] hears what is being loaded
    * @param {(trouble: {kind: string, text: string}) => void} [options.onTrouble] hears that the server can't be
-   *   reached (`unreachable`; the machine waits and goes on later), that a part of the disk is lost (`disk`; programs
+   *   reached (`unreachable`; the machine waits and goes on later), that it denies access (`access`; the same, see
+   *   {@link Box#setAccess}), that a part of the disk is lost (`disk`; programs
    *   get I/O errors), or that the machine can't go on (`broken`)
    * @param {() => void} [options.onRecovered] hears that the server answers again
    * @param {() => void} [options.onHalted] hears that every process has ended
@@ -106,15 +108,15 @@ export class Box {
     const obstacle = Box.obstacle();
     if (obstacle) throw new Error(obstacle);
     const box = new Box(options);
-    const { image = 'default', engine = 'jit', columns = 80, rows = 24, cacheBytes } = options;
+    const { image = 'default', engine = 'jit', columns = 80, rows = 24, cacheBytes, access } = options;
     const { base } = box;
     options.onProgress?.({ stage: 'engine', requests: 0, bytes: 0, waiting: 0 });
     const loading = loadEngine(base);
     // The manifest's failure is told first. Until then this one would count as unhandled.
     loading.catch(() => {});
     try {
-      const manifest = await loadManifest(base, image);
-      box.call('load', { manifest, base: base.href, cacheBytes }).catch(() => {});
+      const manifest = await loadManifest(base, image, access);
+      box.call('load', { manifest, base: base.href, cacheBytes, access }).catch(() => {});
       ({ command: box.command } = await box.call('start', { module: await loading, engine, columns, rows }));
     } catch (error) {
       box.stop();
@@ -265,6 +267,11 @@ export class Box {
   /** Reads a file, as root. @returns {Promise<Uint8Array>} */
   getFile(path) {
     return this.call('getFile', path);
+  }
+
+  /** Goes on with another token, where the one it was started with has expired. */
+  async setAccess(token) {
+    await this.call('access', token);
   }
 
   /** Counters: requests, bytes, instructions, memory. See `shared/messages.js`. */

@@ -1,6 +1,7 @@
 /**
  * The page: a terminal on the machine's console, and a line that says how it is getting on.
  */
+import { accessTo, onNewAccess } from './access.js';
 import { Box } from './box.js';
 import { isolate } from './isolate.js';
 
@@ -23,6 +24,7 @@ function describe({ stage, requests, bytes, waiting }) {
 /** What to say of each kind of trouble, and how it looks. */
 const TROUBLE = {
   unreachable: (text) => [`The server can't be reached (${text}). The machine waits and goes on when it is back.`, 'trouble'],
+  access: (text) => [`Access is denied: ${text} The machine waits: open the link to this page that is valid now.`, 'trouble'],
   disk: (text) => [`A part of the disk can't be read: ${text}. Programs that need it fail.`, 'trouble'],
   broken: (text) => [`The machine stopped: ${text}. Reload the page to start afresh.`, 'broken'],
 };
@@ -45,8 +47,12 @@ async function main() {
     return;
   }
   const parameters = new URLSearchParams(location.search);
+  const image = parameters.get('image') ?? 'default';
+  let box = null;
+  onNewAccess(image, (token) => { if (box) box.setAccess(token); else location.reload(); });
   const starting = Box.start({
-    image: parameters.get('image') ?? 'default',
+    image,
+    access: accessTo(image),
     engine: parameters.get('engine') ?? 'jit',
     onConsole: async (bytes) => {
       const { terminal } = await opening;
@@ -58,7 +64,8 @@ async function main() {
     onHalted: () => say('The machine has shut down. Reload the page to start afresh.'),
     onLog: (line) => console.info(line),
   });
-  const [{ terminal, fit }, box] = await Promise.all([opening, starting]);
+  const [{ terminal, fit }, started] = await Promise.all([opening, starting]);
+  box = started;
   globalThis.box = box;
 
   const encoder = new TextEncoder();

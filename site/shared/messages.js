@@ -9,7 +9,7 @@
  * @typedef {{ event: string, [detail: string]: any }} Event
  *
  * Methods:
- * - `load({ manifest, base, cacheBytes })`: takes the manifest, starts loading boot packs; before `start`
+ * - `load({ manifest, base, cacheBytes, access })`: takes the manifest, starts loading boot packs; before `start`
  * - `start({ module, engine, columns, rows })` → `{ command: string[] }`: makes the machine, of the compiled engine
  * - `boot()` → process id: runs the image's own command on the console
  * - `spawn({ argv, env, cwd, user, tty })` → process id
@@ -17,6 +17,7 @@
  * - `shown(count)`: so many bytes of console output are on the screen; programs that write faster than that wait
  * - `input(pid, bytes)`, `closeInput(pid)`, `signal(pid, number)`: a spawned process
  * - `putFile(path, bytes, mode)`, `getFile(path)` → bytes
+ * - `access(token)`: goes on with another token
  * - `stats()` → {@link Stats}
  *
  * Events:
@@ -24,7 +25,7 @@
  * - `output { pid, stream, bytes }`: of a spawned process; stream 1 or 2
  * - `exit { pid, status, signal }`: it ended with an exit status, or by a signal
  * - `progress { stage, requests, bytes, waiting }`: what has been loaded; stages are {@link Stage}
- * - `trouble { kind, text }`: `unreachable` (the machine waits), `disk` (a part of the disk
+ * - `trouble { kind, text }`: `unreachable`, `access` (the machine waits), `disk` (a part of the disk
  *   is lost: programs get I/O errors), `broken` (it can't go on)
  * - `recovered`: the server answers again
  * - `log { line }`: a message of the kernel layer

@@ -77,7 +77,7 @@ test("a program of the image's profile comes in packs, and is there the next tim
   const { requests: before } = await boot();
   assert.equal((await python()).stdout, "42\n");
   const requests = (await stats()).requests - before;
-  assert.ok(requests > 0 && requests < 20, `${requests} requests`);
+  assert.ok(requests > 0 && requests < 15, `${requests} requests`);
   await terminal.waitUntilKept();
   await boot();
   assert.equal((await python()).stdout, "42\n");

@@ -136,6 +136,74 @@ test("a server that goes away: the guest waits, the page says so, and it goes on
   await terminal.close();
 });
 
+test("a server that restarts in the middle of a boot: those who wait go on when it is back", async () => {
+  let isUp = true;
+  let answered = 0;
+  const terminal = await TerminalPage.open(browser, "about:blank");
+  await terminal.page.context().route(MANIFEST, withoutPacks);
+  await terminal.page.context().route(CHUNKS, async (route) => {
+    if (!isUp) return route.abort("connectionrefused");
+    answered += 1;
+    // Some chunks into it, connections are refused, and so are those that were accepted a moment before.
+    if (answered === 10) isUp = false;
+    return isUp ? route.continue() : route.abort("connectionreset");
+  });
+  await terminal.page.goto(url);
+  await waitForStatus(terminal, /can't be reached/);
+  assert.equal(answered, 10, "the boot is not over");
+  isUp = true;
+  await terminal.waitForPrompt();
+  assert.equal(await terminal.run("echo $((6 * 7))"), "42");
+  await terminal.close();
+});
+
+test("a server that fails for a while, or says that it is overloaded, is asked again", async () => {
+  const seen = new Map();
+  const terminal = await openWith(CHUNKS, (route) => {
+    const address = route.request().url();
+    const times = (seen.get(address) ?? 0) + 1;
+    seen.set(address, times);
+    const status = [500, 503, 429][times - 1];
+    return status ? route.fulfill({ status, body: "later" }) : route.continue();
+  });
+  await terminal.waitForPrompt();
+  const { packsLost } = await terminal.page.evaluate(() => globalThis.box.stats());
+  assert.deepEqual([packsLost, Math.max(...seen.values())], [0, 4]);
+  await terminal.close();
+});
+
+test("a server that is slow only makes the guest wait", async () => {
+  let under = 0;
+  let most = 0;
+  const terminal = await openWith(CHUNKS, async (route) => {
+    under += 1;
+    most = Math.max(most, under);
+    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+    under -= 1;
+    return route.continue();
+  });
+  await terminal.waitForPrompt();
+  assert.ok(most > 1, "the boot's packs are asked for side by side");
+  assert.match(await terminal.page.textContent("#status"), /^ready: /);
+  await terminal.close();
+});
+
+test("a tab that was opened before a deployment goes on with what it has", async () => {
+  const terminal = await TerminalPage.open(browser, url);
+  await terminal.waitForPrompt();
+  // All that has a name of its own is another version now, and of the old page and engine nothing is left.
+  const asked = [];
+  await terminal.page.context().route("**/*", (route) => {
+    const { pathname } = new URL(route.request().url());
+    if (pathname.startsWith("/disk/chunks/")) return route.continue();
+    asked.push(pathname);
+    return route.fulfill({ status: pathname.startsWith("/disk/") ? 200 : 404, body: '{"format":"edgebox-disk","version":99}' });
+  });
+  assert.equal((await terminal.page.evaluate(() => globalThis.box.run(["python3", "-c", "print(6 * 7)"]))).stdout, "42\n");
+  assert.deepEqual(asked, []);
+  await terminal.close();
+});
+
 test("unknown instructions, unknown system calls and foreign programs", async () => {
   const terminal = await TerminalPage.open(browser, url);
   await terminal.waitForPrompt();

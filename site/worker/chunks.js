@@ -3,6 +3,8 @@
  * many at a time, again when the server comes back.
  */
 
+import { accessHeaders, denial, isDenied } from '../shared/access.js';
+
 /** Pauses before asking an unreachable server again, in milliseconds; the last one repeats. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
@@ -29,6 +31,14 @@ export class ChunkFetcher {
     this.wireBytes = 0;
     this.failures = 0;
     this.retryTimer = 0;
+    /** The token that is sent along, if any. */
+    this.access = null;
+  }
+
+  /** Goes on with another token. */
+  setAccess(token) {
+    this.access = token;
+    if (this.retryTimer) this.#retry();
   }
 
   /** Starts fetching what the engine is going to ask for. */
@@ -40,14 +50,16 @@ export class ChunkFetcher {
   fetch(digest, refetch) {
     const answer = (!refetch && this.early.get(digest)) || this.#load(digest, refetch);
     this.early.delete(digest);
-    answer.then(({ bytes, missing, unreachable }) => {
+    answer.then(({ bytes, missing, unreachable, denied }) => {
       if (missing) this.sink.missing(digest, missing);
-      else if (unreachable) this.#unreachable(digest, unreachable);
+      else if (denied) this.#wait(digest, 'access', denied);
+      else if (unreachable) this.#wait(digest, 'unreachable', unreachable);
       else this.sink.arrived(digest, bytes);
     });
   }
 
-  /** @returns {Promise<{ bytes: Uint8Array } | { missing: string } | { unreachable: string }>} */
+  /** @returns {Promise<{ bytes: Uint8Array } | { missing: string } | { unreachable: string }
+   *   | { denied: string }>} */
   async #load(digest, refetch) {
     const kept = refetch ? null : await this.store.get(digest);
     if (kept) return { bytes: kept };
@@ -61,10 +73,13 @@ export class ChunkFetcher {
     const url = new URL(`disk/chunks/${digest}`, this.base);
     let response;
     try {
-      response = await fetch(url, { cache: refetch ? 'reload' : 'default', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      response = await fetch(url, {
+        cache: refetch ? 'reload' : 'default', headers: accessHeaders(this.access), signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
     } catch (error) {
       return { unreachable: String(error.message ?? error) };
     }
+    if (isDenied(response.status)) return { denied: await denial(response) };
     if ([400, 404, 410].includes(response.status)) return { missing: `HTTP ${response.status}` };
     if (!response.ok) return { unreachable: `HTTP ${response.status}` };
     let bytes;
@@ -82,15 +97,19 @@ export class ChunkFetcher {
     return { bytes };
   }
 
-  #unreachable(digest, why) {
+  /** Notes that an object can't be had now, and that it will be asked for again. */
+  #wait(digest, kind, why) {
     this.sink.unreachable(digest, why);
     if (this.retryTimer) return;
     const pause = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)];
     this.failures += 1;
-    this.report({ event: 'trouble', kind: 'unreachable', text: why, retryMs: pause });
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = 0;
-      this.sink.retry();
-    }, pause);
+    this.report({ event: 'trouble', kind, text: why, retryMs: pause });
+    this.retryTimer = setTimeout(() => this.#retry(), pause);
+  }
+
+  #retry() {
+    clearTimeout(this.retryTimer);
+    this.retryTimer = 0;
+    this.sink.retry();
   }
 }

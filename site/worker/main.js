@@ -168,7 +168,7 @@ function bootPacks(manifest) {
 }
 
 const methods = {
-  load({ manifest: bytes, base, cacheBytes }) {
+  load({ manifest: bytes, base, cacheBytes, access }) {
     manifest = bytes;
     store = new ObjectStore(cacheBytes);
     fetcher = new ChunkFetcher(base, {
@@ -177,9 +177,12 @@ const methods = {
       unreachable: (digest, why) => afterDisk(() => machine.chunkUnreachable(digest, why)),
       retry: () => afterDisk(() => machine.retryStalled()),
     }, report, store);
+    fetcher.access = access;
     // The engine asks for them when it is there.
     fetcher.fetchEarly(bootPacks(manifest));
   },
+
+  access: (token) => fetcher.setAccess(token),
 
   async start({ module, engine, columns, rows }) {
     engineModule = await init({ module_or_path: module });
@@ -244,7 +247,7 @@ const methods = {
 
 self.onmessage = async ({ data: { id, method, args } }) => {
   try {
-    if (!mounted && method !== 'load' && method !== 'start') throw new Error('the machine is not running');
+    if (!mounted && !['load', 'start', 'access'].includes(method)) throw new Error('the machine is not running');
     report({ id, result: await methods[method](...args) });
   } catch (error) {
     report({ id, error: String(error.message ?? error) });

@@ -19,7 +19,7 @@ use crate::storage::{Content, Key};
 /// A service over a storage.
 fn service(store: &Rc<Store>) -> Service {
     let storage: Rc<dyn Storage> = store.clone();
-    Service { storage, memory: Rc::default(), cors: Policy::Everybody }
+    Service { storage, memory: Rc::default(), access: Access::Everybody, cors: Policy::Everybody }
 }
 
 /// Not compressible, different everywhere, with zero chunks in between.
@@ -366,7 +366,12 @@ fn a_preview_has_its_own_images_and_everybody_else_s() {
     store.put(Key::Manifest("tools"), manifest(&store, theirs));
     let body = |preview: &str, path: &str| {
         let storage = Preview::of(preview, store.clone());
-        let answer = ask(&Service { storage, memory: Rc::default(), cors: Policy::Everybody }, "GET", path, &[]);
+        let answer = ask(
+            &Service { storage, memory: Rc::default(), access: Access::Everybody, cors: Policy::Everybody },
+            "GET",
+            path,
+            &[],
+        );
         (answer.status, drain(answer).0)
     };
     let path = "/disk/manifests/default.json";

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::image::{self, ImageArgs};
 use crate::deploy::account;
 use crate::deploy::alias::Alias;
 use crate::deploy::bucket::{Bucket, Place};
 use crate::deploy::garbage;
+use crate::deploy::token;
 use crate::deploy::upload::{PREVIEWS, Plan, retire};
 use crate::node::Node;
 use crate::paths::Paths;
@@ -40,6 +41,7 @@ pub struct DeployArgs {
 pub enum Action {
     Gc(GcArgs),
     Forget(ForgetArgs),
+    Token(TokenArgs),
 }
 
 /// Delete what no manifest names any more. Don't run it while something is uploaded.
@@ -59,6 +61,20 @@ pub struct ForgetArgs {
     pub branch: String,
     #[command(flatten)]
     pub target: Target,
+}
+
+/// Make a token for a private deployment, signed with the key in the variable ACCESS_KEY, and print it.
+#[derive(clap::Args, Debug)]
+pub struct TokenArgs {
+    /// The image it is for; all if none is named.
+    #[arg(long, value_name = "NAME", default_value = "*", hide_default_value = true)]
+    pub image: String,
+    /// The branch whose preview it is for, instead of the deployment itself.
+    #[arg(long, value_name = "BRANCH")]
+    pub preview: Option<String>,
+    /// How long it is valid: 30m, 12h, 7d.
+    #[arg(long = "for", value_name = "TIME", value_parser = token::duration)]
+    pub lasts: Duration,
 }
 
 /// Where it goes, and whether.
@@ -94,7 +110,21 @@ pub fn run(paths: &Paths, args: &DeployArgs) -> Result<()> {
         None => deploy(paths, args),
         Some(Action::Gc(args)) => collect_garbage(paths, args),
         Some(Action::Forget(args)) => forget(paths, args),
+        Some(Action::Token(args)) => make_token(args),
     }
+}
+
+fn make_token(args: &TokenArgs) -> Result<()> {
+    let secret = std::env::var("ACCESS_KEY").context(
+        "there is no variable ACCESS_KEY: it must hold what the Worker's secret of that name does (README, \"Private images\")",
+    )?;
+    let preview = args.preview.as_deref().map(Alias::of_branch);
+    let (token, expires) = token::make(&secret, preview.as_ref(), &args.image, args.lasts)?;
+    let image = if args.image == "*" { String::new() } else { format!("?image={}", args.image) };
+    let seconds = expires.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    eprintln!("valid until {seconds} (`date -d @{seconds}`); for a browser: https://your.box/{image}#access={token}");
+    println!("{token}");
+    Ok(())
 }
 
 fn deploy(paths: &Paths, args: &DeployArgs) -> Result<()> {

@@ -13,10 +13,12 @@
 //! | [`upload`] | what is missing, uploaded |
 //! | [`alias`] | names for branches |
 //! | [`garbage`] | what nothing names any more |
+//! | [`token`] | tokens for private images |
 //! | [`account`] | what wrangler does in the account |
 
 pub mod account;
 pub mod alias;
 pub mod bucket;
 pub mod garbage;
+pub mod token;
 pub mod upload;

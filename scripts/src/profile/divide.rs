@@ -5,35 +5,52 @@ use disk::overlay::BLOCK_BYTES;
 use disk::pack::{PACK_BYTES_MAX, PACK_RUNS_MAX, Part};
 use disk::{ChunkDigest, Layout, Pack, Runs};
 
-/// Bytes of the first pack, decoded: some 150 KB on the wire, so that it is there soon.
-const FIRST_PACK_BYTES: u64 = 512 << 10;
+use super::record::{Kind, Order};
+
+/// Blocks of the first pack with contents: 512 KiB, some 150 KB on the wire, so that it is there soon.
+const FIRST_PACK_BLOCKS: usize = (512 << 10) / BLOCK_BYTES;
 /// How many times larger each further one is: whatever needs more has more to do meanwhile.
-const GROWTH: u64 = 4;
+const GROWTH: usize = 4;
+/// Blocks of a pack that leave room for the index.
+const LARGEST_PACK_BLOCKS: usize = (PACK_BYTES_MAX - INDEX_BYTES_MAX as usize) / BLOCK_BYTES;
 /// Packs of a boot.
 const BOOT_PACKS_MAX: usize = 8;
 /// Packs of a program: 27 MiB, which is as much as a compiler reads.
 const PROGRAM_PACKS_MAX: usize = 9;
-/// Leaf pages of the index that ride along in the boot's last pack, 128 KiB each that hardly can be compressed: what is
+/// Leaf pages of the index that ride along in the boot's first pack, 128 KiB each that hardly can be compressed: what is
 /// read after the boot is found with them. All that an image of ordinary size has.
 const LEAVES_MAX: usize = 2;
 /// Bytes of the index that ride along. If there would be more, because the root page of a huge image is large, none do.
 const INDEX_BYTES_MAX: u64 = 512 << 10;
 
-/// Packs of a boot, to be built.
-pub fn boot(layout: Layout, order: &[u64]) -> Vec<Pack> {
-    let mut packs: Vec<_> = cut(order, BOOT_PACKS_MAX).map(|blocks| pack(None, blocks)).collect();
-    if let Some(last) = packs.last_mut() {
-        last.index = index_of(layout, order);
+/// Packs of a boot, to be built: first one with all that changes with every image, then those with contents of files.
+pub fn boot(layout: Layout, order: &Order) -> Vec<Pack> {
+    if order.is_empty() {
+        return Vec::new();
+    }
+    let (structure, contents) = (of_kind(order, Kind::Structure), of_kind(order, Kind::Contents));
+    let mut first = pack(None, &structure[..structure.len().min(LARGEST_PACK_BLOCKS)]);
+    first.index = index_of(layout, order);
+    let others = cut(&contents, BOOT_PACKS_MAX - 1).map(|blocks| pack(None, blocks));
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Packs of a program, to be built, which are fetched as it goes on from reading block `on`. The first one has all that it
+/// reads besides contents of files, so that who only looks around in directories wakes no other.
+pub fn program(on: u64, order: &Order) -> Vec<Pack> {
+    let contents = of_kind(order, Kind::Contents);
+    let mut packs: Vec<_> = cut(&contents, PROGRAM_PACKS_MAX).map(|blocks| pack(Some(on), blocks)).collect();
+    if let Some(first) = packs.first_mut() {
+        let all = Runs::of(of_kind(order, Kind::Structure).into_iter().chain(first.blocks.iter().flatten()));
+        if all.count() <= LARGEST_PACK_BLOCKS as u64 && all.range_count() <= PACK_RUNS_MAX {
+            first.blocks = all;
+        }
     }
     packs
 }
 
-/// Packs of a program, to be built. The first one is fetched `on` reading a block, each other one when the program is
-/// half-way through the one before: one that stops early does not fetch the rest.
-pub fn program(on: u64, order: &[u64]) -> Vec<Pack> {
-    let middles = cut(order, PROGRAM_PACKS_MAX).filter_map(|blocks| blocks.get(blocks.len() / 2).copied());
-    let signs = std::iter::once(on).chain(middles);
-    cut(order, PROGRAM_PACKS_MAX).zip(signs).map(|(blocks, on)| pack(Some(on), blocks)).collect()
+fn of_kind(order: &Order, wanted: Kind) -> Vec<u64> {
+    order.iter().filter(|(_, kind)| *kind == wanted).map(|(block, _)| *block).collect()
 }
 
 fn pack(on: Option<u64>, blocks: &[u64]) -> Pack {
@@ -42,11 +59,10 @@ fn pack(on: Option<u64>, blocks: &[u64]) -> Pack {
 
 /// Cuts blocks at the sizes of packs, until there are `packs_max` or one would have too many runs.
 fn cut(order: &[u64], packs_max: usize) -> impl Iterator<Item = &[u64]> {
-    let largest = PACK_BYTES_MAX as u64 - INDEX_BYTES_MAX;
-    let sizes = std::iter::successors(Some(FIRST_PACK_BYTES), |bytes| Some(bytes.saturating_mul(GROWTH)));
+    let sizes = std::iter::successors(Some(FIRST_PACK_BLOCKS), |blocks| Some(blocks.saturating_mul(GROWTH)));
     let mut rest = order;
-    let cut_off = move |size: u64| {
-        let (blocks, left) = rest.split_at(rest.len().min((size.min(largest) / BLOCK_BYTES as u64) as usize));
+    let cut_off = move |size: usize| {
+        let (blocks, left) = rest.split_at(rest.len().min(size).min(LARGEST_PACK_BLOCKS));
         rest = left;
         let is_pack = !blocks.is_empty() && Runs::of(blocks.iter().copied()).range_count() <= PACK_RUNS_MAX;
         is_pack.then_some(blocks)
@@ -55,10 +71,10 @@ fn cut(order: &[u64], packs_max: usize) -> impl Iterator<Item = &[u64]> {
 }
 
 /// The leaf pages that list the first of these blocks, if not too much would ride along.
-fn index_of(layout: Layout, order: &[u64]) -> Option<Runs> {
+fn index_of(layout: Layout, order: &Order) -> Option<Runs> {
     let leaf_blocks = u64::from(layout.chunk_bytes()) / BLOCK_BYTES as u64 * LEAF_CHUNKS;
     let mut leaves: Vec<u64> = Vec::new();
-    for leaf in order.iter().map(|block| block / leaf_blocks) {
+    for leaf in order.iter().map(|(block, _)| block / leaf_blocks) {
         if !leaves.contains(&leaf) && leaves.len() < LEAVES_MAX {
             leaves.push(leaf);
         }
@@ -80,34 +96,40 @@ mod tests {
         Layout::new(size_bytes, CHUNK_BYTES).expect("layout")
     }
 
-    #[test]
-    fn boot_packs_grow_and_the_last_one_has_the_index() {
-        let order: Vec<u64> = (0..2000).map(|number| number * 7919 % 100_003).collect();
-        let packs = boot(layout(GIB), &order);
-        let counts: Vec<_> = packs.iter().map(|pack| pack.blocks.count()).collect();
-        assert_eq!(counts, [128, 512, 896, 464]);
-        assert_eq!(packs[0].blocks, Runs::of(order[..128].iter().copied()));
-        let leaves: Vec<_> = packs.iter().map(|pack| pack.index.as_ref().map(Runs::to_string)).collect();
-        assert_eq!(leaves, [None, None, None, Some("0".into())]);
-        assert!(boot(layout(GIB), &[]).is_empty() && program(1, &[]).is_empty());
+    fn order(structure: impl IntoIterator<Item = u64>, contents: impl IntoIterator<Item = u64>) -> Order {
+        let structure = structure.into_iter().map(|block| (block, Kind::Structure));
+        structure.chain(contents.into_iter().map(|block| (block, Kind::Contents))).collect()
     }
 
     #[test]
-    fn a_program_fetches_packs_as_it_goes_on() {
-        let order: Vec<u64> = (0..700).map(|number| 10_000 - number).collect();
+    fn boot_packs_grow_after_one_with_all_that_changes() {
+        let order = order([9, 2], (0..2000).map(|number| 3 + number * 7919 % 100_003));
+        let packs = boot(layout(GIB), &order);
+        let counts: Vec<_> = packs.iter().map(|pack| pack.blocks.count()).collect();
+        assert_eq!(counts, [2, 128, 512, 896, 464]);
+        assert_eq!(packs[0].blocks, Runs::of([2, 9]));
+        assert_eq!(packs[1].blocks, Runs::of(of_kind(&order, Kind::Contents)[..128].iter().copied()));
+        let leaves: Vec<_> = packs.iter().map(|pack| pack.index.as_ref().map(Runs::to_string)).collect();
+        assert_eq!(leaves, [Some("0".into()), None, None, None, None]);
+        assert!(boot(layout(GIB), &Order::default()).is_empty() && program(1, &Order::default()).is_empty());
+    }
+
+    #[test]
+    fn a_program_s_first_pack_has_all_but_contents() {
+        let order = order([20_000, 20_002], (0..700).map(|number| 10_000 - number));
         let packs = program(77, &order);
-        let signs: Vec<_> = packs.iter().map(|pack| (pack.on, pack.blocks.count())).collect();
-        assert_eq!(signs, [(Some(77), 128), (Some(order[64]), 512), (Some(order[128 + 256]), 60)]);
-        for pair in packs.windows(2) {
-            assert!(pair[1].on.is_some_and(|on| pair[0].blocks.contains(on)));
-        }
+        let counts: Vec<_> = packs.iter().map(|pack| (pack.on, pack.blocks.count())).collect();
+        assert_eq!(counts, [(Some(77), 130), (Some(77), 512), (Some(77), 60)]);
+        assert!(packs[0].blocks.contains(20_002) && packs[0].blocks.contains(10_000));
     }
 
     #[test]
     fn limits_hold_however_much_is_read() {
         for (size_bytes, stride) in [(GIB, 1), (GIB, 3), (1 << 40, 1 << 17), (16 << 40, 1 << 20)] {
             let layout = layout(size_bytes);
-            let order: Vec<u64> = (0..size_bytes / 4096 / stride).map(|number| number * stride).rev().collect();
+            let kind = |number: u64| if number.is_multiple_of(3) { Kind::Structure } else { Kind::Contents };
+            let order: Order =
+                (0..size_bytes / 4096 / stride).rev().map(|number| (number * stride, kind(number))).collect();
             let mut packs = boot(layout, &order);
             packs.extend(program(1, &order));
             for (number, pack) in packs.iter_mut().enumerate() {

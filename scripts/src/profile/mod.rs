@@ -1,7 +1,7 @@
 //! Profiles: an image is booted once when it is made, and what that reads goes into boot packs (`disk::pack`), so that a
 //! visitor's boot needs a few requests and few bytes it has no use for. The same is done for programs that the image names
 //! in its label `edgebox.profile`, separated by semicolons: each is started on the console, and what it reads until it waits
-//! for input or ends goes into packs of its own, which are fetched when the first block of its file is read.
+//! for input or ends goes into packs of its own, which are fetched when the first block of its file is read, and as it goes on.
 //!
 //! | module | subject |
 //! |---|---|
@@ -16,7 +16,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use disk::codec::Quality;
 use disk::digest::DIGEST_BYTES;
 use disk::index::IndexPage;
@@ -28,6 +28,7 @@ use disk::{ChunkDigest, ImageConfig, Manifest, Pack};
 use crate::objects::page;
 use crate::pack::Store;
 use crate::progress;
+use record::{Kind, Order};
 
 mod divide;
 mod record;
@@ -54,7 +55,7 @@ struct Recorded {
     name: String,
     /// Of a program: the first block of its file.
     on: Option<u64>,
-    order: Vec<u64>,
+    order: Order,
 }
 
 /// Boots the image `name`, whose raw image is at `raw`, and adds packs to its manifest. If that can't be done, says why and
@@ -102,28 +103,30 @@ fn record_all(name: &str, raw: &Path, config: &ImageConfig) -> Result<Vec<Record
     if config.command().is_empty() {
         bail!("it has no command (CMD or ENTRYPOINT) to be booted with");
     }
-    let order = record::boot(raw, config, &config.command())?;
-    let of_boot: BTreeSet<u64> = order.iter().copied().collect();
-    let mut all = vec![Recorded { name: "its boot".into(), on: None, order }];
+    let mut of_boot = record::boot(raw, config, &config.command())?;
+    let mut of_programs = Vec::new();
     let image = File::open(raw)?;
     let commands = config.labels.get(LABEL).map_or("", String::as_str).split(';');
     for command in commands.map(str::trim).filter(|command| !command.is_empty()) {
         let words: Vec<String> = command.split_whitespace().map(String::from).collect();
         let recorded = record::boot(raw, config, &words).and_then(|mut order| {
-            order.retain(|block| !of_boot.contains(block));
-            let on = order.iter().copied().find(|block| begins_program(&image, *block));
-            Ok(Recorded {
-                name: command.into(),
-                on: Some(on.ok_or_else(|| anyhow::anyhow!("its boot has it"))?),
-                order,
-            })
+            let known: BTreeSet<u64> = of_boot.iter().map(|(block, _)| *block).collect();
+            order.retain(|(block, _)| !known.contains(block));
+            let begins = |(block, kind): &(u64, Kind)| *kind == Kind::Contents && begins_program(&image, *block);
+            let start = order.iter().position(begins).context("its boot has it")?;
+            let on = Some(order[start].0);
+            // To find its file, directories were read, before any sign of it.
+            let (ways, others): (Order, Order) = order.drain(..start).partition(|(_, kind)| *kind == Kind::Structure);
+            of_boot.extend(ways);
+            Ok(Recorded { name: command.into(), on, order: [others, order].concat() })
         });
         match recorded {
-            Ok(recorded) => all.push(recorded),
+            Ok(recorded) => of_programs.push(recorded),
             Err(error) => eprintln!("image {name}: no profile of {command:?}: {error:#}"),
         }
     }
-    Ok(all)
+    let boot = Recorded { name: "its boot".into(), on: None, order: of_boot };
+    Ok(std::iter::once(boot).chain(of_programs).collect())
 }
 
 /// Whether a block is the first one of an ELF file.
@@ -194,10 +197,14 @@ mod tests {
         store.pack(&raw, "x", config, CHUNK_BYTES, Quality::QUICK, &Progress::new()).expect("packed");
         let mut manifest = store.source().manifest("x").expect("manifest");
         let file = File::open(&raw).expect("raw image");
-        for (on, order) in [(None, vec![400, 3, 4, 0, 488]), (Some(7), vec![7, 8])] {
+        for (on, structure, contents, packs) in
+            [(None, vec![400, 0], vec![3, 4, 488], 2), (Some(7), vec![8], vec![7], 1)]
+        {
+            let structure = structure.into_iter().map(|block| (block, Kind::Structure));
+            let order = structure.chain(contents.into_iter().map(|block| (block, Kind::Contents))).collect();
             let recorded = Recorded { name: String::new(), on, order };
             let profile = store_packs(&store, &mut manifest, &file, &recorded).expect("packs");
-            assert_eq!((profile.blocks, profile.packs), (recorded.order.len() as u64, 1));
+            assert_eq!((profile.blocks, profile.packs), (recorded.order.len() as u64, packs));
         }
         for pack in &manifest.packs {
             assert!(scratch.path().join(disk::directory::chunk_path(&pack.digest)).exists());
@@ -210,7 +217,7 @@ mod tests {
             disk.stats().requests
         };
         let requests = [0, 3 * 4096, 400 * 4096 + 5, 488 * 4096, 77 * 4096, 7 * 4096, 8 * 4096].map(&mut read);
-        assert_eq!(requests, [1, 1, 1, 1, 2, 3, 3], "the boot's pack, a chunk, the program's pack");
+        assert_eq!(requests, [2, 2, 2, 2, 3, 4, 4], "the boot's packs, a chunk, the program's pack");
     }
 
     #[test]

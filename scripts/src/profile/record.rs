@@ -59,18 +59,31 @@ impl Host for Rehearsal {
     fn log(&mut self, _line: &str) {}
 }
 
-/// Blocks of an image that had to be read, each once.
+/// What a block has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The file system's own: tables, bitmaps, directories. Any change of an image changes some.
+    Structure,
+    /// Contents of a file. They are what they are as long as the layer of the image is that has them.
+    Contents,
+}
+
+/// Blocks of an image that had to be read, in the order in which they were, each once.
+pub type Order = Vec<(u64, Kind)>;
+
 #[derive(Default)]
 struct Touched {
-    order: Vec<u64>,
+    order: Order,
     /// Those, and those that the guest has written as a whole before it ever read them.
     known: BTreeSet<u64>,
 }
 
 impl Touched {
-    fn read(&mut self, block: u64) {
-        if self.known.insert(block) {
-            self.order.push(block);
+    fn read(&mut self, bytes: &Range<u64>, kind: Kind) {
+        for block in blocks_of(bytes) {
+            if self.known.insert(block) {
+                self.order.push((block, kind));
+            }
         }
     }
 }
@@ -93,8 +106,15 @@ impl BlockDevice for Recorder {
 
     fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
         self.disk.read(offset, to)?;
-        let mut touched = self.touched.borrow_mut();
-        blocks_of(&(offset..offset + to.len() as u64)).for_each(|block| touched.read(block));
+        let read = offset..offset + to.len() as u64;
+        self.touched.borrow_mut().read(&read, Kind::Structure);
+        Ok(())
+    }
+
+    fn read_contents(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        self.disk.read(offset, to)?;
+        let read = offset..offset + to.len() as u64;
+        self.touched.borrow_mut().read(&read, Kind::Contents);
         Ok(())
     }
 
@@ -108,7 +128,7 @@ impl BlockDevice for Recorder {
             if written.start <= start && start + BLOCK_BYTES as u64 <= written.end {
                 touched.known.insert(block);
             } else {
-                touched.read(block);
+                touched.read(&(start..start + 1), Kind::Structure);
             }
         }
         Ok(())
@@ -116,8 +136,8 @@ impl BlockDevice for Recorder {
 }
 
 /// Boots the raw image at `path` as a visitor's page does, with `command` on its console, until that waits for input, ends,
-/// or has had its time. Returns the blocks that were read, in order.
-pub fn boot(path: &Path, config: &ImageConfig, command: &[String]) -> Result<Vec<u64>> {
+/// or has had its time. Returns the blocks that were read.
+pub fn boot(path: &Path, config: &ImageConfig, command: &[String]) -> Result<Order> {
     let touched = Rc::new(RefCell::new(Touched::default()));
     let disk = RawDisk::open(path).with_context(|| path.display().to_string())?;
     let device = Box::new(Recorder { disk, touched: touched.clone() });
@@ -166,9 +186,12 @@ mod tests {
         recorder.write(7 * 4096, &[1; 4096]).expect("written");
         recorder.read(7 * 4096, &mut [0; 10]).expect("read");
         recorder.write(9 * 4096 - 1, &[1; 4098]).expect("written");
-        recorder.read(0, &mut [0; 1]).expect("read");
+        recorder.read_contents(0, &mut [0; 4097]).expect("read");
+        recorder.read_contents(3 * 4096, &mut [0; 1]).expect("read");
         recorder.read(4096, &mut []).expect("read");
         assert!(recorder.read(20 * 4096, &mut [0; 1]).is_err());
-        assert_eq!(touched.borrow().order, [3, 4, 8, 10, 0]);
+        assert!(recorder.read_contents(20 * 4096, &mut [0; 1]).is_err());
+        let expected = [3, 4, 8, 10].map(|block| (block, Kind::Structure));
+        assert_eq!(touched.borrow().order, [&expected[..], &[0, 1].map(|block| (block, Kind::Contents))].concat());
     }
 }

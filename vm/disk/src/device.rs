@@ -38,6 +38,15 @@ pub trait BlockDevice {
     /// [`BlockError::Pending`] has started whatever fetching is needed; `to` is then unspecified.
     fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError>;
 
+    /// [`Self::read`], of what a file contains: neither tables nor directories, which a file system reads by the other one.
+    /// A device for which that makes no difference leaves this as it is.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_contents(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        self.read(offset, to)
+    }
+
     /// Replaces the bytes from `offset` on.
     ///
     /// # Errors
@@ -53,6 +62,10 @@ impl<D: BlockDevice + ?Sized> BlockDevice for Rc<RefCell<D>> {
 
     fn read(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
         self.borrow_mut().read(offset, to)
+    }
+
+    fn read_contents(&mut self, offset: u64, to: &mut [u8]) -> Result<(), BlockError> {
+        self.borrow_mut().read_contents(offset, to)
     }
 
     fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), BlockError> {

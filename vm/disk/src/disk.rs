@@ -7,8 +7,8 @@
 //! not be reached, until the host calls [`Disk::retry_stalled`]; or *failed*, which the next read is told once, so
 //! that a later one tries again.
 //!
-//! Boot packs are fetched when the first read comes, other packs when their block is read, before what is wanted. Reads that a pack answers wait for it; if it
-//! can't be had, they go to chunks like all others.
+//! Boot packs are fetched when the first read comes, other packs when a read wakes them, before what is wanted. Reads that a
+//! pack answers wait for it; if it can't be had, they go to chunks like all others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,7 +21,7 @@ use crate::index::{self, IndexPage};
 use crate::layout::Layout;
 use crate::manifest::Manifest;
 use crate::overlay::{BLOCK_BYTES, OVERLAY_BYTES_MAX, Overlay};
-use crate::pack::Packs;
+use crate::packs::Packs;
 use crate::readahead::ReadAhead;
 use crate::source::{ChunkSource, Delivery, Fetch, FetchError};
 

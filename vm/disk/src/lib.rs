@@ -16,6 +16,7 @@
 //! | [`cache`] | decoded chunks in memory |
 //! | [`overlay`] | what the guest wrote |
 //! | [`pack`] | boot packs: what a start reads, in a few objects |
+//! | [`packs`] | which packs a disk has asked for and got |
 //! | [`runs`] | lists of numbers, as a manifest has them |
 //! | [`readahead`] | guessing the next chunks |
 //! | [`disk`] | `Disk`, all of it together |
@@ -34,6 +35,7 @@ pub mod layout;
 pub mod manifest;
 pub mod overlay;
 pub mod pack;
+pub mod packs;
 pub mod readahead;
 pub mod runs;
 pub mod source;

@@ -87,7 +87,7 @@ impl Store {
             Some(change) => change.bytes.clone(),
             None => {
                 let mut bytes = vec![0; self.block_size];
-                self.device.read(self.offset(block)?, &mut bytes)?;
+                self.device.read_contents(self.offset(block)?, &mut bytes)?;
                 bytes.into()
             }
         };
@@ -102,7 +102,7 @@ impl Store {
     /// Reads file contents, which may span consecutive blocks, straight from the device.
     pub(super) fn read_bytes(&mut self, block: u32, skip: usize, to: &mut [u8]) -> Outcome<()> {
         let start = self.offset(block)? + skip as u64;
-        self.device.read(start, to)?;
+        self.device.read_contents(start, to)?;
         let end = start + to.len() as u64;
         let last = (end / self.block_size as u64).try_into().unwrap_or(u32::MAX);
         for changes in [&self.unwritten, &self.transaction] {
