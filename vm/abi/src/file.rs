@@ -24,6 +24,8 @@ constants! { fcntl: u32 {
 /// Owners of files in full (`asm-generic/fcntl.h`).
 #[allow(missing_docs)]
 mod owners {
+    pub const F_SETSIG: u32 = 10;
+    pub const F_GETSIG: u32 = 11;
     pub const F_SETOWN_EX: u32 = 15;
     pub const F_GETOWN_EX: u32 = 16;
     pub const F_OWNER_TID: u32 = 0;

@@ -34,6 +34,11 @@ mod more_codes {
     pub const SEGV_MAPERR: i32 = 1;
     pub const SEGV_ACCERR: i32 = 2;
     pub const POLL_IN: i32 = 1;
+    pub const POLL_OUT: i32 = 2;
+    pub const POLL_ERR: i32 = 4;
+    pub const POLL_PRI: i32 = 5;
+    pub const POLL_HUP: i32 = 6;
+    pub const SI_SIGIO: i32 = -5;
 }
 pub use more_codes::*;
 

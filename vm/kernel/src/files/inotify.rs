@@ -10,7 +10,7 @@ use abi::poll::{POLLIN, POLLRDNORM};
 use abi::tty::FIONREAD;
 use abi::{Errno, Writer};
 
-use super::{FileObject, OpenFile, Readiness};
+use super::{FileObject, Io, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -67,6 +67,8 @@ pub struct Inotify {
     last_descriptor: Cell<i32>,
     /// Woken when an event comes.
     arrived: WaitQueue,
+    /// Who is signalled then.
+    listeners: Listeners,
 }
 
 impl Inotify {
@@ -79,6 +81,7 @@ impl Inotify {
             descriptors: RefCell::default(),
             last_descriptor: Cell::new(0),
             arrived: WaitQueue::default(),
+            listeners: Listeners::default(),
         })
     }
 
@@ -157,6 +160,10 @@ impl Watcher for Inotify {
     fn queue(&self) -> &WaitQueue {
         &self.arrived
     }
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
 }
 
 /// An instance as an open file: it ends when that is closed.
@@ -181,6 +188,10 @@ impl FileObject for InotifyFile {
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let events = if self.0.queue.borrow().is_empty() { 0 } else { POLLIN | POLLRDNORM };
         Readiness::on(&self.0.arrived, events)
+    }
+
+    fn listeners(&self, _file: &OpenFile) -> Option<Vec<&Listeners>> {
+        Some(vec![&self.0.listeners])
     }
 
     fn ioctl(&self, _kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
@@ -228,6 +239,7 @@ impl Kernel {
     pub(crate) fn tell_watchers(&mut self) {
         for watcher in self.vfs.clone().watches().take_news() {
             self.wake(watcher.queue());
+            self.tell_listeners(watcher.listeners(), Io::Input);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`table`] | descriptors of a process |
 //! | [`open`] | from a path to an open file |
-//! | [`owner`] | whom signals about a file go to |
+//! | [`owner`], [`listeners`] | whom signals about a file go to, and when |
 //! | [`regular`] | regular files and directories |
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
@@ -22,6 +22,7 @@ pub mod device;
 pub mod epoll;
 pub mod eventfd;
 pub mod inotify;
+pub mod listeners;
 pub mod lock;
 pub mod mqueue;
 pub mod open;
@@ -48,7 +49,8 @@ use crate::task::Task;
 use crate::vfs::{DirEntry, Location};
 use crate::wait::{QueueId, WaitQueue};
 
-pub use owner::Owner;
+pub use listeners::{Io, Listeners};
+pub use owner::{Owner, Ownership};
 pub use table::FdTable;
 
 /// What a poller learns of a file: the events it has now, and the queues that announce others.
@@ -103,6 +105,11 @@ pub trait FileObject: Any {
         Readiness::always(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
     }
 
+    /// Lists that `O_ASYNC` puts an open file of it into; `None` if it has no effect.
+    fn listeners(&self, file: &OpenFile) -> Option<Vec<&Listeners>> {
+        None
+    }
+
     /// `ioctl(2)`.
     fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
         Err(Errno::ENOTTY.into())
@@ -132,14 +139,14 @@ pub struct OpenFile {
     pub flags: Cell<u32>,
     /// Where the next `read` or `write` starts.
     pub position: Cell<u64>,
-    /// Whom signals about it go to (`F_SETOWN`).
-    pub owner: Cell<Owner>,
+    /// Whom signals about it go to (`F_SETOWN`), and which (`F_SETSIG`).
+    pub ownership: Cell<Ownership>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
-        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), owner: Cell::default() })
+        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), ownership: Cell::default() })
     }
 
     /// The object, if it is of that type.

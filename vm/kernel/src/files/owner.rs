@@ -1,14 +1,13 @@
-//! Whom signals about a file go to: `F_SETOWN` and its relatives (`fcntl(2)`).
-//!
-//! Only `SIGURG` is sent; a program that asks for `SIGIO` (`O_ASYNC`) gets none.
+//! Whom signals about a file go to, and which: `F_SETOWN`, `F_SETSIG` and their relatives (`fcntl(2)`).
+//! When they are sent is in [`super::listeners`], and for `SIGURG` in [`crate::net::inet::stream`].
 
 use std::rc::Rc;
 
 use abi::file::{F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID};
-use abi::signal::SIGURG;
 use abi::{Errno, Reader, Writer};
 
 use super::OpenFile;
+use crate::credentials::Credentials;
 use crate::kernel::Kernel;
 use crate::net::file::SocketFile;
 use crate::signal::SigInfo;
@@ -27,6 +26,25 @@ pub enum Owner {
     Process(Pid),
     /// A process group.
     Group(Pid),
+}
+
+/// Whom, on whose behalf, and by which signal.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Ownership {
+    /// Whom.
+    pub owner: Owner,
+    /// User of whoever said so: signals go only where that one may send them.
+    uid: u32,
+    euid: u32,
+    /// `F_SETSIG`; 0 is `SIGIO` without details.
+    pub signal: u32,
+}
+
+impl Ownership {
+    /// Whether signals may go to a task with these credentials (`sigio_perm`).
+    fn reaches(self, whom: &Credentials) -> bool {
+        self.euid == 0 || [self.uid, self.euid].iter().any(|id| *id == whom.uid || *id == whom.suid)
+    }
 }
 
 /// Bytes of `struct f_owner_ex`.
@@ -87,32 +105,47 @@ impl Owner {
 }
 
 impl OpenFile {
-    /// Whom signals about it go to from now on.
-    pub fn set_owner(&self, owner: Owner) {
-        self.owner.set(owner);
+    /// Whom signals about it go to from now on, on behalf of `who`.
+    pub fn set_owner(&self, who: &Credentials, owner: Owner) {
+        self.set_ownership(Ownership { owner, uid: who.uid, euid: who.euid, ..self.ownership.get() });
+    }
+
+    /// Which signal its owner gets (`F_SETSIG`).
+    pub fn set_signal(&self, signal: u32) {
+        self.set_ownership(Ownership { signal, ..self.ownership.get() });
+    }
+
+    fn set_ownership(&self, ownership: Ownership) {
+        self.ownership.set(ownership);
         if let Some(socket) = self.object_as::<SocketFile>() {
-            socket.0.core().owner.set(owner);
+            socket.0.core().ownership.set(ownership);
         }
     }
 }
 
 impl Kernel {
-    /// Tells a socket's owner that urgent data has come (`socket(7)`, `SIGURG`).
-    pub(crate) fn signal_urgent(&mut self, owner: Owner) {
-        let info = SigInfo::kernel(SIGURG);
-        match owner {
-            Owner::Nobody => {}
+    /// Sends a file's owner a signal, to each task or process that it may be sent to. If one can't take any more of that
+    /// kind, it gets `instead`.
+    pub(crate) fn signal_owner(&mut self, ownership: Ownership, info: &SigInfo, instead: &SigInfo) {
+        let processes = match ownership.owner {
+            Owner::Nobody => return,
             Owner::Thread(tid) => {
-                if let Some(task) = self.task(tid) {
-                    self.signal_task(&task, info);
+                let Some(task) = self.task(tid) else { return };
+                if ownership.reaches(&task.credentials()) {
+                    let info = if self.takes(&task.process, info) { info } else { instead };
+                    self.signal_task(&task, info.clone());
                 }
+                return;
             }
-            Owner::Process(pid) => {
-                if let Some(process) = self.tasks.process(pid) {
-                    self.signal_process(&process, info);
-                }
+            Owner::Process(pid) => self.tasks.process(pid).into_iter().collect(),
+            Owner::Group(group) => self.tasks.group(group),
+        };
+        for process in processes {
+            let main = self.tasks.main_thread(&process);
+            if main.is_some_and(|main| ownership.reaches(&main.credentials())) {
+                let info = if self.takes(&process, info) { info } else { instead };
+                self.signal_process(&process, info.clone());
             }
-            Owner::Group(group) => self.signal_group(group, &info),
         }
     }
 }

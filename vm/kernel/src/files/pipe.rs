@@ -9,7 +9,7 @@ use abi::file::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::tty::FIONREAD;
 
-use super::{FileObject, OpenFile, Readiness};
+use super::{FileObject, Io, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -38,6 +38,9 @@ pub struct Pipe {
     readable: WaitQueue,
     /// Woken when there is room, or nobody reads any more.
     writable: WaitQueue,
+    /// Who is signalled at the same occasions.
+    input_listeners: Listeners,
+    output_listeners: Listeners,
 }
 
 impl Default for Pipe {
@@ -46,7 +49,20 @@ impl Default for Pipe {
         let (readers, writers, readers_ever, writers_ever) = Default::default();
         let capacity = Cell::new(CAPACITY_BYTES);
         let (is_anonymous, readable, writable) = Default::default();
-        Self { bytes, capacity, readers, writers, readers_ever, writers_ever, is_anonymous, readable, writable }
+        let (input_listeners, output_listeners) = Default::default();
+        Self {
+            bytes,
+            capacity,
+            readers,
+            writers,
+            readers_ever,
+            writers_ever,
+            is_anonymous,
+            readable,
+            writable,
+            input_listeners,
+            output_listeners,
+        }
     }
 }
 
@@ -67,6 +83,9 @@ impl Pipe {
         drop(bytes);
         if len > 0 && was_full {
             kernel.wake(&self.writable);
+        }
+        if len > 0 {
+            kernel.tell_listeners(&self.output_listeners, Io::Output);
         }
         Ok(len)
     }
@@ -95,6 +114,7 @@ impl Pipe {
         let len = from.len().min(room);
         self.bytes.borrow_mut().extend(&from[..len]);
         kernel.wake(&self.readable);
+        kernel.tell_listeners(&self.input_listeners, Io::Input);
         Ok(len)
     }
 
@@ -219,6 +239,11 @@ impl FileObject for PipeEnd {
         }
     }
 
+    fn listeners(&self, _file: &OpenFile) -> Option<Vec<&Listeners>> {
+        let both = [(self.reads, &self.pipe.input_listeners), (self.writes, &self.pipe.output_listeners)];
+        Some(both.into_iter().filter(|(is_there, _)| *is_there).map(|(_, list)| list).collect())
+    }
+
     fn ioctl(&self, _kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
         match request {
             FIONREAD => task.mm()?.write_u32(arg, self.pipe.len() as u32).map(|()| 0),
@@ -228,7 +253,14 @@ impl FileObject for PipeEnd {
 
     fn release(&self, kernel: &mut Kernel, _file: &OpenFile) {
         // The count falls when this is dropped, before anyone who is woken can look.
-        self.pipe.wake_both(kernel);
+        let pipe = &self.pipe;
+        pipe.wake_both(kernel);
+        let (readers, writers) =
+            (pipe.readers.get() - u32::from(self.reads), pipe.writers.get() - u32::from(self.writes));
+        if (readers == 0) != (writers == 0) {
+            kernel.tell_listeners(&pipe.input_listeners, Io::Input);
+            kernel.tell_listeners(&pipe.output_listeners, Io::Output);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use abi::tty::FIONREAD;
 
 use super::inbox::PeerCredentials;
 use super::{Outgoing, Socket, interface};
-use crate::files::{FileObject, OpenFile, Readiness};
+use crate::files::{FileObject, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::{Restart, Task};
@@ -71,6 +71,10 @@ impl FileObject for SocketFile {
             Some(receiver) => readiness.and(&receiver.core().room),
             None => readiness,
         }
+    }
+
+    fn listeners(&self, _file: &OpenFile) -> Option<Vec<&Listeners>> {
+        Some(vec![&self.0.core().listeners])
     }
 
     fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`inbox`] | what waits in a socket |
 //! | [`options`] | options that every socket has |
-//! | [`control`] | what a receiver is told besides
+//! | [`control`] | what a receiver is told besides |
 //! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
 //! | [`unix`] | `AF_UNIX` |
 //! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use abi::Errno;
 use abi::socket::*;
 
-use crate::files::{OpenFile, Owner};
+use crate::files::{Io, Listeners, OpenFile, Ownership};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -72,7 +72,9 @@ pub struct Core {
     /// Who made it.
     pub uid: Cell<u32>,
     /// Whom `SIGURG` goes to, as its open file says.
-    pub owner: Cell<Owner>,
+    pub ownership: Cell<Ownership>,
+    /// Who is signalled when something happens (`O_ASYNC`).
+    pub listeners: Listeners,
     /// `SOL_SOCKET`, and numbers of other levels.
     pub options: Options,
     /// What went wrong since a call last told (`SO_ERROR`).
@@ -100,7 +102,8 @@ impl Core {
             cookie: NEXT.fetch_add(1, Ordering::Relaxed),
             inode: Cell::new(0),
             uid: Cell::new(0),
-            owner: Cell::default(),
+            ownership: Cell::default(),
+            listeners: Listeners::default(),
             options: Options::new(send_bytes, receive_bytes),
             error: Cell::default(),
             shut_in: Cell::new(false),
@@ -114,6 +117,12 @@ impl Core {
     /// The pending error, which is told once.
     pub fn take_error(&self) -> Outcome<()> {
         self.error.take().map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// Something has come in: wakes who waits for it, and signals who wants that.
+    pub fn announce(&self, kernel: &mut Kernel, io: Io) {
+        kernel.wake(&self.arrivals);
+        kernel.tell_listeners(&self.listeners, io);
     }
 
     /// Wakes everyone who waits for anything here.

@@ -70,6 +70,13 @@ pub enum Detail {
         /// What the filter says of it.
         errno: i32,
     },
+    /// A file can be read or written (`SIGIO`).
+    Io {
+        /// `POLL*`.
+        band: u32,
+        /// The descriptor that signals were asked for by.
+        fd: i32,
+    },
     /// A timer ran out.
     Timer {
         /// `timer_create`'s number.
@@ -124,6 +131,7 @@ impl SigInfo {
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).u32(*status),
             Detail::Fault { addr, .. } => head.word(*addr),
             Detail::Call { addr, number, arch, .. } => head.word(*addr).u32(*number).u32(*arch),
+            Detail::Io { band, fd } => head.word(u64::from(*band)).i32(*fd),
             Detail::Timer { id, overrun, value } => head.i32(*id).i32(*overrun).word(*value),
             Detail::Raw { bytes, layout: theirs } if *theirs == layout => head.raw(bytes),
             // Between programs of different kinds, what `sigqueue` sends is understood.
@@ -142,6 +150,7 @@ impl SigInfo {
         let all = match &self.detail {
             Detail::Sender { pid, uid } => head.i32(*pid).u32(*uid),
             Detail::Child { pid, uid, status } => head.i32(*pid).u32(*uid).pad_to(40).u32(*status),
+            Detail::Io { band, fd } => head.pad_to(20).i32(*fd).pad_to(28).u32(*band),
             Detail::Fault { addr, .. } => head.pad_to(72).u64(*addr),
             Detail::Timer { id, overrun, value } => {
                 head.pad_to(24).i32(*id).pad_to(32).i32(*overrun).pad_to(44).u32(*value as u32).u64(*value)

@@ -89,6 +89,11 @@ impl Kernel {
         if waiting as u64 >= limit { Err(Errno::EAGAIN.into()) } else { Ok(()) }
     }
 
+    /// Whether another signal of that kind may wait.
+    pub(crate) fn takes(&self, process: &Rc<Process>, info: &SigInfo) -> bool {
+        self.check_queue(process, info).is_ok()
+    }
+
     fn check_may_signal(&self, sender: &Rc<Task>, process: &Rc<Process>, signal: u32) -> Outcome<()> {
         let same_session = process.session.get() == sender.process.session.get();
         if Rc::ptr_eq(process, &sender.process) || (signal == SIGCONT && same_session) {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use abi::Errno;
 use abi::file::*;
 use abi::process::RLIMIT_NOFILE;
+use abi::signal::SIGNAL_MAX;
 use abi::socket::{FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP};
 use abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
 
@@ -19,7 +20,7 @@ use crate::task::Task;
 use crate::vfs::{At, Restrict};
 
 /// Status flags that `F_SETFL` can change.
-const SETTABLE: u32 = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+const SETTABLE: u32 = O_APPEND | O_DIRECT | O_NOATIME | O_NONBLOCK;
 /// All flags of `open(2)`; only `openat2` minds others.
 const OPEN_FLAGS: u32 = O_ACCMODE
     | O_CREAT
@@ -196,17 +197,28 @@ pub(super) fn fcntl(k: &mut Kernel, t: &Rc<Task>, fd: i32, command: u32, arg: u6
         }
         F_GETFL => Ok(u64::from(file.flags.get())),
         F_SETFL => {
-            file.flags.set(file.flags.get() & !SETTABLE | arg as u32 & SETTABLE);
+            let wanted = arg as u32;
+            if (wanted ^ file.flags.get()) & O_ASYNC != 0 {
+                // A file that has no such signals does not mind.
+                file.set_async(t, fd, wanted & O_ASYNC != 0);
+            }
+            file.flags.set(file.flags.get() & !SETTABLE | wanted & SETTABLE);
             Ok(0)
         }
-        F_GETOWN => Ok(file.owner.get().number() as u64),
+        F_GETOWN => Ok(file.ownership.get().owner.number() as u64),
         F_SETOWN => {
-            file.set_owner(Owner::of_number(k, arg as i32)?);
+            file.set_owner(&t.credentials(), Owner::of_number(k, arg as i32)?);
             Ok(0)
         }
-        F_GETOWN_EX => file.owner.get().write(t, arg).map(|()| 0),
+        F_SETSIG if arg > SIGNAL_MAX.into() => Err(Errno::EINVAL.into()),
+        F_SETSIG => {
+            file.set_signal(arg as u32);
+            Ok(0)
+        }
+        F_GETSIG => Ok(file.ownership.get().signal.into()),
+        F_GETOWN_EX => file.ownership.get().owner.write(t, arg).map(|()| 0),
         F_SETOWN_EX => {
-            file.set_owner(Owner::read(k, t, arg)?);
+            file.set_owner(&t.credentials(), Owner::read(k, t, arg)?);
             Ok(0)
         }
         F_GETLK64 | F_SETLK64 | F_SETLKW64 if !t.layout().is_32() => Err(Errno::EINVAL.into()),
@@ -242,19 +254,23 @@ pub(super) fn ioctl(k: &mut Kernel, t: &Rc<Task>, fd: i32, request: u32, arg: u6
             t.fd_table()?.borrow_mut().set_close_on_exec(fd, request == FIOCLEX)?;
             Ok(0)
         }
-        FIONBIO | FIOASYNC => {
-            let flag = if request == FIONBIO { O_NONBLOCK } else { O_ASYNC };
+        FIONBIO => {
             let on = t.mm()?.read_u32(arg)? != 0;
-            file.flags.set(if on { file.flags.get() | flag } else { file.flags.get() & !flag });
+            file.flags.set(if on { file.flags.get() | O_NONBLOCK } else { file.flags.get() & !O_NONBLOCK });
             Ok(0)
+        }
+        FIOASYNC => {
+            let on = t.mm()?.read_u32(arg)? != 0;
+            let is_set = on == file.has(O_ASYNC) || file.set_async(t, fd, on);
+            if is_set { Ok(0) } else { Err(Errno::ENOTTY.into()) }
         }
         FIOSETOWN | SIOCSPGRP if file.object_as::<SocketFile>().is_some() => {
             let number = t.mm()?.read_u32(arg)? as i32;
-            file.set_owner(Owner::of_number(k, number)?);
+            file.set_owner(&t.credentials(), Owner::of_number(k, number)?);
             Ok(0)
         }
         FIOGETOWN | SIOCGPGRP if file.object_as::<SocketFile>().is_some() => {
-            t.mm()?.write_u32(arg, file.owner.get().number() as u32).map(|()| 0)
+            t.mm()?.write_u32(arg, file.ownership.get().owner.number() as u32).map(|()| 0)
         }
         _ => file.object.clone().ioctl(k, t, &file, request, arg),
     }

@@ -313,6 +313,16 @@ impl Discipline {
         self.ready.iter().map(Vec::len).sum()
     }
 
+    /// Lines that can be read now; without canonical mode all there is counts as one.
+    pub fn lines(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether there is more to read than when there were so many lines: a line, or without canonical mode anything.
+    pub fn has_news_since(&self, lines: usize) -> bool {
+        if self.local(ICANON) { self.lines() > lines } else { self.available() > 0 }
+    }
+
     /// Whether a read has something to return: in canonical mode a line, otherwise `min` bytes.
     pub fn is_readable(&self) -> bool {
         if self.local(ICANON) {

@@ -20,7 +20,7 @@ use abi::Errno;
 use abi::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use abi::tty::{HUPCL, ICANON, IUTF8, TOSTOP, Termios, VMIN, VTIME};
 
-use crate::files::{FileObject, OpenFile, Readiness};
+use crate::files::{FileObject, Io, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Wait};
@@ -72,6 +72,9 @@ pub struct Tty {
     opened_ever: Cell<bool>,
     /// Woken when there is input, or room for output, or the other side goes.
     pub(crate) queue: WaitQueue,
+    /// Who is signalled when there is input, on this side, and output, on the other.
+    listeners: Listeners,
+    output_listeners: Listeners,
 }
 
 impl Tty {
@@ -87,6 +90,8 @@ impl Tty {
             opened: Cell::new(0),
             opened_ever: Cell::new(false),
             queue: WaitQueue::default(),
+            listeners: Listeners::default(),
+            output_listeners: Listeners::default(),
         })
     }
 
@@ -113,9 +118,14 @@ impl Tty {
 impl Kernel {
     /// Bytes come from the keyboard, or from the other side of a pseudo-terminal.
     pub(crate) fn tty_input(&mut self, tty: &Rc<Tty>, bytes: &[u8]) {
+        let before = tty.discipline.borrow().lines();
         let effects = tty.discipline.borrow_mut().input(bytes);
         self.apply_effects(tty, effects);
         self.wake(&tty.queue);
+        // In canonical mode only a line is news.
+        if tty.discipline.borrow().has_news_since(before) {
+            self.tell_listeners(&tty.listeners, Io::Input);
+        }
     }
 
     fn apply_effects(&mut self, tty: &Rc<Tty>, effects: Effects) {
@@ -137,6 +147,7 @@ impl Kernel {
             Screen::Pty(output) => {
                 output.borrow_mut().extend(bytes);
                 self.wake(&tty.queue);
+                self.tell_listeners(&tty.output_listeners, Io::Input);
             }
         }
     }
@@ -250,6 +261,10 @@ impl FileObject for TtyFile {
         let readable = if discipline.is_readable() { POLLIN | POLLRDNORM } else { 0 };
         let has_room = !discipline.stopped && tty.room(kernel) >= TAB_WIDTH;
         Readiness::on(&tty.queue, readable | if has_room { POLLOUT | POLLWRNORM } else { 0 })
+    }
+
+    fn listeners(&self, _file: &OpenFile) -> Option<Vec<&Listeners>> {
+        Some(vec![&self.tty.listeners])
     }
 
     fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {

@@ -11,7 +11,7 @@ use abi::tty::*;
 
 use super::{Screen, Tty, TtyFile, WindowSize};
 use crate::files::device::number::PTS_MAJOR;
-use crate::files::{FileObject, OpenFile, Readiness};
+use crate::files::{FileObject, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -130,6 +130,10 @@ impl FileObject for PtyMaster {
         let readable = if has_output { POLLIN | POLLRDNORM } else { 0 };
         let gone = if self.others_are_gone() { POLLHUP } else { 0 };
         Readiness::on(&tty.queue, readable | gone | POLLOUT | POLLWRNORM)
+    }
+
+    fn listeners(&self, _file: &OpenFile) -> Option<Vec<&Listeners>> {
+        Some(vec![&self.pty.tty.output_listeners])
     }
 
     fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {

@@ -11,6 +11,7 @@ use abi::inotify::*;
 
 use super::dentry::Dentry;
 use super::{FileKind, Ino, Location, SetAttributes, Volume};
+use crate::files::Listeners;
 use crate::stop::Stop;
 use crate::wait::WaitQueue;
 
@@ -24,6 +25,9 @@ pub trait Watcher {
 
     /// Where those wait who want to hear of it.
     fn queue(&self) -> &WaitQueue;
+
+    /// Who is to be signalled.
+    fn listeners(&self) -> &Listeners;
 }
 
 /// What happened.

@@ -8,6 +8,7 @@ use abi::socket::SO_REUSEADDR;
 
 use super::ports::TimeWait;
 use super::tcp::{Backlog, Phase, State, TcpSocket};
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 
@@ -22,6 +23,10 @@ impl TcpSocket {
                     peer.receive_fin();
                     peer.state.set(State::CloseWait);
                     peer.core.wake(k);
+                    // Linux tells of the end, and of its place in the stream.
+                    let both = peer.core.shut_out.get();
+                    k.tell_listeners(&peer.core.listeners, if both { Io::HangUp } else { Io::Input });
+                    k.tell_listeners(&peer.core.listeners, Io::Input);
                 }
             }
             (State::CloseWait, Some(peer)) => {
@@ -29,6 +34,7 @@ impl TcpSocket {
                 peer.remember(k, false);
                 peer.end(k);
                 self.end(k);
+                k.tell_listeners(&peer.core.listeners, Io::HangUp);
             }
             (State::CloseWait, None) => {
                 let forgotten = self.forget_other_side(k);
@@ -89,6 +95,7 @@ impl TcpSocket {
         };
         self.core.error.set(Some(errno));
         self.end(k);
+        k.tell_listeners(&self.core.listeners, Io::Error);
     }
 
     /// Ends the connection without ado: the other side is told so.

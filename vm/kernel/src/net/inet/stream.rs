@@ -5,15 +5,18 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::poll::*;
+use abi::signal::SIGURG;
 use abi::socket::*;
 
 use super::address;
 use super::options;
 use super::tcp::{State, TcpSocket, check_bind};
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::net::inbox::{Attached, Message, RawAddress, Received};
 use crate::net::options::number;
 use crate::net::{Core, Outgoing, Socket};
+use crate::signal::SigInfo;
 use crate::stop::Outcome;
 use crate::task::Task;
 
@@ -105,10 +108,14 @@ impl TcpSocket {
             k.net.carried.count(taken);
             let urgent = is_whole && out.flags & MSG_OOB != 0;
             peer.deliver(bytes, urgent, k.realtime_ns());
-            k.wake(&peer.core.arrivals);
             if urgent {
-                k.signal_urgent(peer.core.owner.get());
+                let info = SigInfo::kernel(SIGURG);
+                k.signal_owner(peer.core.ownership.get(), &info, &info);
+                // Once as urgent, once for its place in the stream.
+                k.tell_listeners(&peer.core.listeners, Io::Urgent);
+                k.tell_listeners(&peer.core.listeners, Io::Input);
             }
+            peer.core.announce(k, Io::Input);
         }
         Ok(taken)
     }
@@ -160,6 +167,9 @@ impl TcpSocket {
             self.urgent.set(self.urgent.get().map(ahead));
             if !was_inviting {
                 k.wake(&self.core.room);
+                if let Some(peer) = self.peer() {
+                    k.tell_listeners(&peer.core.listeners, Io::Output);
+                }
             }
         }
         Some(received)

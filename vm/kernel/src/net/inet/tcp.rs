@@ -15,6 +15,7 @@ use super::address::{self, Endpoint, Reach, reach};
 use super::options;
 use super::ports::Bound;
 use super::stream::Urgent;
+use crate::files::Io;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::{BACKLOG_MAX, Core, Socket};
 use crate::stop::Outcome;
@@ -292,8 +293,9 @@ impl TcpSocket {
         let listed: Rc<dyn Socket> = server.clone();
         k.net.register(&listed);
         self.backlog.borrow_mut().ready.push_back(server);
-        k.wake(&self.core.arrivals);
         client.core.wake(k);
+        k.tell_listeners(&client.core.listeners, Io::Output);
+        self.core.announce(k, Io::Input);
     }
 
     /// `listen(2)`.

@@ -12,6 +12,7 @@ use super::address::{self, Endpoint, Reach, reach};
 use super::options::{self, value};
 use super::ports::{Bound, Ports};
 use super::tcp::check_bind;
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::net::inbox::{Attached, Delivery, Message, RawAddress, Received};
 use crate::net::options::{BUFFER_BYTES, number};
@@ -194,7 +195,7 @@ impl UdpSocket {
         let asks = value(&self.core, IPPROTO_IP, IP_RECVERR) != 0 || value(&self.core, IPPROTO_IPV6, IPV6_RECVERR) != 0;
         if self.endpoint.remote.get() == Some(to) || asks {
             self.core.error.set(Some(Errno::ECONNREFUSED));
-            k.wake(&self.core.arrivals);
+            self.core.announce(k, Io::Error);
         }
     }
 
@@ -207,7 +208,7 @@ impl UdpSocket {
         };
         if has_room {
             self.core.inbox.borrow_mut().push_message(message);
-            k.wake(&self.core.arrivals);
+            self.core.announce(k, Io::Input);
         }
     }
 

@@ -25,6 +25,7 @@ use abi::{Errno, Reader, Writer};
 use super::inbox::{Attached, Message, RawAddress, Received};
 use super::options::{BUFFER_BYTES, number};
 use super::{Core, Outgoing, Socket};
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -116,7 +117,7 @@ impl NetlinkSocket {
             let attached = Attached { from: Some(raw(0, 0)), time_ns: k.realtime_ns(), ..Attached::default() };
             self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached });
         }
-        k.wake(&self.core.arrivals);
+        self.core.announce(k, Io::Input);
     }
 
     /// Answers the requests in a message.

@@ -18,6 +18,7 @@ use super::file::peer_credentials;
 use super::inbox::{Attached, Inbox, Message, PeerCredentials, RawAddress, Received};
 use super::options::{BUFFER_BYTES, number};
 use super::{BACKLOG_MAX, Core, Outgoing, Socket};
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -147,6 +148,7 @@ impl UnixSocket {
             peer.peer.take();
             *peer.gone_address.borrow_mut() = Some(self.local_address());
             peer.core.wake(k);
+            k.tell_listeners(&peer.core.listeners, Io::HangUp);
         }
         self.core.wake(k);
     }
@@ -212,7 +214,7 @@ impl Socket for UnixSocket {
         }
         *server.name.borrow_mut() = to.name();
         UnixSocket::pair(&self, &server);
-        k.wake(&to.core.arrivals);
+        to.core.announce(k, Io::Input);
         Ok(())
     }
 
@@ -267,6 +269,11 @@ impl Socket for UnixSocket {
             peer.core.shut_out.set(peer.core.shut_out.get() | input);
             peer.core.shut_in.set(peer.core.shut_in.get() | output);
             peer.core.wake(k);
+            match (input, output) {
+                (true, true) => k.tell_listeners(&peer.core.listeners, Io::HangUp),
+                (_, true) => k.tell_listeners(&peer.core.listeners, Io::Input),
+                _ => {}
+            }
         }
         core.wake(k);
         Ok(())
@@ -303,7 +310,7 @@ impl Socket for UnixSocket {
             true => target.core.inbox.borrow_mut().push_message(message),
             false => target.core.inbox.borrow_mut().push_stream(message),
         }
-        k.wake(&target.core.arrivals);
+        target.core.announce(k, Io::Input);
         Ok(taken)
     }
 
@@ -328,6 +335,9 @@ impl Socket for UnixSocket {
         };
         if !peek && (self.has_messages() || !invited) {
             k.wake(&self.core.room);
+            if let Some(peer) = self.peer().filter(|_| !invited) {
+                k.tell_listeners(&peer.core.listeners, Io::Output);
+            }
         }
         Ok(received)
     }

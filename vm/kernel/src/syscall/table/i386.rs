@@ -55,7 +55,7 @@ pub const TABLE: &[Row] = table! {
         50 getegid ia32::getegid16, 0;
         52 umount2 path::umount2, 2;
         54 ioctl fd::ioctl, 3;
-        55 fcntl fd::fcntl, 3 "O_ASYNC has no effect: only SIGURG is sent";
+        55 fcntl fd::fcntl, 3;
         57 setpgid ids::setpgid, 2;
         59 oldolduname ia32::oldolduname, 1;
         60 umask path::umask, 1;

@@ -78,7 +78,7 @@ pub const TABLE: &[Row] = table! {
         69 msgsnd msg::msgsnd, 4;
         70 msgrcv msg::msgrcv, 5;
         71 msgctl msg::msgctl, 3;
-        72 fcntl fd::fcntl, 3 "O_ASYNC has no effect: only SIGURG is sent";
+        72 fcntl fd::fcntl, 3;
         73 flock fd::flock, 2;
         74 fsync rw::fsync, 1;
         75 fdatasync rw::fsync, 1;
