@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use abi::Errno;
 use common::{context, retry};
 use kernel::credentials::Credentials;
@@ -213,6 +216,7 @@ fn tmpfs_is_limited() {
 struct Magic {
     leads_to: Location,
     lookups: u64,
+    is_empty: Rc<Cell<bool>>,
 }
 
 impl FileSystem for Magic {
@@ -233,6 +237,7 @@ impl FileSystem for Magic {
         let kind = match ino.0 {
             1 => FileKind::Directory,
             2 => FileKind::Symlink,
+            _ if self.is_empty.get() => return Err(Errno::ENOENT.into()),
             _ => FileKind::Regular,
         };
         let time = Timestamp::default();
@@ -283,7 +288,7 @@ fn magic_links_lead_to_files_without_names() {
     let file = tree.create("/file").unwrap();
     retry(|| file.write(0, b"contents")).unwrap();
     retry(|| tree.vfs.unlink(&tree.context(), At::cwd(b"/file"))).unwrap();
-    let magic = Magic { leads_to: file.clone(), lookups: 0 };
+    let magic = Magic { leads_to: file.clone(), lookups: 0, is_empty: Rc::default() };
     tree.vfs.mount(Box::new(magic), "proc", &point, MountFlags::default()).unwrap();
     assert!(tree.find("/proc/link").unwrap().is(&file));
     let link = retry(|| tree.vfs.resolve(&tree.context(), At::cwd(b"/proc/link"), false)).unwrap();
@@ -296,4 +301,21 @@ fn magic_links_lead_to_files_without_names() {
     let pipe = retry(|| tree.vfs.anonymous_file(&mount, &tree.user, 0o600, b"/memfd:x (deleted)")).unwrap();
     assert_eq!(pipe.path(&tree.root), b"/memfd:x (deleted)");
     assert_eq!(retry(|| pipe.write(0, b"12345")), Ok(5));
+}
+
+#[test]
+fn what_is_mounted_on_something_that_goes_by_itself_goes_with_it() {
+    let tree = Tree::new();
+    let point = tree.mkdir("/proc");
+    let file = tree.create("/file").unwrap();
+    let is_empty = Rc::new(Cell::new(false));
+    let magic = Magic { leads_to: file.clone(), lookups: 0, is_empty: is_empty.clone() };
+    tree.vfs.mount(Box::new(magic), "proc", &point, MountFlags::default()).unwrap();
+    let before = tree.vfs.mounts().len();
+    retry(|| tree.vfs.bind(&file, &tree.find("/proc/x").unwrap(), false)).unwrap();
+    tree.vfs.unmount_gone();
+    assert_eq!(tree.vfs.mounts().len(), before + 1);
+    is_empty.set(true);
+    tree.vfs.unmount_gone();
+    assert_eq!(tree.vfs.mounts().len(), before);
 }

@@ -196,7 +196,7 @@ impl Kernel {
                     }
                 }
                 None if child.is_zombie() => {
-                    self.tasks.remove_process(pid);
+                    self.forget_process(pid);
                     self.wake(&child.ended);
                 }
                 None => {}
@@ -249,7 +249,7 @@ impl Kernel {
         let parent = self.tasks.process(process.parent.get());
         let Some(parent) = parent else {
             self.hosted_exit(process.pid, status);
-            self.tasks.remove_process(process.pid);
+            self.forget_process(process.pid);
             self.wake(&process.ended);
             return;
         };
@@ -269,11 +269,17 @@ impl Kernel {
     }
 
     /// Removes a zombie, adding its times to its parent's.
+    /// Forgets a process that has been waited for, and what was mounted on what `/proc` said of it.
+    pub(crate) fn forget_process(&self, pid: Pid) {
+        self.tasks.remove_process(pid);
+        self.vfs.unmount_gone();
+    }
+
     pub(super) fn forget_child(&mut self, parent: &Rc<Process>, child: &Rc<Process>) {
         let times = child.ended_cpu_time_ns.get() + child.children_cpu_time_ns.get();
         parent.children_cpu_time_ns.set(parent.children_cpu_time_ns.get() + times);
         parent.children.borrow_mut().retain(|pid| *pid != child.pid);
-        self.tasks.remove_process(child.pid);
+        self.forget_process(child.pid);
         self.wake(&child.ended);
     }
 }

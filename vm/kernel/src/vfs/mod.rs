@@ -236,6 +236,15 @@ impl Vfs {
         Ok(())
     }
 
+    /// Takes mounts away whose place is gone from a file system in which names come and go by themselves: what sits in
+    /// `/proc/PID` goes with the process. A mount that can't be synced yet goes the next time.
+    pub fn unmount_gone(&self) {
+        let is_gone = |at: Location| at.dentry.volume.volatile && at.attributes().is_err();
+        for mount in self.mounts().iter().filter(|mount| mount.mount_point().is_some_and(is_gone)) {
+            let _ = self.unmount(mount.root(), true);
+        }
+    }
+
     /// All mounts, in the order they were made.
     pub fn mounts(&self) -> Vec<Rc<Mount>> {
         self.mounts.borrow().mounts.clone()
