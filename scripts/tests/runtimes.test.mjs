@@ -1,23 +1,14 @@
 // Programs that generate code as they run, in Chromium: Debian's node says what the tests' own says on this machine.
 // Others that ask much of the kernel say what they said on Linux, in a directory with the image's files.
-import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { test as declare } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { prints } from "./software.mjs";
-import { inChromium, vm } from "./vm.mjs";
+import { prints, printsAsHere } from "./software.mjs";
 
 const directory = fileURLToPath(new URL("runtimes", import.meta.url));
 
 for (const name of ["engine", "files", "network", "processes", "threads"]) {
-  declare(`node runs ${name}.cjs`, { timeout: 180_000 }, async () => {
-    const here = spawnSync(process.execPath, [`${directory}/${name}.cjs`], { encoding: "utf8", cwd: "/tmp" });
-    const options = [...inChromium("runtimes"), "--bind", `${directory}:/mnt`];
-    const { status, stdout } = await vm(options, ["node", `/mnt/${name}.cjs`]);
-    assert.equal(stdout, here.stdout);
-    assert.equal(status, here.status);
-  });
+  const options = { image: "runtimes", here: process.execPath };
+  printsAsHere(`node runs ${name}.cjs`, directory, "node", `${name}.cjs`, options);
 }
 
 const inImage = { image: "runtimes", bind: `${directory}:/mnt` };

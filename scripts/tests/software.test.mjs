@@ -1,5 +1,11 @@
 // Debian's own software at work in Chromium, unmodified: servers over loopback, debuggers, tools of developers.
-import { prints } from "./software.mjs";
+import { fileURLToPath } from "node:url";
+
+import { prints, printsAsHere } from "./software.mjs";
+
+const directory = fileURLToPath(new URL("software", import.meta.url));
+
+printsAsHere("bash, perl and coreutils do their jobs", directory, "bash", "scripting.sh");
 
 prints("python's http.server answers curl, by IPv4 and IPv6", `
   mkdir web; echo hello > web/index.html
