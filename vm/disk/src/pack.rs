@@ -139,12 +139,14 @@ pub fn check(layout: Layout, packs: &[Pack]) -> Result<(), String> {
     Ok(())
 }
 
+/// Packs for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod samples {
     use super::*;
     use crate::layout::CHUNK_BYTES_MIN;
 
-    fn layout() -> Layout {
+    /// 101 blocks, the last of which has 5 bytes.
+    pub fn layout() -> Layout {
         Layout::new(100 * 4096 + 5, CHUNK_BYTES_MIN).expect("layout")
     }
 
@@ -152,9 +154,17 @@ mod tests {
         Runs::parse(text, u64::MAX, PACK_RUNS_MAX).expect(text)
     }
 
-    fn pack(name: &str, index: Option<&str>, blocks: &str) -> Pack {
+    /// A pack of the boot, with these runs in it.
+    pub fn pack(name: &str, index: Option<&str>, blocks: &str) -> Pack {
         Pack { digest: ChunkDigest::of(name.as_bytes()), on: None, index: index.map(runs), blocks: runs(blocks) }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{layout, pack};
+    use super::*;
+    use crate::layout::CHUNK_BYTES_MIN;
 
     #[test]
     fn lengths_follow_from_the_layout() {

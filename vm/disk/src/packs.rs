@@ -217,21 +217,7 @@ impl Packs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::CHUNK_BYTES_MIN;
-    use crate::pack::PACK_RUNS_MAX;
-    use crate::runs::Runs;
-
-    fn layout() -> Layout {
-        Layout::new(100 * 4096 + 5, CHUNK_BYTES_MIN).expect("layout")
-    }
-
-    fn runs(text: &str) -> Runs {
-        Runs::parse(text, u64::MAX, PACK_RUNS_MAX).expect(text)
-    }
-
-    fn pack(name: &str, index: Option<&str>, blocks: &str) -> Pack {
-        Pack { digest: ChunkDigest::of(name.as_bytes()), on: None, index: index.map(runs), blocks: runs(blocks) }
-    }
+    use crate::pack::samples::{layout, pack};
 
     fn program(name: &str, on: u64, blocks: &str) -> Pack {
         Pack { on: Some(on), ..pack(name, None, blocks) }
