@@ -268,13 +268,13 @@ impl Kernel {
         self.wake(&parent.child_events);
     }
 
-    /// Removes a zombie, adding its times to its parent's.
     /// Forgets a process that has been waited for, and what was mounted on what `/proc` said of it.
     pub(crate) fn forget_process(&self, pid: Pid) {
         self.tasks.remove_process(pid);
         self.vfs.unmount_gone();
     }
 
+    /// Removes a zombie, adding its times to its parent's.
     pub(super) fn forget_child(&mut self, parent: &Rc<Process>, child: &Rc<Process>) {
         let times = child.ended_cpu_time_ns.get() + child.children_cpu_time_ns.get();
         parent.children_cpu_time_ns.set(parent.children_cpu_time_ns.get() + times);
