@@ -52,13 +52,14 @@ export async function startServer(program, args, port) {
  * Serves site and Worker as they are built, by wrangler, over what is stored in `persist`.
  * @param {string} persist
  * @param {Record<string, string>} vars more of the Worker's variables; a secret is one to it
+ * @param {string[]} options more of wrangler's
  * @returns {Promise<{ url: string, pid: number, stop(): Promise<void> }>}
  */
-export async function startWorker(persist, vars = {}) {
+export async function startWorker(persist, vars = {}, options = []) {
   const port = await freePort();
   const project = join(import.meta.dirname, "..");
   const where = ["--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(await freePort())];
-  const args = ["dev", ...where, "--persist-to", persist, "--log-level", "error", "--cwd", project, "--show-interactive-dev-session=false"];
+  const args = ["dev", ...where, "--persist-to", persist, "--log-level", "error", "--cwd", project, "--show-interactive-dev-session=false", ...options];
   for (const [name, value] of Object.entries(vars)) args.push("--var", `${name}:${value}`);
   const server = await startServer(process.execPath, [join(project, "node_modules/wrangler/bin/wrangler.js"), ...args], port);
   return { ...server, url: `http://localhost:${port}` };

@@ -23,6 +23,10 @@ const CORS_VARIABLE: &str = "CORS_ORIGINS";
 const ACCESS_VARIABLE: &str = "ACCESS";
 const ACCESS_SECRET: &str = "ACCESS_KEY";
 
+/// Variable that says where chunks are sent from: the Worker, or [`OPEN_CHUNKS`], the assets themselves, unasked.
+const CHUNKS_VARIABLE: &str = "CHUNKS";
+const OPEN_CHUNKS: &str = "assets";
+
 /// Variable that names the preview this Worker is, if it is one.
 const PREVIEW_VARIABLE: &str = "PREVIEW";
 
@@ -68,7 +72,8 @@ fn service_of(env: &Env) -> Service {
     let preview = env.var(PREVIEW_VARIABLE).map(|name| name.to_string()).unwrap_or_default();
     let variable = env.var(ACCESS_VARIABLE).map(|value| value.to_string()).ok();
     let secret = env.secret(ACCESS_SECRET).map(|value| value.to_string()).ok();
-    let access = Access::of_configuration(variable.as_deref(), secret.as_deref(), &preview);
+    let are_chunks_open = env.var(CHUNKS_VARIABLE).is_ok_and(|value| value.to_string() == OPEN_CHUNKS);
+    let access = Access::of_configuration(variable.as_deref(), secret.as_deref(), &preview, are_chunks_open);
     let storage = Preview::of(&preview, storage::of_environment(env));
     Service { storage, memory: Rc::default(), access, cors: Policy::parse(&cors) }
 }

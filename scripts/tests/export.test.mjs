@@ -1,15 +1,18 @@
-// `edgebox export`: the site on a host that does nothing but serve files, below a path of its own as GitHub Pages has it.
+// `edgebox export`: the site on a host that does nothing but serve files, below a path of its own as GitHub Pages has it; and
+// as the static assets of a Worker without a bucket (edge/assets.toml).
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, readFile, readdir, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
 import { TerminalPage, openBrowser } from "../../site/tests/terminal.mjs";
+import { startWorker } from "../servers.mjs";
+import { request } from "./http.mjs";
 
 const BASE = "/somebody/box/";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
@@ -65,4 +68,45 @@ test("the page makes itself isolated, boots, and runs programs", { timeout: 120_
   await terminal.page.reload();
   await terminal.waitForPrompt();
   assert.equal((await terminal.page.evaluate(() => globalThis.box.stats())).requests, 0);
+});
+
+describe("among a Worker's static assets", () => {
+  let worker;
+  const start = (vars) => startWorker(join(directory, "wrangler"), vars, ["--config", "edge/assets.toml", "--assets", directory]);
+  afterEach(() => worker?.stop());
+
+  test("chunks are sent as they lie there, without the Worker; images are put together of them", { timeout: 120_000 }, async () => {
+    worker = await start({});
+    const get = (path, headers = {}) => request(`${worker.url}/disk/${path}`, { headers });
+    const [digest] = await readdir(join(directory, "disk/chunks"));
+    for (const headers of [{}, { "accept-encoding": "br" }]) {
+      const chunk = await get(`chunks/${digest}`, headers);
+      assert.ok(chunk.body.equals(await readFile(join(directory, "disk/chunks", digest))));
+      // The Worker would have labelled or decoded it.
+      assert.equal(chunk.headers["content-encoding"], undefined);
+      assert.match(chunk.headers["cache-control"], /immutable/);
+      assert.equal(chunk.headers["access-control-allow-origin"], "*");
+      assert.equal(chunk.headers["cross-origin-resource-policy"], "cross-origin");
+      assert.equal((await get(`chunks/${digest}`, { ...headers, "if-none-match": chunk.headers.etag })).status, 304);
+    }
+    const missing = await get(`chunks/${"0".repeat(63)}1`);
+    assert.deepEqual([missing.status, missing.headers["cache-control"]], [404, "no-store"]);
+    const raw = await open(process.env.EDGEBOX_RAW_IMAGE);
+    const { buffer } = await raw.read(Buffer.alloc(5000), 0, 5000, 1024);
+    await raw.close();
+    assert.ok((await get("images/default.img", { range: "bytes=1024-6023" })).body.equals(buffer));
+    const terminal = await TerminalPage.open(browser, worker.url);
+    await terminal.waitForPrompt();
+    const { status, stdout } = await terminal.page.evaluate(() => globalThis.box.run(["echo", "here"]));
+    assert.deepEqual([status, stdout], [0, "here\n"]);
+  });
+
+  test("nobody is answered who takes that for a private deployment", async () => {
+    worker = await start({ ACCESS_KEY: "0123456789abcdef0123456789abcdef" });
+    for (const path of ["manifests/default.json", "images/default.img"]) {
+      const { status, body } = await request(`${worker.url}/disk/${path}`);
+      assert.equal(status, 503, path);
+      assert.match(body.toString(), /without asking for a token/);
+    }
+  });
 });

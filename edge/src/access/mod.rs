@@ -32,10 +32,19 @@ pub enum Access {
 }
 
 impl Access {
-    /// What variable and secret say for the deployment `deployment`: a preview's name, or nothing.
+    /// What variable and secret say for the deployment `deployment`: a preview's name, or nothing. Where chunks are static
+    /// assets that are sent without asking here (`are_chunks_open`), nothing can be private.
     #[must_use]
-    pub fn of_configuration(variable: Option<&str>, secret: Option<&str>, deployment: &str) -> Self {
+    pub fn of_configuration(
+        variable: Option<&str>,
+        secret: Option<&str>,
+        deployment: &str,
+        are_chunks_open: bool,
+    ) -> Self {
         match (variable.unwrap_or_default(), secret) {
+            ("" | BY_TOKEN, Some(_)) if are_chunks_open => Access::Nobody(
+                "chunks are sent without asking for a token: set run_worker_first to [\"/disk/*\"], and remove CHUNKS".into(),
+            ),
             ("" | "everybody", None) => Access::Everybody,
             ("" | BY_TOKEN, Some(secret)) => match Key::new(secret, deployment) {
                 Some(key) => Access::ByToken(key),
@@ -90,11 +99,13 @@ mod tests {
 
     #[test]
     fn incomplete_configurations_let_nobody_in() {
-        let state = |variable, secret| match Access::of_configuration(variable, secret, "") {
+        let name = |access| match access {
             Access::Everybody => "everybody",
             Access::ByToken(_) => "token",
             Access::Nobody(_) => "nobody",
         };
+        let state = |variable, secret| name(Access::of_configuration(variable, secret, "", false));
+        let open = |variable, secret| name(Access::of_configuration(variable, secret, "", true));
         assert_eq!(state(None, None), "everybody");
         assert_eq!(state(Some("everybody"), None), "everybody");
         assert_eq!(state(None, Some(SECRET)), "token");
@@ -108,7 +119,11 @@ mod tests {
             (Some("tokens"), None),
         ] {
             assert_eq!(state(variable, secret), "nobody", "{variable:?} {secret:?}");
+            assert_eq!(open(variable, secret), "nobody", "{variable:?} {secret:?}");
         }
+        assert_eq!(open(None, None), "everybody");
+        assert_eq!(open(None, Some(SECRET)), "nobody");
+        assert_eq!(open(Some("token"), Some(SECRET)), "nobody");
     }
 
     #[test]
