@@ -28,10 +28,13 @@ export function header(request, name) {
  * @param {boolean} isEncoded whether the body is compressed already: the runtime must not do it once more
  */
 export function respond(status, lines, body, isEncoded) {
-  const headers = lines.split("\n").map((line) => {
+  // An object, which the runtime takes over faster than a list of pairs.
+  const headers = {};
+  for (const line of lines.split("\n")) {
     const colon = line.indexOf(":");
-    return [line.slice(0, colon), line.slice(colon + 1)];
-  });
+    const [name, value] = [line.slice(0, colon), line.slice(colon + 1)];
+    headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+  }
   return new Response(body, { status, headers, encodeBody: isEncoded ? "manual" : "automatic" });
 }
 
