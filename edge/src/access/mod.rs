@@ -43,7 +43,8 @@ impl Access {
     ) -> Self {
         match (variable.unwrap_or_default(), secret) {
             ("" | BY_TOKEN, Some(_)) if are_chunks_open => Access::Nobody(
-                "chunks are sent without asking for a token: set run_worker_first to [\"/disk/*\"], and remove CHUNKS".into(),
+                "chunks are sent without asking for a token: set run_worker_first to [\"/disk/*\"], and remove CHUNKS"
+                    .into(),
             ),
             ("" | "everybody", None) => Access::Everybody,
             ("" | BY_TOKEN, Some(secret)) => match Key::new(secret, deployment) {

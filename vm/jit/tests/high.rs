@@ -5,13 +5,13 @@ use std::rc::Rc;
 use cpu::{CpuState, Engine, Exception, Exit, Interpreter};
 use jit::Jit;
 use jit::native::Wasmtime;
-use memory::{Access, AddressSpace, GuestAddr, HostMemory, PAGE_SIZE, PageState};
+use memory::{Access, AddressSpace, BLOCK_BYTES, GuestAddr, HostMemory, PAGE_SIZE, PageState};
 
 const CODE: u64 = 0x40_0000;
-/// Two pages that programs see at these addresses, and one of other addresses next to them.
-const DATA: u64 = 0x9000_0000;
-const HIGH: u64 = 5 << 32 | DATA;
-const DATA_BYTES: u64 = 2 * PAGE_SIZE;
+/// Two blocks that programs see one after the other, of which this many pages are there; they lie the other way round.
+const HIGH: u64 = 0x6020_0000_0000;
+const PLACES: [u64; 2] = [0x9001_0000, 0x9000_0000];
+const DATA_BYTES: u64 = BLOCK_BYTES + 2 * PAGE_SIZE;
 
 /// Adds up the 64-bit words from RSI to RDI, one at an odd address among them, and counts each up:
 ///
@@ -39,12 +39,13 @@ fn machine() -> AddressSpace {
     let mut space = AddressSpace::new(HostMemory::new().expect("4 GiB of addresses"));
     let open = PageState::PRESENT | PageState::READ | PageState::WRITE;
     space.set_state(GuestAddr(CODE).page().unwrap(), open | PageState::EXEC);
-    let first = (DATA / PAGE_SIZE) as u32;
-    for page in first..first + 3 {
-        space.set_state(memory::PageIndex(page), open);
+    for (block, place) in PLACES.into_iter().enumerate() {
+        space.place_block(GuestAddr(HIGH + block as u64 * BLOCK_BYTES), GuestAddr(place));
     }
-    space.set_upper(first..first + 2, 5);
-    space.set_upper(first + 2..first + 3, 6);
+    for at in (0..DATA_BYTES).step_by(PAGE_SIZE as usize) {
+        let page = space.page_of(GuestAddr(HIGH + at)).unwrap();
+        space.set_state(page, open);
+    }
     space.write(GuestAddr(CODE), PROGRAM).unwrap();
     for at in (0..DATA_BYTES).step_by(8) {
         space.store64(HIGH + at, at * 0x0123_4567_89ab).unwrap();
@@ -73,7 +74,7 @@ fn high_addresses_are_compiled_and_exact() {
     let mut interpreter = Interpreter::new(Box::new(|| 0));
     let mut jit = Jit::new(Wasmtime::new().expect("a runtime"), Rc::new(|| 0)).together(1);
     let (mut expected, mut space) = (machine(), machine());
-    // The last words would lie half on the page of other addresses.
+    // The last word would lie half on a page that is not there.
     for (bytes, rounds) in [(DATA_BYTES - 8, 300), (DATA_BYTES - 8, 300), (DATA_BYTES + PAGE_SIZE, 1)] {
         let (sum, exit) = run(&mut interpreter, &mut expected, bytes, rounds);
         let before = jit.instructions();

@@ -60,7 +60,7 @@ impl Kernel {
         if let Some(task) = self.tasks.main_thread(process) {
             uid = task.credentials().uid;
             if let Ok(mm) = task.mm() {
-                mapped = mm.maps.borrow().bytes();
+                mapped = mm.mapped_bytes();
                 anonymous = u64::from(mm.space.borrow().present_pages()) * PAGE_SIZE;
             }
         }

@@ -12,18 +12,9 @@ pub const PAGE_COUNT: usize = 1 << 20;
 /// Host offset of guest address 0: the state map, one byte a page, lies below it.
 pub const HOST_BASE: u64 = PAGE_COUNT as u64;
 
-/// First guest address that is never mapped. `HOST_BASE` is lost to the state map, the rest is slack
+/// First guest address whose byte is not at that place itself: see [`crate::high`]. `HOST_BASE` is lost to the state map, the rest is slack
 /// so that an access of up to 16 bytes that starts on a mapped page can't pass the memory's end.
 pub const GUEST_TOP: u64 = 0xffe0_0000;
-
-/// First address whose page is found by its lower 32 bits, and by what the upper map says of that page.
-pub const HIGH_START: u64 = 1 << 32;
-
-/// Past the last such address: the upper map has a byte for an address' upper half.
-pub const HIGH_END: u64 = 1 << 40;
-
-/// Host offset of the upper map, one byte for each page below [`GUEST_TOP`].
-pub const UPPER_MAP: u64 = HOST_BASE + GUEST_TOP;
 
 /// An address as guest programs see it. Any 64-bit value may arrive here from a guest register.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

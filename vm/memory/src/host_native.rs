@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::address::{HOST_BASE, PAGE_COUNT, PAGE_SIZE};
+use crate::address::{GUEST_TOP, HOST_BASE, PAGE_COUNT, PAGE_SIZE};
+use crate::high::LOOKASIDE_ENTRIES;
 use crate::state::PageState;
 
 /// Bytes reserved: any `u32` guest address plus a 16-byte access stays inside, also where generated code adds an offset
@@ -72,6 +73,13 @@ impl HostMemory {
         assert!(u64::from(addr) + from.len() as u64 <= 1 << 32);
         // SAFETY: as in `copy_out`.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), self.at(addr), from.len()) }
+    }
+
+    /// Sets an entry of the lookaside ([`crate::high`]), of which nothing here keeps a copy.
+    pub fn set_lookaside(&self, index: u32, entry: u64) {
+        assert!(u64::from(index) < LOOKASIDE_ENTRIES);
+        // SAFETY: asserted inside the mapping, aligned, and never borrowed.
+        unsafe { self.at(GUEST_TOP as u32).cast::<u64>().add(index as usize).write(entry) }
     }
 
     /// Zeroes `len` bytes.

@@ -5,6 +5,7 @@
 //! the order of [`Accessors`], and hands over the index of the first.
 #![allow(unsafe_code)] // Table indices become function pointers here, once per memory.
 
+use crate::address::GUEST_TOP;
 use crate::state::PageState;
 
 macro_rules! accessors {
@@ -106,6 +107,11 @@ impl HostMemory {
     /// Copies bytes in, whatever the page states say.
     pub fn copy_in(&mut self, addr: u32, from: &[u8]) {
         (self.call.copy_in)(addr, from.as_ptr(), from.len());
+    }
+
+    /// Sets an entry of the lookaside ([`crate::high`]), of which nothing here keeps a copy.
+    pub fn set_lookaside(&self, index: u32, entry: u64) {
+        (self.call.copy_in)(GUEST_TOP as u32 + index * 8, entry.to_le_bytes().as_ptr(), 8);
     }
 
     /// Zeroes `len` bytes.

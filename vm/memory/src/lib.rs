@@ -1,11 +1,11 @@
 //! A guest address space: the bytes a guest program sees, and one state byte for each page of them.
 //!
-//! A guest address is 64 bits wide, but the kernel layer maps next to nothing at or above [`GUEST_TOP`]
+//! A guest address is 64 bits wide, but the kernel layer puts next to nothing at or above [`GUEST_TOP`]
 //! (just under 4 GiB), so one wasm `memory32` holds a whole address space:
 //!
 //! ```text
 //! host offset 0          1 MiB                                       4 GiB − 1 MiB     4 GiB
-//!             | state map | guest address 0 …                     GUEST_TOP | upper map |
+//!             | state map | guest address 0 …                     GUEST_TOP | lookaside |
 //! ```
 //!
 //! host offset = guest address + [`HOST_BASE`]. The state map at the bottom holds one
@@ -13,9 +13,8 @@
 //! access, so a page that is absent, protected, shared copy-on-write or holds translated code takes
 //! the slow way with the guest's registers intact.
 //!
-//! Programs that reserve more than 4 GiB use little of it. Such *high* pages have the place of the low ones with the same
-//! lower 32 bits, and the *upper map* holds the upper half of their addresses: so an access finds its bytes as all do,
-//! once that has been compared. The map is all zero, and its host memory untouched, where there are none.
+//! Programs that reserve more than 4 GiB use little of it: the bytes of such *high* addresses lie in blocks below, which
+//! [`high`] finds, and generated code in the *lookaside*. That is all zero, and its host memory untouched, where there are none.
 //!
 //! **Invariant:** a page without [`PageState::PRESENT`] is all zero bytes in the host's memory, so a
 //! fresh anonymous page costs no clearing.
@@ -27,10 +26,12 @@
 //! |---|---|
 //! | [`address`] | `GuestAddr`, `PageIndex`, sizes |
 //! | [`state`] | the state byte |
+//! | [`high`] | where the bytes of high addresses are |
 //! | [`space`] | `AddressSpace`: checked access, page management, code tracking |
 //! | `host` | where the bytes live: a native mapping, or another wasm memory reached by function pointers |
 
 pub mod address;
+pub mod high;
 pub mod space;
 pub mod state;
 
@@ -57,7 +58,8 @@ pub const ACCESSOR_NAMES: &[&str] = &[
     "store128",
 ];
 
-pub use address::{GUEST_TOP, GuestAddr, HIGH_END, HIGH_START, HOST_BASE, PAGE_SIZE, PageIndex, UPPER_MAP};
+pub use address::{GUEST_TOP, GuestAddr, HOST_BASE, PAGE_SIZE, PageIndex};
+pub use high::{BLOCK_BYTES, Blocks, HIGH_END};
 pub use host::HostMemory;
 pub use space::{Access, AddressSpace, Fault, SpaceId};
 pub use state::PageState;

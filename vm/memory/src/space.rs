@@ -2,10 +2,10 @@
 //! management for the kernel layer, and tracking of pages that hold translated code.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::address::{GUEST_TOP, GuestAddr, HIGH_END, HIGH_START, PAGE_COUNT, PAGE_SIZE, PageIndex};
+use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageIndex};
+use crate::high::{BLOCK_BITS, BLOCK_BYTES, Blocks, LOOKASIDE_ENTRIES, lookaside_index};
 use crate::host::HostMemory;
 use crate::state::PageState;
 
@@ -44,9 +44,11 @@ pub struct AddressSpace {
     touched_groups: [bool; PAGE_COUNT / GROUP_PAGES],
     stale_code: Vec<PageIndex>,
     present_pages: u32,
-    /// Whether there have been high pages.
-    has_high: bool,
-    /// Accesses to them that came here.
+    /// Where the bytes of high addresses are.
+    blocks: Blocks,
+    /// Whether the lookaside may have entries.
+    has_lookaside: Cell<bool>,
+    /// Accesses to high addresses that came here.
     high_accesses: Cell<u32>,
 }
 
@@ -60,7 +62,8 @@ impl AddressSpace {
             touched_groups: [false; PAGE_COUNT / GROUP_PAGES],
             stale_code: Vec::new(),
             present_pages: 0,
-            has_high: false,
+            blocks: Blocks::default(),
+            has_lookaside: Cell::new(false),
             high_accesses: Cell::new(0),
         }
     }
@@ -83,8 +86,8 @@ impl AddressSpace {
     /// Empties the space and gives its memory back, all zero, for another.
     pub fn into_host(mut self) -> HostMemory {
         self.clear_all();
-        if self.has_high {
-            self.set_upper(0..PAGE_COUNT as u32, 0);
+        if self.has_lookaside.get() {
+            self.host.clear(GUEST_TOP as u32, LOOKASIDE_ENTRIES as u32 * 8);
         }
         self.host
     }
@@ -142,46 +145,63 @@ impl AddressSpace {
         }
     }
 
-    /// Makes pages stand for addresses with this upper half; 0 is as it is by itself.
-    pub fn set_upper(&mut self, pages: Range<u32>, upper: u8) {
-        self.has_high |= upper != 0;
-        let end = pages.end.min((GUEST_TOP / PAGE_SIZE) as u32);
-        if pages.start < end {
-            self.host.copy_in(GUEST_TOP as u32 + pages.start, &vec![upper; (end - pages.start) as usize]);
+    /// Where the bytes of high addresses are.
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// Puts the block that begins at a high address at `low`, in place of where it was.
+    pub fn place_block(&mut self, high: GuestAddr, low: GuestAddr) {
+        assert!(low.0.is_multiple_of(BLOCK_BYTES) && low.0 < GUEST_TOP, "no place for a block: {low}");
+        self.take_block(high);
+        self.blocks.insert(high.0 >> BLOCK_BITS, low);
+    }
+
+    /// Forgets where the block is that begins at a high address; returns where it was.
+    pub fn take_block(&mut self, high: GuestAddr) -> Option<GuestAddr> {
+        let block = high.0 >> BLOCK_BITS;
+        let low = self.blocks.remove(block)?;
+        if self.has_lookaside.get() {
+            self.host.set_lookaside(lookaside_index(block) as u32, 0);
         }
+        Some(low)
     }
 
-    /// The upper half of the addresses that a page stands for.
-    fn upper(&self, page: PageIndex) -> u8 {
-        let mut upper = [0];
-        self.host.copy_out(GUEST_TOP as u32 + page.0, &mut upper);
-        upper[0]
+    /// The blocks of another space, at the same places: for a child that inherits their pages.
+    pub fn inherit_blocks(&mut self, parent: &AddressSpace) {
+        self.blocks = parent.blocks.clone();
     }
 
-    /// Accesses to high pages that did not go directly: whoever generates code may want to spare them the way.
+    /// The page with the byte at an address, if there is one.
+    pub fn page_of(&self, addr: GuestAddr) -> Option<PageIndex> {
+        if addr.0 < GUEST_TOP { addr.page() } else { self.blocks.find(addr)?.page() }
+    }
+
+    /// Accesses to high addresses that did not go directly: whoever generates code may want to spare them the way.
     pub fn high_accesses(&self) -> u32 {
         self.high_accesses.get()
     }
 
-    /// The part of an access that lies in its first page: page, lower 32 bits of the address, length.
+    /// The part of an access that lies in its first page: page, where its first byte is, length.
     fn chunk(&self, addr: GuestAddr, len: usize, access: Access) -> Result<(PageIndex, u32, usize), Fault> {
-        let page = match addr.page() {
-            Some(page) => page,
-            None => self.high_page(addr).filter(|_| access != Access::Execute).ok_or(Fault { addr, access })?,
+        let low = match addr.0 < GUEST_TOP {
+            true => Some(addr),
+            false => self.high_access(addr).filter(|_| access != Access::Execute),
         };
+        let page = low.and_then(GuestAddr::page).ok_or(Fault { addr, access })?;
         let room = (PAGE_SIZE - addr.page_offset()) as usize;
-        Ok((page, addr.0 as u32, len.min(room)))
+        Ok((page, low.unwrap_or_default().0 as u32, len.min(room)))
     }
 
-    /// The page that a high address lies in.
+    /// Where the byte at a high address is; the lookaside knows from now on.
     #[cold]
-    fn high_page(&self, addr: GuestAddr) -> Option<PageIndex> {
-        if !self.has_high || !(HIGH_START..HIGH_END).contains(&addr.0) {
-            return None;
-        }
+    fn high_access(&self, addr: GuestAddr) -> Option<GuestAddr> {
+        let block = addr.0 >> BLOCK_BITS;
+        let entry = self.blocks.entry(block)?;
         self.high_accesses.set(self.high_accesses.get().saturating_add(1));
-        let page = GuestAddr(addr.0 % HIGH_START).page()?;
-        (u64::from(self.upper(page)) == addr.0 / HIGH_START).then_some(page)
+        self.has_lookaside.set(true);
+        self.host.set_lookaside(lookaside_index(block) as u32, entry);
+        self.blocks.find(addr)
     }
 
     /// Every page whose state is not absent, ascending.
@@ -418,16 +438,20 @@ mod tests {
     }
 
     #[test]
-    fn high_pages_are_found_by_both_halves_of_an_address() {
-        let mut space = space_with(&[(1, RW), (2, RW)]);
-        space.set_upper(1..3, 5);
-        space.store64(0x5_0000_1ffc, 0x1122_3344_5566_7788).unwrap();
-        assert_eq!(space.load64(0x5_0000_1ffc), Ok(0x1122_3344_5566_7788));
-        assert_eq!(space.load8(0x6_0000_1ffc).unwrap_err().addr, GuestAddr(0x6_0000_1ffc));
-        assert_eq!(space.store16(0x5_0000_2fff, 0).unwrap_err().addr, GuestAddr(0x5_0000_3000));
-        assert!(space.fetch(GuestAddr(0x5_0000_1000), &mut [0]).is_err());
-        space.set_upper(1..3, 0);
-        assert!(space.load8(0x5_0000_1ffc).is_err());
+    fn high_addresses_are_found_in_their_blocks() {
+        let mut space = space_with(&[(0x10f, RW), (0x200, RW)]);
+        let high = |addr: u64| GuestAddr(0x6000_0000_0000 + addr);
+        space.place_block(high(0), GuestAddr(0x10_0000));
+        space.place_block(high(BLOCK_BYTES), GuestAddr(0x20_0000));
+        space.store64(high(0xfffc).0, 0x1122_3344_5566_7788).unwrap();
+        assert_eq!(space.load64(high(0xfffc).0), Ok(0x1122_3344_5566_7788));
+        assert_eq!((space.load32(0x10_fffc), space.load32(0x20_0000)), (Ok(0x5566_7788), Ok(0x1122_3344)));
+        assert_eq!(space.store16(high(0x1_0fff).0, 0).unwrap_err().addr, high(0x1_1000));
+        assert_eq!(space.load8(high(0x2_0000).0).unwrap_err().addr, high(0x2_0000));
+        space.set_state(PageIndex(0x10f), RW | PageState::EXEC);
+        assert!(space.fetch(high(0xf000), &mut [0]).is_err());
+        assert_eq!(space.take_block(high(0)), Some(GuestAddr(0x10_0000)));
+        assert!(space.load8(high(0xfffc).0).is_err());
     }
 
     #[test]

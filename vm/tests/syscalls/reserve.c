@@ -126,10 +126,78 @@ static void many(void) {
     for (int i = 0; i < COUNT; i++) munmap(all[i], 6 * GIB);
 }
 
+// Room for anything that may be written, of which little is: as AddressSanitizer and allocators have it.
+static void sparse(void) {
+    enum { COUNT = 24 };
+    char *at[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        // The lower 36 bits of all are alike.
+        at[i] = (char *)((0x600l + i) << 36);
+        char *got = mmap(at[i], 4 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got != at[i]) printf("not there: %d\n", i);
+    }
+    for (int i = 0; i < COUNT; i++)
+        for (long offset = 0; offset < 4 * GIB; offset += 512 * MIB + 12345) at[i][offset] = i + offset % 97;
+    unsigned long total = 0;
+    for (int round = 0; round < 300; round++)
+        for (int i = 0; i < COUNT; i++)
+            for (long offset = 0; offset < 4 * GIB; offset += 512 * MIB + 12345) total = total * 31 + at[i][offset] + at[i][offset + 1], at[i][offset] += round;
+    printf("sparse %lx\n", total);
+    memset(at[0] + 64 * KIB - 3, 'x', 6);
+    printf("%.6s %d\n", at[0] + 64 * KIB - 3, at[0][64 * KIB + 3]);
+    report("part unmapped", munmap(at[1] + 60 * KIB, 8 * KIB));
+    touch("before it", at[1] + 60 * KIB - 1);
+    touch("in it", at[1] + 60 * KIB);
+    touch("after it", at[1] + 68 * KIB);
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("child %d %d\n", at[2][0], at[2][512 * MIB + 12345]);
+        at[2][0] = 99, at[2][MIB] = 7;
+        report("child's", munmap(at[3], 4 * GIB));
+        touch("gone", at[3]);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("parent %d %d %d\n", at[2][0], at[2][MIB], at[3][0]);
+    report("don't fork", madvise(at[4], MIB, MADV_DONTFORK));
+    report("wipe on fork", madvise(at[5], MIB, MADV_WIPEONFORK));
+    fflush(stdout);
+    if (fork() == 0) {
+        touch("not forked", at[4]);
+        printf("wiped %d %d\n", at[5][0], at[5][512 * MIB + 12345]);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("still %d %d\n", at[4][0], at[5][0]);
+    for (int i = 0; i < COUNT; i++) report("munmap", munmap(at[i], 4 * GIB));
+    touch("unmapped", at[2]);
+
+    // On both sides of 4 GiB.
+    char *across = mmap((char *)(3 * GIB), 3 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    printf("across %d\n", across == (char *)(3 * GIB));
+    for (long offset = MIB; offset < 3 * GIB; offset += 64 * MIB) across[offset] = offset / MIB;
+    memset(across + GIB - 100, 'y', 200);
+    printf("%c%c %d\n", across[GIB - 1], across[GIB], across[GIB + 64 * MIB + MIB]);
+    report("mprotect", mprotect(across + GIB - MIB, 2 * MIB, PROT_READ));
+    if (sigsetjmp(back, 1)) printf("read-only: code %d\n", what.si_code);
+    else across[GIB + 1] = 1;
+    if (sigsetjmp(back, 1)) printf("read-only: code %d\n", what.si_code);
+    else across[GIB - 1] = 1;
+    list(across, across + 3 * GIB);
+    report("munmap", munmap(across, 3 * GIB));
+    char *large = mmap(NULL, 1l << 42, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    printf("large %d\n", large != MAP_FAILED);
+    touch("in its middle", large + (1l << 41));
+    report("munmap", munmap(large, 1l << 42));
+}
+
 int main(void) {
     struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
     for (int i = 0; i < 3; i++) use();
     many();
+    sparse();
     printf("too much %d\n", reserve(1l << 47) != NULL);
 }

@@ -10,12 +10,13 @@
 //! runs. So what a whole region touches of a stack frame or of a structure is checked at once. That may refuse an access
 //! because of another that never comes, if the two are on different pages; both are nearly always there.
 //!
-//! Addresses from 4 GiB on are left to the interpreter, unless the program has shown that it uses such: then the upper half
-//! is compared with what the upper map says of the page.
+//! Addresses from 4 GiB on are left to the interpreter, unless the program has shown that it uses such: then their blocks are
+//! looked up in the lookaside ([`memory::high`]).
 
 use cpu::Mode;
 use cpu::ir::{Addr, Mem, VMem, slot};
-use memory::{HOST_BASE, PageState, UPPER_MAP};
+use memory::high::{BLOCK_BITS, BLOCK_BYTES, HASH_SHIFT, LOOKASIDE, LOOKASIDE_ENTRIES};
+use memory::{HOST_BASE, PageState};
 use wasm_encoder::{MemArg, MemArgTarget, ValType};
 
 use super::{Emitter, GUEST};
@@ -198,6 +199,10 @@ impl Emitter<'_> {
         }
         self.s().i32_wrap_i64().local_set(base);
         self.begin_checks();
+        if !narrow {
+            let spans_blocks = bytes > 1 && !is_aligned;
+            self.check_upper(full, base, if spans_blocks { bytes as u64 } else { 1 });
+        }
         let state = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(GUEST), ordering: None };
         self.s().local_get(base).i32_const(12).i32_shr_u().i32_load8_u(state);
         // What is aligned to its size lies on one page.
@@ -208,26 +213,42 @@ impl Emitter<'_> {
         // Two branches rather than one condition: compilers make each a single comparison with memory or a flag.
         self.s().i32_const(need.0.into()).i32_and().i32_eqz();
         self.side_exit_if();
-        if !narrow {
-            self.check_upper(full, base, 0);
-            if self.settings.reaches_high && bytes > 1 && !is_aligned {
-                self.check_upper(full, base, bytes as i32 - 1);
-            }
-        }
         self.end_checks();
         self.locals.give(ValType::I64, full);
         base
     }
 
-    /// Leaves if the upper half of an address is not that of the page `bytes` after `base`, its lower half.
-    fn check_upper(&mut self, full: u32, base: u32, bytes: i32) {
-        self.s().local_get(full).i64_const(32).i64_shr_u().i32_wrap_i64();
-        if self.settings.reaches_high {
-            let upper = MemArg { offset: UPPER_MAP, align: 0, target: MemArgTarget::Memory(GUEST), ordering: None };
-            self.s().local_get(base).i32_const(bytes).i32_add().i32_const(12).i32_shr_u();
-            self.s().i32_load8_u(upper).i32_ne();
+    /// Leaves if an address is too high, or makes `base`, its lower half, the place in its block of the first of `bytes` bytes,
+    /// if they have all the same.
+    fn check_upper(&mut self, full: u32, base: u32, bytes: u64) {
+        self.s().local_get(full).i64_const(32).i64_shr_u();
+        if !self.settings.reaches_high {
+            self.s().i32_wrap_i64();
+            self.side_exit_if();
+            return;
         }
+        let is_low = self.locals.take(ValType::I32);
+        let entry = self.locals.take(ValType::I64);
+        self.s().i64_eqz().local_set(is_low);
+        let block_bits = i64::from(BLOCK_BITS);
+        self.s().local_get(full).i64_const(block_bits).i64_shr_u();
+        self.s().local_get(full).i64_const(block_bits + i64::from(HASH_SHIFT)).i64_shr_u().i64_xor();
+        self.s().i32_wrap_i64().i32_const(LOOKASIDE_ENTRIES as i32 - 1).i32_and().i32_const(3).i32_shl();
+        let lookaside = MemArg { offset: LOOKASIDE, align: 3, target: MemArgTarget::Memory(GUEST), ordering: None };
+        self.s().i64_load(lookaside).local_tee(entry);
+        self.s().local_get(full).i64_xor().i64_const(block_bits).i64_shr_u().i64_const(0).i64_ne();
+        if bytes > 1 {
+            self.s().local_get(base).i32_const(BLOCK_BYTES as i32 - 1).i32_and();
+            self.s().i32_const((BLOCK_BYTES - bytes) as i32).i32_gt_u().i32_or();
+        }
+        self.s().local_get(is_low).i32_eqz().i32_and();
         self.side_exit_if();
+        self.s().local_get(base);
+        self.s().local_get(entry).i32_wrap_i64().i32_const(BLOCK_BITS as i32).i32_shl();
+        self.s().local_get(base).i32_const(BLOCK_BYTES as i32 - 1).i32_and().i32_or();
+        self.s().local_get(is_low).select().local_set(base);
+        self.locals.give(ValType::I64, entry);
+        self.locals.give(ValType::I32, is_low);
     }
 
     /// Whether there is no need to look at the upper half of the address where a group begins.
@@ -236,7 +257,7 @@ impl Emitter<'_> {
         self.region.mode == Mode::Compat
             || alone && (self.facts.is_narrow >> addr.base.0 & 1 != 0 || addr.base == slot::ZERO)
             || group.key.is_constant() && group.start >> 32 == 0
-            // Next to a high page may be one of other addresses.
+            // Next to a high address may be one that has its place elsewhere.
             || !self.settings.reaches_high && self.checks.is_near_checked(group.key, group.start)
     }
 

@@ -120,6 +120,7 @@ impl Kernel {
         let stack_limit_bytes = task.process.limits.borrow().soft(RLIMIT_STACK);
         mm.set_stack_limit(stack_limit_bytes);
         let words = image.header.words;
+        mm.lay_out(if words.is_32() { 32 } else { 64 });
         if words.is_32() {
             vdso::map(&mm)?;
         }

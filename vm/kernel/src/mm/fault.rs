@@ -1,10 +1,11 @@
 //! Page faults: bringing in what a mapping promises, or saying which signal the program deserves.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use abi::Errno;
 use abi::signal::{BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV};
-use memory::{Access, GuestAddr, HIGH_START, PAGE_SIZE, PageIndex, PageState};
+use memory::{Access, BLOCK_BYTES, GUEST_TOP, GuestAddr, PAGE_SIZE, PageIndex, PageState};
 
 use super::{Backing, MAP_MIN, Mm, Vma};
 use crate::stop::{Stop, Wait};
@@ -21,6 +22,8 @@ pub enum FaultError {
 }
 
 const UNMAPPED: FaultError = FaultError::Signal { signal: SIGSEGV, code: SEGV_MAPERR };
+/// There is no place left for the bytes of a high address: as if a memory file system were full.
+const NO_ROOM: FaultError = PAST_END;
 const FORBIDDEN: FaultError = FaultError::Signal { signal: SIGSEGV, code: SEGV_ACCERR };
 pub(super) const PAST_END: FaultError = FaultError::Signal { signal: SIGBUS, code: BUS_ADRERR };
 
@@ -47,13 +50,12 @@ impl Mm {
     /// # Errors
     /// See [`FaultError`].
     pub fn resolve(self: &Rc<Self>, addr: GuestAddr, access: Access) -> Result<(), FaultError> {
-        let is_high = addr.0 >= HIGH_START;
-        let addr = self.place_of(addr)?;
-        let page = addr.page().ok_or(UNMAPPED)?;
         let vma = self.vma_at(addr).ok_or(UNMAPPED)?;
+        let is_high = addr.0 >= GUEST_TOP;
         if !vma.allows(access) || is_high && access == Access::Execute {
             return Err(FORBIDDEN);
         }
+        let page = self.place_of(addr).ok_or(NO_ROOM)?;
         if let Backing::Shared { object, offset } = &vma.backing {
             return object.resolve(self, page, (offset + (page.start().0 - vma.start)) / PAGE_SIZE, &vma, access);
         }
@@ -61,7 +63,7 @@ impl Mm {
         if state.has(PageState::INHERITED) {
             self.take_inherited(page, &vma);
         } else if !state.has(PageState::PRESENT) {
-            return self.bring_in(page, &vma);
+            return self.bring_in(addr, page, &vma);
         }
         if access == Access::Write {
             self.hand_down(page);
@@ -71,25 +73,13 @@ impl Mm {
         Ok(())
     }
 
-    /// Where the bytes at an address are, if they can be: below 4 GiB.
-    fn place_of(&self, addr: GuestAddr) -> Result<GuestAddr, FaultError> {
-        let (upper, low) = (addr.0 / HIGH_START, addr.0 % HIGH_START);
-        match self.maps.borrow().find(low) {
-            Some(vma) if u64::from(vma.flags.upper) == upper => Ok(GuestAddr(low)),
-            // A stack may grow there.
-            None if upper == 0 => Ok(addr),
-            _ => Err(if self.reserved.borrow().find(addr.0).is_some() { FORBIDDEN } else { UNMAPPED }),
-        }
-    }
-
     /// Sees to it that the bytes at an address are here, whatever may be done to them; returns their page and mapping.
     ///
     /// # Errors
     /// See [`FaultError`].
     pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<(PageIndex, Vma), FaultError> {
-        let addr = self.place_of(addr)?;
-        let page = addr.page().ok_or(UNMAPPED)?;
-        let vma = self.maps.borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
+        let vma = self.maps_at(addr.0).borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
+        let page = self.place_of(addr).ok_or(NO_ROOM)?;
         let state = self.space.borrow().state(page);
         if state.has(PageState::PRESENT) {
             return Ok((page, vma));
@@ -100,14 +90,14 @@ impl Mm {
         } else if state.has(PageState::INHERITED) {
             self.take_inherited(page, &vma);
         } else {
-            self.bring_in(page, &vma)?;
+            self.bring_in(addr, page, &vma)?;
         }
         Ok((page, vma))
     }
 
     /// The mapping at an address, growing a stack down to it if that is what it takes.
     fn vma_at(&self, addr: GuestAddr) -> Option<Vma> {
-        let mut maps = self.maps.borrow_mut();
+        let mut maps = self.maps_at(addr.0).borrow_mut();
         if let Some(vma) = maps.find(addr.0) {
             return Some(vma.clone());
         }
@@ -124,11 +114,20 @@ impl Mm {
     }
 
     /// Brings in an absent page of a private mapping, and absent neighbours that are likely to be next.
-    fn bring_in(&self, page: PageIndex, vma: &Vma) -> Result<(), FaultError> {
+    fn bring_in(&self, addr: GuestAddr, page: PageIndex, vma: &Vma) -> Result<(), FaultError> {
         match &vma.backing {
             Backing::File { file, offset } => self.bring_in_file(page, vma, file, *offset),
             _ => {
-                let run = self.absent_run(page, vma, ZERO_CLUSTER_PAGES);
+                // What of the mapping is in one piece there.
+                let range = match addr.0 < GUEST_TOP {
+                    true => vma.start..vma.end,
+                    false => {
+                        let block = addr.0 / BLOCK_BYTES * BLOCK_BYTES;
+                        let low = |at: u64| page.start().0 + at - addr.page_start().0;
+                        low(vma.start.max(block))..low(vma.end.min(block + BLOCK_BYTES))
+                    }
+                };
+                let run = self.absent_run(page, range, ZERO_CLUSTER_PAGES);
                 let mut space = self.space.borrow_mut();
                 run.for_each(|index| space.set_state(PageIndex(index), vma.page_state()));
                 Ok(())
@@ -141,7 +140,7 @@ impl Mm {
         if let Some(object) = self.shared.get(file) {
             object.flush()?;
         }
-        let run = self.absent_run(page, vma, FILE_CLUSTER_PAGES);
+        let run = self.absent_run(page, vma.start..vma.end, FILE_CLUSTER_PAGES);
         let first = PageIndex(run.start).start().0;
         let mut bytes = vec![0; run.len() * PAGE_SIZE as usize];
         let len = file.read(offset + (first - vma.start), &mut bytes).map_err(FaultError::from)?;
@@ -157,13 +156,13 @@ impl Mm {
         Ok(())
     }
 
-    /// The longest run of absent pages around `page` within its mapping and its aligned cluster.
-    fn absent_run(&self, page: PageIndex, vma: &Vma, cluster_pages: u64) -> std::ops::Range<u32> {
+    /// The longest run of absent pages around `page` within a range and its aligned cluster.
+    fn absent_run(&self, page: PageIndex, range: Range<u64>, cluster_pages: u64) -> Range<u32> {
         let space = self.space.borrow();
         let absent = |index: &u32| space.state(PageIndex(*index)) == PageState::ABSENT;
         let cluster = u64::from(page.0) / cluster_pages * cluster_pages;
-        let lowest = cluster.max(vma.start / PAGE_SIZE) as u32;
-        let highest = (cluster + cluster_pages).min(vma.end / PAGE_SIZE) as u32;
+        let lowest = cluster.max(range.start / PAGE_SIZE) as u32;
+        let highest = (cluster + cluster_pages).min(range.end / PAGE_SIZE) as u32;
         let start = (lowest..page.0).rev().take_while(absent).last().unwrap_or(page.0);
         let end = (page.0..highest).take_while(absent).last().unwrap_or(page.0) + 1;
         start..end

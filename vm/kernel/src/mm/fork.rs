@@ -1,11 +1,10 @@
 //! Inheriting pages across `fork`: nothing is copied until someone needs it.
 
-use std::ops::Range;
 use std::rc::{Rc, Weak};
 
 use memory::{HostMemory, PAGE_SIZE, PageIndex, PageState};
 
-use super::{Mm, Vma, high, pages};
+use super::{Mm, Vma, pages};
 use crate::mm::vma::Backing;
 
 type PageBytes = [u8; PAGE_SIZE as usize];
@@ -22,7 +21,9 @@ impl Mm {
                 _ => self.leave_pages(&child, vma),
             }
         }
-        high::inherit(self, &child);
+        self.inherit_high(&child);
+        child.addresses_end.set(self.addresses_end.get());
+        child.map_top.set(self.map_top.get());
         child.heap_start.set(self.heap_start.get());
         child.heap_end.set(self.heap_end.get());
         child.arguments.set(self.arguments.get());
@@ -125,9 +126,9 @@ impl Mm {
         bytes
     }
 
-    /// Drops the pages of a range, handing down what children inherit. Mappings stay.
-    pub(super) fn unmap_pages(&self, range: Range<u64>) {
-        for page in pages(range) {
+    /// Drops the pages of a part of a mapping, handing down what children inherit. The mapping stays.
+    pub(super) fn unmap_pages(&self, part: &Vma) {
+        for page in self.pages_of(part) {
             let state = self.space.borrow().state(page);
             if state == PageState::ABSENT {
                 continue;

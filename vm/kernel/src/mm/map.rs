@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::memory::{PROT_READ, PROT_WRITE};
-use memory::{GUEST_TOP, HIGH_END, HIGH_START, PAGE_SIZE, PageIndex, PageState};
+use memory::{GUEST_TOP, HIGH_END, PAGE_SIZE, PageIndex, PageState};
 
 use super::vma::{VMA_COUNT_MAX, page_align_up};
-use super::{Backing, MAP_MIN, MAP_TOP, Mm, UPPER_AREA, Vma, VmaFlags, pages};
+use super::{Backing, MAP_MIN, Mm, UPPER_AREA, Vma, VmaFlags, pages};
 
 /// Where a mapping is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,21 +36,20 @@ pub enum Moving {
 
 type Result<T> = std::result::Result<T, Errno>;
 
-/// A page-aligned, non-empty range where something can be mapped.
-///
-/// # Errors
-/// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high, or on both sides of 4 GiB.
-fn page_range(addr: u64, len: u64) -> Result<Range<u64>> {
-    let len = page_align_up(len).ok_or(Errno::ENOMEM)?;
-    if !addr.is_multiple_of(PAGE_SIZE) || len == 0 {
-        return Err(Errno::EINVAL);
-    }
-    let top = if addr < HIGH_START { GUEST_TOP } else { HIGH_END };
-    let end = addr.checked_add(len).filter(|end| *end <= top).ok_or(Errno::ENOMEM)?;
-    Ok(addr..end)
-}
-
 impl Mm {
+    /// A page-aligned, non-empty range where something can be mapped.
+    ///
+    /// # Errors
+    /// `EINVAL` for an unaligned start or no bytes, `ENOMEM` for what lies too high.
+    fn page_range(&self, addr: u64, len: u64) -> Result<Range<u64>> {
+        let len = page_align_up(len).ok_or(Errno::ENOMEM)?;
+        if !addr.is_multiple_of(PAGE_SIZE) || len == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let end = addr.checked_add(len).filter(|end| *end <= self.addresses_end.get()).ok_or(Errno::ENOMEM)?;
+        Ok(addr..end)
+    }
+
     /// Maps `len` bytes; returns where. `limit_bytes` is `RLIMIT_AS`.
     pub fn map(
         self: &Rc<Self>,
@@ -66,10 +65,10 @@ impl Mm {
             return Err(Errno::EINVAL);
         }
         if let Placement::Fixed(addr) | Placement::FixedNoReplace(addr) = placement
-            && addr >= HIGH_START
+            && addr.saturating_add(len) > GUEST_TOP
         {
             let keeps = matches!(placement, Placement::FixedNoReplace(_));
-            return self.map_high(page_range(addr, len)?, keeps, prot, &backing, limit_bytes);
+            return self.map_high(self.page_range(addr, len)?, keeps, prot, flags, &backing, limit_bytes);
         }
         let start = self.place(placement, len)?;
         let replaced: u64 = match placement {
@@ -77,7 +76,7 @@ impl Mm {
             _ => 0,
         };
         let over = self.mapped_bytes().saturating_add(len - replaced) > limit_bytes;
-        if over || self.maps.borrow().count() >= VMA_COUNT_MAX {
+        if over || self.mapping_count() >= VMA_COUNT_MAX {
             return Err(Errno::ENOMEM);
         }
         if matches!(placement, Placement::Fixed(_)) {
@@ -99,20 +98,19 @@ impl Mm {
                 if fits && maps.is_free(hint..hint + len) {
                     return Ok(hint);
                 }
-                let low = MAP_MIN.max(self.heap_end.get().next_multiple_of(PAGE_SIZE))..MAP_TOP;
-                let found = maps.find_free(len, low, false);
+                let found = maps.find_free(len, self.low_area(), false);
                 found.or_else(|| maps.find_free(len, UPPER_AREA, true)).ok_or(Errno::ENOMEM)
             }
             Placement::Fixed(addr) | Placement::FixedNoReplace(addr) => {
-                let range = page_range(addr, len)?;
+                let range = self.page_range(addr, len)?;
                 if addr < MAP_MIN {
                     return Err(Errno::EPERM);
                 }
                 if matches!(placement, Placement::FixedNoReplace(_)) && !maps.is_free(range.clone()) {
                     return Err(Errno::EEXIST);
                 }
-                // Here are bytes of high addresses, which can't go elsewhere.
-                if maps.in_range(range).iter().any(|part| part.flags.upper != 0) {
+                // What others hold here can't go elsewhere.
+                if maps.in_range(range).iter().any(|part| part.flags.is_block) {
                     return Err(Errno::ENOMEM);
                 }
                 Ok(addr)
@@ -122,23 +120,20 @@ impl Mm {
 
     /// `munmap(2)`.
     pub fn unmap(&self, addr: u64, len: u64) -> Result<()> {
-        let range = page_range(addr, len).map_err(|_| Errno::EINVAL)?;
+        let range = self.page_range(addr, len).map_err(|_| Errno::EINVAL)?;
         self.unmap_range(range);
         Ok(())
     }
 
     pub(super) fn unmap_range(&self, range: Range<u64>) {
         self.unmap_parts(&self.parts(range.clone()));
-        self.reserved.borrow_mut().remove(range);
+        self.release_blocks(range);
     }
 
     fn unmap_parts(&self, parts: &[Vma]) {
         self.drop_pages(parts);
         for part in parts {
-            self.maps.borrow_mut().remove(part.start..part.end);
-            if part.flags.upper != 0 {
-                self.space.borrow_mut().set_upper(part.page_numbers(), 0);
-            }
+            self.maps_at(part.start).borrow_mut().remove(part.start..part.end);
         }
     }
 
@@ -147,16 +142,14 @@ impl Mm {
         for part in parts {
             match &part.backing {
                 Backing::Shared { object, offset } => object.leave(self, part, *offset),
-                _ => self.unmap_pages(part.start..part.end),
+                _ => self.unmap_pages(part),
             }
         }
     }
 
     /// Drops all pages and mappings.
     pub(super) fn unmap_all(&self) {
-        let all = self.maps.borrow().in_range(0..GUEST_TOP);
-        self.unmap_parts(&all);
-        self.reserved.borrow_mut().remove(HIGH_START..HIGH_END);
+        self.unmap_range(0..HIGH_END);
     }
 
     /// `mprotect(2)`.
@@ -167,7 +160,7 @@ impl Mm {
         if len == 0 {
             return Ok(());
         }
-        let range = page_range(addr, len)?;
+        let range = self.page_range(addr, len)?;
         let parts = self.parts(range.clone());
         if parts.iter().any(|part| part.flags.never_write && prot & PROT_WRITE != 0) {
             return Err(Errno::EACCES);
@@ -175,26 +168,27 @@ impl Mm {
         // Like Linux, what comes before a hole is changed.
         let mut at = range.start;
         for part in &parts {
-            at = self.protect_reserved(at..part.shown().start, prot)?;
-            if at != part.shown().start {
+            if at != part.start {
                 return Err(Errno::ENOMEM);
             }
-            let splits = self.maps.borrow().find(part.start).is_some_and(|whole| whole.len() != part.len());
-            if splits && self.maps.borrow().count() >= VMA_COUNT_MAX {
+            let maps = self.maps_at(part.start);
+            let splits = maps.borrow().find(part.start).is_some_and(|whole| whole.len() != part.len());
+            if splits && self.mapping_count() >= VMA_COUNT_MAX {
                 return Err(Errno::ENOMEM);
             }
-            self.maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
+            maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
             self.close_pages(&Vma { prot, ..part.clone() });
-            at = part.shown().end;
+            at = part.end;
         }
-        if self.protect_reserved(at..range.end, prot)? == range.end { Ok(()) } else { Err(Errno::ENOMEM) }
+        if at == range.end { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Takes from present pages what their mapping no longer allows; what it allows anew comes with the next fault.
     fn close_pages(&self, vma: &Vma) {
+        let pages = self.pages_of(vma);
         let mut space = self.space.borrow_mut();
         let open = vma.page_state() | PageState::COW | PageState::CODE;
-        for page in pages(vma.start..vma.end) {
+        for page in pages {
             let state = space.state(page);
             let mut closed = PageState(state.0 & open.0);
             if state.has(PageState::WRITE_UNDER_CODE) && open.has(PageState::WRITE) {
@@ -210,7 +204,7 @@ impl Mm {
     pub fn set_heap_end(self: &Rc<Self>, wanted: u64, limit_bytes: u64) -> u64 {
         let (start, end) = (self.heap_start.get(), self.heap_end.get());
         let (Some(old_top), Some(new_top)) = (page_align_up(end), page_align_up(wanted)) else { return end };
-        if wanted < start || new_top > MAP_TOP {
+        if wanted < start || new_top > self.map_top.get() {
             return end;
         }
         if new_top < old_top {
@@ -237,8 +231,8 @@ impl Mm {
         limit_bytes: u64,
     ) -> Result<u64> {
         let new_len = page_align_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
-        let old = page_range(addr, old_len.max(1)).map_err(|_| Errno::EINVAL)?;
-        if addr >= HIGH_START {
+        let old = self.page_range(addr, old_len.max(1)).map_err(|_| Errno::EINVAL)?;
+        if old.end > GUEST_TOP {
             return Err(Errno::ENOMEM);
         }
         let vma = self.maps.borrow().find(addr).cloned().ok_or(Errno::EFAULT)?;
@@ -297,16 +291,16 @@ impl Mm {
 
     /// `MADV_DONTNEED`: drops pages; they come back as zeroes or as the file has them.
     pub fn discard(&self, addr: u64, len: u64) -> Result<()> {
-        let range = page_range(addr, len)?;
+        let range = self.page_range(addr, len)?;
         self.drop_pages(&self.parts(range.clone()));
         if self.covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Changes flags of all mappings in a range (`madvise`).
     pub fn advise(&self, addr: u64, len: u64, change: impl Fn(&mut VmaFlags)) -> Result<()> {
-        let range = page_range(addr, len)?;
+        let range = self.page_range(addr, len)?;
         for part in self.parts(range.clone()) {
-            self.maps.borrow_mut().change(part.start..part.end, |vma| change(&mut vma.flags));
+            self.maps_at(part.start).borrow_mut().change(part.start..part.end, |vma| change(&mut vma.flags));
         }
         if self.covers(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }

@@ -30,7 +30,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::{Rc, Weak};
 
-use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex};
+use memory::{AddressSpace, GUEST_TOP, HIGH_END, HostMemory, PAGE_SIZE, PageIndex};
 
 pub use fault::FaultError;
 pub use map::{Moving, Placement};
@@ -43,21 +43,22 @@ use crate::vfs::Location;
 pub const MAP_MIN: u64 = 0x1_0000;
 /// Where position-independent executables go. A fixed place: what an engine translated for one process fits another.
 pub const PIE_BASE: u64 = 0x1000_0000;
-/// New mappings go below this, downward; so all code lies below 2 GiB, where addresses fit a signed 32-bit field.
-pub const MAP_TOP: u64 = 0x7f00_0000;
-/// End of the initial stack.
-pub const STACK_TOP: u64 = 0xffc0_0000;
-/// When the lower area is full, mappings go here, upward, leaving the stack room to grow.
-pub const UPPER_AREA: Range<u64> = 0x8000_0000..0xf000_0000;
+/// End of the initial stack. New mappings go below it, downward, with room for it to grow: so all lies below 2 GiB, where
+/// addresses of code fit a signed 32-bit field, and AddressSanitizer finds the addresses free that it keeps its records at.
+pub const STACK_TOP: u64 = 0x7fff_0000;
+/// When the lower area is full, mappings go here, upward.
+pub const UPPER_AREA: Range<u64> = 0x8000_0000..GUEST_TOP;
+/// Room for the stack, at least, whatever its limit is; and at most (Linux's `mmap_base`).
+const STACK_ROOM_BYTES: Range<u64> = 128 << 20..1 << 30;
 
 /// One process's memory (several tasks may share it: threads, `vfork`).
 pub struct Mm {
     /// Bytes and page states. Borrowed while an engine runs.
     pub space: RefCell<AddressSpace>,
-    /// The mappings, where their pages are.
+    /// The mappings below [`GUEST_TOP`].
     pub maps: RefCell<VmaSet>,
-    /// High addresses that are reserved and have no pages.
-    reserved: RefCell<VmaSet>,
+    /// Those from [`GUEST_TOP`] on.
+    high: RefCell<VmaSet>,
     /// Start of the heap.
     pub heap_start: Cell<u64>,
     /// End of the heap, as `brk` set it.
@@ -74,6 +75,10 @@ pub struct Mm {
     pub vdso: Cell<u64>,
     /// Soft `RLIMIT_STACK`.
     pub stack_limit_bytes: Cell<u64>,
+    /// Past the last address that the program can name.
+    addresses_end: Cell<u64>,
+    /// Past the area where new mappings go first.
+    map_top: Cell<u64>,
     /// Files that are mapped shared somewhere.
     shared: SharedObjects,
     /// Whom this space still inherits pages from.
@@ -88,7 +93,9 @@ impl Mm {
         Rc::new(Self {
             space: RefCell::new(AddressSpace::new(host)),
             maps: RefCell::default(),
-            reserved: RefCell::default(),
+            high: RefCell::default(),
+            addresses_end: Cell::new(HIGH_END),
+            map_top: Cell::new(STACK_TOP - STACK_ROOM_BYTES.start),
             heap_start: Cell::new(0),
             heap_end: Cell::new(0),
             arguments: Cell::default(),
@@ -105,8 +112,18 @@ impl Mm {
 
     /// Sets how far the stack may grow (`RLIMIT_STACK`); there are other things below it at the latest then.
     pub fn set_stack_limit(&self, bytes: u64) {
-        const MAX: u64 = 1 << 30;
-        self.stack_limit_bytes.set(bytes.min(MAX));
+        self.stack_limit_bytes.set(bytes.min(STACK_ROOM_BYTES.end));
+    }
+
+    /// Lays an empty space out for a program with addresses of so many bits, after its stack's limit is set.
+    pub fn lay_out(&self, address_bits: u32) {
+        self.addresses_end.set(if address_bits == 32 { GUEST_TOP } else { HIGH_END });
+        self.map_top.set(STACK_TOP - self.stack_limit_bytes.get().max(STACK_ROOM_BYTES.start));
+    }
+
+    /// Where new mappings go first.
+    fn low_area(&self) -> Range<u64> {
+        MAP_MIN.max(self.heap_end.get().next_multiple_of(PAGE_SIZE))..self.map_top.get()
     }
 
     /// Unmaps everything and returns the memory, all zero.

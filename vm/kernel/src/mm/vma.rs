@@ -60,8 +60,8 @@ pub struct VmaFlags {
     pub never_write: bool,
     /// The heap that `brk` moves.
     pub heap: bool,
-    /// The upper half of the addresses that programs see it at.
-    pub upper: u8,
+    /// It holds a block of high addresses, and is nobody's otherwise ([`super::high`]).
+    pub is_block: bool,
 }
 
 /// A mapping.
@@ -125,7 +125,8 @@ impl Vma {
         Vma { start, end, backing: self.backing.advanced(start - self.start), ..self.clone() }
     }
 
-    fn continues_into(&self, next: &Vma) -> bool {
+    /// Whether `next` goes on where this ends, as part of it.
+    pub(super) fn continues_into(&self, next: &Vma) -> bool {
         self.end == next.start
             && self.prot == next.prot
             && self.flags == next.flags

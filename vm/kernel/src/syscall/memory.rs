@@ -6,7 +6,7 @@ use abi::Errno;
 use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
 use abi::memory::*;
 use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA};
-use memory::{GUEST_TOP, PAGE_SIZE, PageState};
+use memory::{GUEST_TOP, HIGH_END, PAGE_SIZE, PageState};
 
 use super::memfd;
 use crate::files::device::Device;
@@ -58,10 +58,12 @@ pub(super) fn mmap(
         check_data(t, len)?;
     }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
-    let is_reservation = matches!((&backing, placement, prot), (Backing::Anonymous, Placement::Hint(_), PROT_NONE));
-    let may_be_high = is_reservation && flags & MAP_32BIT == 0 && t.layout().word_bytes == 8;
+    // Linux's heuristics let programs reserve what they say they won't use.
+    let is_reservation = prot == PROT_NONE || flags & MAP_NORESERVE != 0;
+    let is_private = matches!((&backing, placement), (Backing::Anonymous, Placement::Hint(_)));
+    let may_be_high = is_reservation && is_private && flags & MAP_32BIT == 0 && t.layout().word_bytes == 8;
     match t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes) {
-        Err(Errno::ENOMEM) if may_be_high => Ok(t.mm()?.reserve(len, limit_bytes)?),
+        Err(Errno::ENOMEM) if may_be_high => Ok(t.mm()?.map_somewhere_high(len, prot_arg(t, prot), limit_bytes)?),
         outcome => Ok(outcome?),
     }
 }
@@ -134,7 +136,7 @@ pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot:
     let mm = t.mm()?;
     if prot & PROT_WRITE != 0 {
         let end = addr.saturating_add(len);
-        let parts = mm.maps.borrow().in_range(addr..end.max(addr));
+        let parts = mm.parts(addr..end);
         check_data(t, parts.iter().filter(|vma| !vma.is_shared() && !vma.is_data()).map(Vma::len).sum())?;
     }
     mm.protect(addr, len, prot_arg(t, prot))?;
@@ -225,7 +227,7 @@ pub(super) fn msync(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, flags: u3
     if !addr.is_multiple_of(PAGE_SIZE) || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
         return Err(Errno::EINVAL.into());
     }
-    let end = addr.saturating_add(len).min(GUEST_TOP).next_multiple_of(PAGE_SIZE);
+    let end = addr.saturating_add(len).min(HIGH_END).next_multiple_of(PAGE_SIZE);
     if end < addr || !t.mm()?.covers(addr..end) {
         return Err(Errno::ENOMEM.into());
     }

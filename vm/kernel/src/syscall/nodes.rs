@@ -94,7 +94,7 @@ pub(super) fn get_mempolicy(
         ask::ALLOWED => (policy::DEFAULT, true),
         flags if flags & ask::ALLOWED != 0 => return Err(Errno::EINVAL.into()),
         flags if flags & ask::ADDR != 0 => {
-            if mm.maps.borrow().find(addr).is_none() {
+            if !mm.is_mapped(addr) {
                 return Err(Errno::EFAULT.into());
             }
             (policy::DEFAULT, false)
@@ -177,11 +177,12 @@ pub(super) fn move_pages(
             return Err(Errno::ENODEV.into());
         }
         let page = t.read_word(pages.wrapping_add(index * layout.word_bytes))?;
-        let state = GuestAddr(page).page().map(|page| theirs.space.borrow().state(page));
+        let place = theirs.space.borrow().page_of(GuestAddr(page));
+        let state = place.map(|page| theirs.space.borrow().state(page));
         let is_here = state.is_some_and(|state| state.has(PageState::PRESENT) || state.has(PageState::INHERITED));
         let node: i32 = match is_here {
             true => 0,
-            false if theirs.maps.borrow().find(page).is_none() => Errno::EFAULT.to_result() as i32,
+            false if !theirs.is_mapped(page) => Errno::EFAULT.to_result() as i32,
             false => Errno::ENOENT.to_result() as i32,
         };
         own.write_u32(status.wrapping_add(index * 4), node as u32)?;

@@ -1,26 +1,25 @@
 //! `/proc/PID/maps`, `smaps`, `statm`.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use abi::file::{device_major, device_minor};
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use memory::{PAGE_SIZE, PageState};
+use memory::PAGE_SIZE;
 
-use crate::mm::{Backing, Mm, Vma, pages};
+use crate::mm::{Backing, Mm, Vma};
 use crate::vfs::Location;
 
 /// One line a mapping.
 pub fn maps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
-    mm.mappings().iter().flat_map(|(range, vma)| line(mm, range, vma, root)).collect()
+    mm.mappings().iter().flat_map(|vma| line(mm, vma, root)).collect()
 }
 
 /// Each line of `maps` and the figures that programs add up.
 pub fn smaps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
     let mut text = Vec::new();
-    for (range, vma) in &mm.mappings() {
-        let (size, resident) = (vma.len() / 1024, resident_pages(mm, vma) * PAGE_SIZE / 1024);
-        text.extend(line(mm, range, vma, root));
+    for vma in &mm.mappings() {
+        let (size, resident) = (vma.len() / 1024, mm.resident_pages(vma) * PAGE_SIZE / 1024);
+        text.extend(line(mm, vma, root));
         let rows = [
             ("Size", size),
             ("KernelPageSize", 4),
@@ -44,12 +43,7 @@ pub fn smaps(mm: &Rc<Mm>, root: &Location) -> Vec<u8> {
     text
 }
 
-fn resident_pages(mm: &Rc<Mm>, vma: &Vma) -> u64 {
-    let space = mm.space.borrow();
-    pages(vma.start..vma.end).filter(|page| space.state(*page).has(PageState::PRESENT)).count() as u64
-}
-
-fn line(mm: &Mm, range: &Range<u64>, vma: &Vma, root: &Location) -> Vec<u8> {
+fn line(mm: &Mm, vma: &Vma, root: &Location) -> Vec<u8> {
     let bit = |prot: u32, letter: char| if vma.prot & prot != 0 { letter } else { '-' };
     let (r, w, x) = (bit(PROT_READ, 'r'), bit(PROT_WRITE, 'w'), bit(PROT_EXEC, 'x'));
     let s = if vma.is_shared() { 's' } else { 'p' };
@@ -59,7 +53,7 @@ fn line(mm: &Mm, range: &Range<u64>, vma: &Vma, root: &Location) -> Vec<u8> {
         Backing::Shared { object, offset } => (object.file(), *offset),
     };
     let (device, ino) = file.map_or((0, 0), |file| (file.device(), file.ino().0));
-    let range = format!("{:08x}-{:08x} {r}{w}{x}{s} {offset:08x}", range.start, range.end);
+    let range = format!("{:08x}-{:08x} {r}{w}{x}{s} {offset:08x}", vma.start, vma.end);
     let head = format!("{range} {:02x}:{:02x} {ino}", device_major(device), device_minor(device));
     let name = match file {
         Some(file) => file.path(root),
@@ -76,7 +70,7 @@ fn line(mm: &Mm, range: &Range<u64>, vma: &Vma, root: &Location) -> Vec<u8> {
 
 /// Pages: mapped, resident, shared, code, 0, data, 0.
 pub fn statm(mm: &Rc<Mm>) -> String {
-    let maps = mm.maps.borrow();
+    let maps = mm.mappings();
     let pages_of =
         |wanted: &dyn Fn(&Vma) -> bool| maps.iter().filter(|vma| wanted(vma)).map(Vma::len).sum::<u64>() / PAGE_SIZE;
     let (size, code) = (mm.mapped_bytes() / PAGE_SIZE, pages_of(&|vma| vma.prot & PROT_EXEC != 0));
