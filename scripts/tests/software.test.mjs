@@ -7,6 +7,18 @@ const directory = fileURLToPath(new URL("software", import.meta.url));
 
 printsAsHere("bash, perl and coreutils do their jobs", directory, "bash", "scripting.sh");
 
+printsAsHere("gcc's sanitizers find what is wrong with programs", directory, "bash", "sanitizers.sh");
+
+prints("ripgrep finds with many threads what grep does", `
+  grep -rc include /usr/include | grep -v ':0$' | sort > expected
+  rg -uuu -j 4 -c include /usr/include | sort | cmp - expected && wc -l < expected | grep -c '[0-9][0-9][0-9]'`, "1\n");
+
+prints("restic keeps a directory, and gives it back", `
+  export RESTIC_PASSWORD=x RESTIC_REPOSITORY=/tmp/kept
+  restic init >/dev/null && restic backup -q /usr/include/linux && restic check -q
+  restic restore -q latest --target restored && diff -r /usr/include/linux restored/usr/include/linux && echo same`,
+  "same\n");
+
 prints("python's http.server answers curl, by IPv4 and IPv6", `
   mkdir web; echo hello > web/index.html
   python3 -m http.server --directory web --bind :: 8000 >/dev/null 2>&1 &
