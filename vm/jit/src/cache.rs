@@ -76,10 +76,11 @@ impl Code {
         })
     }
 
-    fn pages(&self) -> HashSet<PageIndex> {
+    /// Where a space that has the code has it.
+    fn pages(&self, space: &AddressSpace) -> HashSet<PageIndex> {
         let pages = |(rip, bytes): &(u64, Box<[u8]>)| {
             let last = rip + bytes.len().max(1) as u64 - 1;
-            (rip / PAGE_SIZE..=last / PAGE_SIZE).map(|page| PageIndex(page as u32))
+            (rip / PAGE_SIZE..=last / PAGE_SIZE).filter_map(|page| space.page_of(GuestAddr(page * PAGE_SIZE)))
         };
         self.pieces.iter().flat_map(pages).collect()
     }
@@ -174,7 +175,7 @@ impl<M> Cache<M> {
                 valid.by_rip.entry((*rip, region.variant)).or_insert(entry);
             }
         }
-        for page in region.pages() {
+        for page in region.pages(space) {
             space.mark_code(page);
             valid.by_page.entry(page).or_default().push(id);
         }

@@ -7,7 +7,9 @@ use jit::Jit;
 use jit::native::Wasmtime;
 use memory::{Access, AddressSpace, BLOCK_BYTES, GuestAddr, HostMemory, PAGE_SIZE, PageState};
 
-const CODE: u64 = 0x40_0000;
+/// Where code is: at a low address, or at a high one whose block has the low one's place.
+const LOW_CODE: u64 = 0x40_0000;
+const HIGH_CODE: u64 = 0x10_0200_0000;
 /// Two blocks that programs see one after the other, of which this many pages are there; they lie the other way round.
 const HIGH: u64 = 0x6020_0000_0000;
 const PLACES: [u64; 2] = [0x9001_0000, 0x9000_0000];
@@ -35,10 +37,11 @@ const RDX: usize = 2;
 const RSI: usize = 6;
 const RDI: usize = 7;
 
-fn machine() -> AddressSpace {
+fn machine(code: u64) -> AddressSpace {
     let mut space = AddressSpace::new(HostMemory::new().expect("4 GiB of addresses"));
     let open = PageState::PRESENT | PageState::READ | PageState::WRITE;
-    space.set_state(GuestAddr(CODE).page().unwrap(), open | PageState::EXEC);
+    space.set_state(GuestAddr(LOW_CODE).page().unwrap(), open | PageState::EXEC);
+    space.place_block(GuestAddr(HIGH_CODE), GuestAddr(LOW_CODE));
     for (block, place) in PLACES.into_iter().enumerate() {
         space.place_block(GuestAddr(HIGH + block as u64 * BLOCK_BYTES), GuestAddr(place));
     }
@@ -46,7 +49,7 @@ fn machine() -> AddressSpace {
         let page = space.page_of(GuestAddr(HIGH + at)).unwrap();
         space.set_state(page, open);
     }
-    space.write(GuestAddr(CODE), PROGRAM).unwrap();
+    space.write(GuestAddr(code), PROGRAM).unwrap();
     for at in (0..DATA_BYTES).step_by(8) {
         space.store64(HIGH + at, at * 0x0123_4567_89ab).unwrap();
     }
@@ -54,9 +57,9 @@ fn machine() -> AddressSpace {
 }
 
 /// Runs the program over a range; returns RAX and why it ended.
-fn run(engine: &mut impl Engine, space: &mut AddressSpace, bytes: u64, rounds: u64) -> (u64, Exit) {
+fn run(engine: &mut impl Engine, space: &mut AddressSpace, code: u64, bytes: u64, rounds: u64) -> (u64, Exit) {
     let mut cpu = CpuState::default();
-    cpu.rip = CODE;
+    cpu.rip = code;
     cpu.slots[RDX] = rounds;
     cpu.slots[RSI] = HIGH;
     cpu.slots[RDI] = HIGH + bytes;
@@ -71,17 +74,27 @@ fn run(engine: &mut impl Engine, space: &mut AddressSpace, bytes: u64, rounds: u
 
 #[test]
 fn high_addresses_are_compiled_and_exact() {
+    compare(LOW_CODE);
+}
+
+#[test]
+fn code_at_high_addresses_is_compiled_too() {
+    compare(HIGH_CODE);
+}
+
+/// Runs the program interpreted and compiled.
+fn compare(code: u64) {
     let mut interpreter = Interpreter::new(Box::new(|| 0));
     let mut jit = Jit::new(Wasmtime::new().expect("a runtime"), Rc::new(|| 0)).together(1);
-    let (mut expected, mut space) = (machine(), machine());
+    let (mut expected, mut space) = (machine(code), machine(code));
     // The last word would lie half on a page that is not there.
     for (bytes, rounds) in [(DATA_BYTES - 8, 300), (DATA_BYTES - 8, 300), (DATA_BYTES + PAGE_SIZE, 1)] {
-        let (sum, exit) = run(&mut interpreter, &mut expected, bytes, rounds);
+        let (sum, exit) = run(&mut interpreter, &mut expected, code, bytes, rounds);
         let before = jit.instructions();
         let interpreted =
             |jit: &Jit<Wasmtime>| jit.counters().iter().find(|(name, _)| *name == "interpreted").unwrap().1;
         let (ran, stayed) = (before, interpreted(&jit));
-        assert_eq!(run(&mut jit, &mut space, bytes, rounds), (sum, exit));
+        assert_eq!(run(&mut jit, &mut space, code, bytes, rounds), (sum, exit));
         if rounds == 1 {
             let fault = memory::Fault { addr: GuestAddr(HIGH + DATA_BYTES), access: Access::Read };
             assert_eq!(exit, Exit::Fault(fault));

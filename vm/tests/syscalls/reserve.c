@@ -193,11 +193,39 @@ static void sparse(void) {
     report("munmap", munmap(large, 1l << 42));
 }
 
+// Code there, which changes.
+static void generated(void) {
+    unsigned char *code = mmap((void *)0x1002001000, 64 * KIB, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    printf("code %d\n", code == (void *)0x1002001000);
+    long total = 0;
+    for (int version = 0; version < 5; version++) {
+        // lea eax,[rdi+version]; add eax,[rip+0]; ret; its number
+        unsigned char bytes[] = {0x8d, 0x47, version, 0x03, 0x05, 1, 0, 0, 0, 0xc3, version, 0, 1, 0};
+        memcpy(code + 4090, bytes, sizeof bytes);
+        for (int i = 0; i < 100000; i++) total = total * 31 + ((int (*)(int))(code + 4090))(i);
+    }
+    printf("generated %lx\n", total);
+    fflush(stdout);
+    if (fork() == 0) {
+        code[4092] = 77;
+        printf("child %d\n", ((int (*)(int))(code + 4090))(1));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("parent %d\n", ((int (*)(int))(code + 4090))(1));
+    report("mprotect", mprotect(code, 64 * KIB, PROT_READ));
+    if (sigsetjmp(back, 1)) printf("not executable: code %d there %d\n", what.si_code, what.si_addr == code + 4090);
+    else ((int (*)(int))(code + 4090))(1);
+    report("munmap", munmap(code, 64 * KIB));
+}
+
 int main(void) {
     struct sigaction action = {.sa_sigaction = jump, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
     for (int i = 0; i < 3; i++) use();
     many();
     sparse();
+    generated();
     printf("too much %d\n", reserve(1l << 47) != NULL);
 }

@@ -324,7 +324,8 @@ impl BlockCache {
         self.code.by_rip.insert((stored.rip, stored.mode), block);
         let last = stored.rip + stored.bytes.len().max(1) as u64 - 1;
         for page in stored.rip / PAGE_SIZE..=last / PAGE_SIZE {
-            let page = PageIndex(page as u32);
+            // It has been fetched from there.
+            let Some(page) = space.page_of(GuestAddr(page * PAGE_SIZE)) else { continue };
             space.mark_code(page);
             self.code.by_page.entry(page).or_default().push(block);
         }

@@ -51,8 +51,7 @@ impl Mm {
     /// See [`FaultError`].
     pub fn resolve(self: &Rc<Self>, addr: GuestAddr, access: Access) -> Result<(), FaultError> {
         let vma = self.vma_at(addr).ok_or(UNMAPPED)?;
-        let is_high = addr.0 >= GUEST_TOP;
-        if !vma.allows(access) || is_high && access == Access::Execute {
+        if !vma.allows(access) {
             return Err(FORBIDDEN);
         }
         let page = self.place_of(addr).ok_or(NO_ROOM)?;
