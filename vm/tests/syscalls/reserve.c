@@ -193,6 +193,50 @@ static void sparse(void) {
     report("munmap", munmap(large, 1l << 42));
 }
 
+// Files there, and what is shared: side by side, and not where blocks of ours would begin.
+static void shown(void) {
+    char *at = (char *)0x700000003000, name[] = "/tmp/reserve-XXXXXX";
+    int file = mkstemp(name);
+    FILE *stream = fdopen(dup(file), "w");
+    for (int i = 0; i < 40 * 1024; i++) fprintf(stream, "%03d\n", i % 1000);
+    fclose(stream);
+    int rw = PROT_READ | PROT_WRITE, fixed = MAP_FIXED_NOREPLACE;
+    printf("private %d\n", mmap(at, 20 * KIB, rw, MAP_PRIVATE | fixed, file, 8 * KIB) == at);
+    printf("shared %d\n", mmap(at + 20 * KIB, 100 * KIB, rw, MAP_SHARED | fixed, file, 4 * KIB) == at + 20 * KIB);
+    printf("memory %d\n", mmap(at + 120 * KIB, 8 * KIB, rw, MAP_SHARED | MAP_ANONYMOUS | fixed, -1, 0) == at + 120 * KIB);
+    printf("own %d\n", mmap(at + 128 * KIB, 8 * KIB, rw, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0) == at + 128 * KIB);
+    printf("%.4s%.4s%.4s\n", at, at + 20 * KIB, at + 100 * KIB);
+    memcpy(at, "mine", 4), memcpy(at + 20 * KIB, "ours", 4), memcpy(at + 120 * KIB - 4, "end\n+mem", 8), at[128 * KIB] = 1;
+    char bytes[9] = "";
+    pread(file, bytes, 8, 4 * KIB);
+    printf("in the file: %.8s\n", bytes);
+    pwrite(file, "theirs", 6, 50 * KIB);
+    printf("written: %.8s\n", at + 66 * KIB);
+    fflush(stdout);
+    if (fork() == 0) {
+        printf("child %.4s %.4s %.8s %d\n", at, at + 20 * KIB, at + 120 * KIB - 4, at[128 * KIB]);
+        memcpy(at, "kid1", 4), memcpy(at + 20 * KIB, "kid2", 4), memcpy(at + 120 * KIB, "kid3", 4), at[128 * KIB] = 9;
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("parent %.4s %.4s %.4s %d\n", at, at + 20 * KIB, at + 120 * KIB, at[128 * KIB]);
+    report("mprotect", mprotect(at + 60 * KIB, 8 * KIB, PROT_READ));
+    if (sigsetjmp(back, 1)) printf("read-only: code %d\n", what.si_code);
+    else at[61 * KIB] = 1;
+    printf("still %.4s\n", at + 61 * KIB);
+    report("munmap", munmap(at + 24 * KIB, 8 * KIB));
+    touch("hole", at + 25 * KIB);
+    report("msync", msync(at + 32 * KIB, 64 * KIB, MS_SYNC));
+    report("truncate", ftruncate(file, 64 * KIB));
+    touch("past the end", at + 100 * KIB);
+    list(at, at + MIB);
+    report("munmap", munmap(at, MIB));
+    pread(file, bytes, 8, 4 * KIB);
+    printf("in the file: %.8s\n", bytes);
+    unlink(name), close(file);
+}
+
 // Code there, which changes.
 static void generated(void) {
     unsigned char *code = mmap((void *)0x1002001000, 64 * KIB, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -226,6 +270,7 @@ int main(void) {
     for (int i = 0; i < 3; i++) use();
     many();
     sparse();
+    shown();
     generated();
     printf("too much %d\n", reserve(1l << 47) != NULL);
 }

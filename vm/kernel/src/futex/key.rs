@@ -20,7 +20,7 @@ pub enum FutexKey {
 impl FutexKey {
     /// The word at an address, whatever is there.
     pub fn at(mm: &Rc<Mm>, addr: u64) -> Self {
-        let maps = mm.maps.borrow();
+        let maps = mm.maps_at(addr).borrow();
         match maps.find(addr).map(|vma| (vma.start, &vma.backing)) {
             Some((start, Backing::Shared { object, offset })) => {
                 FutexKey::Shared(Rc::as_ptr(object) as usize, offset + addr - start)
@@ -52,7 +52,7 @@ impl FutexKey {
 }
 
 fn is_of_file(mm: &Mm, addr: u64) -> bool {
-    let maps = mm.maps.borrow();
+    let maps = mm.maps_at(addr).borrow();
     maps.find(addr).is_some_and(|vma| match &vma.backing {
         Backing::File { .. } => true,
         Backing::Shared { object, .. } => object.file().is_some(),

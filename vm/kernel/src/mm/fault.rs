@@ -55,6 +55,7 @@ impl Mm {
             return Err(FORBIDDEN);
         }
         let page = self.place_of(addr).ok_or(NO_ROOM)?;
+        let vma = self.holder_of(vma, page);
         if let Backing::Shared { object, offset } = &vma.backing {
             return object.resolve(self, page, (offset + (page.start().0 - vma.start)) / PAGE_SIZE, &vma, access);
         }
@@ -79,6 +80,7 @@ impl Mm {
     pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<(PageIndex, Vma), FaultError> {
         let vma = self.maps_at(addr.0).borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
         let page = self.place_of(addr).ok_or(NO_ROOM)?;
+        let vma = self.holder_of(vma, page);
         let state = self.space.borrow().state(page);
         if state.has(PageState::PRESENT) {
             return Ok((page, vma));

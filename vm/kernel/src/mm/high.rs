@@ -5,8 +5,10 @@
 //! (AddressSanitizer). From [`GUEST_TOP`] on all of that is free. What is touched of it gets *blocks* below, 64 KiB each, that
 //! hold its bytes ([`memory::high`]): the mappings there say so, can't be accessed by themselves, and are not listed.
 //!
-//! Such memory is private, and it can't be executed, show a file, or be moved.
+//! What shows a file or is shared gets all its blocks when it is mapped, and in them mappings of the same: whoever looks for
+//! places of a file's pages finds them there. None of it can be moved.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -15,11 +17,11 @@ use abi::memory::PROT_NONE;
 use memory::{BLOCK_BYTES, GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageIndex};
 
 use super::vma::{VMA_COUNT_MAX, page_align_up};
-use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags};
+use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags, VmaSet};
 
 impl Mm {
     /// The mappings among which one at an address is.
-    pub(super) fn maps_at(&self, addr: u64) -> &std::cell::RefCell<super::VmaSet> {
+    pub fn maps_at(&self, addr: u64) -> &RefCell<VmaSet> {
         if addr < GUEST_TOP { &self.maps } else { &self.high }
     }
 
@@ -120,7 +122,8 @@ impl Mm {
     ) -> Result<u64, Errno> {
         let low = range.start.min(GUEST_TOP)..GUEST_TOP;
         let has_blocks = self.maps.borrow().in_range(low.clone()).iter().any(|part| part.flags.is_block);
-        let fits = range.end <= HIGH_END && matches!(backing, Backing::Anonymous) && !has_blocks;
+        let can_be_split = low.is_empty() || matches!(backing, Backing::Anonymous);
+        let fits = range.end <= HIGH_END && can_be_split && !has_blocks;
         let over = self.mapped_bytes().saturating_add(range.end - range.start) > limit_bytes;
         if !fits || over || self.mapping_count() >= VMA_COUNT_MAX {
             return Err(Errno::ENOMEM);
@@ -131,11 +134,58 @@ impl Mm {
         self.unmap_range(range.clone());
         for part in [low, range.start.max(GUEST_TOP)..range.end] {
             if !part.is_empty() {
-                let vma = Vma { start: part.start, end: part.end, prot, flags, backing: Backing::Anonymous };
-                self.maps_at(part.start).borrow_mut().insert(vma);
+                let vma = Vma { start: part.start, end: part.end, prot, flags, backing: backing.clone() };
+                self.maps_at(part.start).borrow_mut().insert(vma.clone());
+                if let Err(error) = self.show_in_blocks(&vma) {
+                    self.unmap_range(range);
+                    return Err(error);
+                }
             }
         }
         Ok(range.start)
+    }
+
+    /// Gives a high mapping of a file, or a shared one, its places.
+    fn show_in_blocks(self: &Rc<Self>, vma: &Vma) -> Result<(), Errno> {
+        if matches!(vma.backing, Backing::Anonymous) {
+            return Ok(());
+        }
+        if let Backing::Shared { object, .. } = &vma.backing {
+            object.add_mapper(self);
+        }
+        for block in (vma.start / BLOCK_BYTES..vma.end.div_ceil(BLOCK_BYTES)).map(|block| block * BLOCK_BYTES) {
+            self.place_of(GuestAddr(block.max(vma.start))).ok_or(Errno::ENOMEM)?;
+        }
+        let flags = VmaFlags { is_block: true, never_write: vma.flags.never_write, ..VmaFlags::default() };
+        let space = self.space.borrow();
+        let mut maps = self.maps.borrow_mut();
+        for (range, low) in space.blocks().in_range(vma.start..vma.end) {
+            let end = low + (range.end - range.start);
+            maps.remove(low..end);
+            let backing = vma.backing.advanced(range.start - vma.start);
+            maps.insert(Vma { start: low, end, prot: vma.prot, flags, backing });
+        }
+        Ok(())
+    }
+
+    /// The mappings that hold a part of a mapping: itself, or those in its blocks if it is high.
+    pub(super) fn places_of(&self, part: &Vma) -> Vec<Vma> {
+        if part.start < GUEST_TOP {
+            return vec![part.clone()];
+        }
+        let space = self.space.borrow();
+        let maps = self.maps.borrow();
+        let blocks = space.blocks().in_range(part.start..part.end);
+        blocks.flat_map(|(range, low)| maps.in_range(low..low + (range.end - range.start))).collect()
+    }
+
+    /// The mapping that says what is at an address in one: itself, or that in its block if it is high and not just memory.
+    pub(super) fn holder_of(&self, vma: Vma, page: PageIndex) -> Vma {
+        match &vma.backing {
+            Backing::Anonymous => vma,
+            _ if vma.start < GUEST_TOP => vma,
+            _ => self.maps.borrow().find(page.start().0).cloned().unwrap_or(vma),
+        }
     }
 
     /// The page with the byte at an address; if that is high, in a block that is found a place now if it has none.
@@ -149,12 +199,31 @@ impl Mm {
         let mut maps = self.maps.borrow_mut();
         let found = maps.find_free(room, low, false).or_else(|| maps.find_free(room, upper, true))?;
         let start = found.next_multiple_of(BLOCK_BYTES);
-        let flags = VmaFlags { is_block: true, ..VmaFlags::default() };
-        let backing = Backing::Anonymous;
-        maps.insert(Vma { start, end: start + BLOCK_BYTES, prot: PROT_NONE, flags, backing });
+        maps.insert(empty_block(start..start + BLOCK_BYTES));
         let mut space = self.space.borrow_mut();
         space.place_block(GuestAddr(addr.0 / BLOCK_BYTES * BLOCK_BYTES), GuestAddr(start));
         space.page_of(addr)
+    }
+
+    /// Changes what may be done with what blocks show of a mapping.
+    pub(super) fn protect_blocks(&self, part: &Vma, prot: u32) {
+        if part.start >= GUEST_TOP && !matches!(part.backing, Backing::Anonymous) {
+            for place in self.places_of(part) {
+                self.maps.borrow_mut().change(place.start..place.end, |vma| vma.prot = prot);
+            }
+        }
+    }
+
+    /// Forgets what blocks show of a mapping that is about to go.
+    pub(super) fn empty_blocks(&self, part: &Vma) {
+        if part.start < GUEST_TOP || matches!(part.backing, Backing::Anonymous) {
+            return;
+        }
+        for place in self.places_of(part) {
+            let mut maps = self.maps.borrow_mut();
+            maps.remove(place.start..place.end);
+            maps.insert(empty_block(place.start..place.end));
+        }
     }
 
     /// Gives back the places of blocks in a range of which nothing is mapped any more.
@@ -186,4 +255,10 @@ impl Mm {
             }
         }
     }
+}
+
+/// What a block is in lists of mappings, or a part of one, that shows memory.
+fn empty_block(range: Range<u64>) -> Vma {
+    let flags = VmaFlags { is_block: true, ..VmaFlags::default() };
+    Vma { start: range.start, end: range.end, prot: PROT_NONE, flags, backing: Backing::Anonymous }
 }

@@ -133,6 +133,7 @@ impl Mm {
     fn unmap_parts(&self, parts: &[Vma]) {
         self.drop_pages(parts);
         for part in parts {
+            self.empty_blocks(part);
             self.maps_at(part.start).borrow_mut().remove(part.start..part.end);
         }
     }
@@ -140,9 +141,13 @@ impl Mm {
     /// Drops the pages of parts of mappings, saving what others still need of them.
     fn drop_pages(&self, parts: &[Vma]) {
         for part in parts {
-            match &part.backing {
-                Backing::Shared { object, offset } => object.leave(self, part, *offset),
-                _ => self.unmap_pages(part),
+            if !part.is_shared() {
+                self.unmap_pages(part);
+                continue;
+            }
+            for place in self.places_of(part) {
+                let Backing::Shared { object, offset } = &place.backing else { continue };
+                object.leave(self, &place, *offset);
             }
         }
     }
@@ -177,6 +182,7 @@ impl Mm {
                 return Err(Errno::ENOMEM);
             }
             maps.borrow_mut().change(part.start..part.end, |vma| vma.prot = prot);
+            self.protect_blocks(part, prot);
             self.close_pages(&Vma { prot, ..part.clone() });
             at = part.end;
         }

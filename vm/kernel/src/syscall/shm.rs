@@ -53,7 +53,7 @@ pub(super) fn shmat(k: &mut Kernel, t: &Rc<Task>, id: i32, addr: u64, flags: u32
     let len = segment.pages() * PAGE_SIZE;
     let mm = t.mm()?;
     if let Placement::FixedNoReplace(start) = placement
-        && !mm.maps.borrow().is_free(start..start.saturating_add(len))
+        && !mm.parts(start..start.saturating_add(len)).is_empty()
     {
         return Err(Errno::EINVAL.into());
     }
@@ -80,7 +80,7 @@ pub(super) fn shmdt(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let mm = t.mm()?;
     let now = k.realtime_seconds();
     // The first mapping that starts as far from `addr` as it starts into its segment.
-    let found = mm.maps.borrow().iter().find_map(|vma| match &vma.backing {
+    let found = mm.mappings().iter().find_map(|vma| match &vma.backing {
         Backing::Shared { object, offset } if vma.start.checked_sub(*offset) == Some(addr) => Some(object.clone()),
         _ => None,
     });
@@ -90,7 +90,7 @@ pub(super) fn shmdt(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let (_, segment) = found.ok_or(Errno::EINVAL)?;
     segment.note(t.process.pid, now, Attachment::Ends);
     let end = addr + segment.pages() * PAGE_SIZE;
-    let parts = mm.maps.borrow().in_range(addr..end);
+    let parts = mm.parts(addr..end);
     for part in parts {
         let is_part = matches!(&part.backing, Backing::Shared { object: other, offset }
             if Rc::ptr_eq(other, &object) && part.start.checked_sub(*offset) == Some(addr));
