@@ -38,6 +38,7 @@ pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
     if let Some(delivery) = attached.delivery {
         told.extend(delivered(core, delivery));
     }
+    told.extend(attached.error.clone());
     told
 }
 
@@ -51,10 +52,10 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
             let to = address::mapped(delivery.to).octets();
             told.push((IPPROTO_IPV6, IPV6_PKTINFO, Writer::new().raw(&to).u32(interface::INDEX).finish()));
         }
-        if asks(IPPROTO_IPV6, IPV6_RECVHOPLIMIT) {
+        if asks(IPPROTO_IPV6, IPV6_RECVHOPLIMIT) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_HOPLIMIT, number(delivery.hops)));
         }
-        if asks(IPPROTO_IPV6, IPV6_RECVTCLASS) {
+        if asks(IPPROTO_IPV6, IPV6_RECVTCLASS) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_TCLASS, number(delivery.class)));
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::control::Control;
 use crate::files::OpenFile;
 use crate::task::Pid;
 
@@ -43,6 +44,8 @@ pub struct Attached {
     pub delivery: Option<Delivery>,
     /// When, in nanoseconds since 1970.
     pub time_ns: u64,
+    /// The error it is about, from a socket's queue of those (`IP_RECVERR`).
+    pub error: Option<Control>,
 }
 
 /// What is sent in one go.
@@ -63,8 +66,8 @@ pub struct Received {
     pub attached: Attached,
     /// Bytes of the message it was part of; of a stream, as many as were taken.
     pub full_len: usize,
-    /// The bytes are the urgent one (`MSG_OOB`).
-    pub urgent: bool,
+    /// What the bytes are (`msg_flags`): the urgent one (`MSG_OOB`), or what an error quotes (`MSG_ERRQUEUE`).
+    pub flags: u32,
 }
 
 /// Messages, or the bytes of a stream, whose pieces are joined unless something comes with them.
@@ -129,7 +132,7 @@ impl Inbox {
                 self.messages.pop_front()?.attached
             }
         };
-        Some(Received { bytes, attached, full_len, urgent: false })
+        Some(Received { bytes, attached, full_len, flags: 0 })
     }
 
     /// Takes up to `len` bytes of a stream, and the files that come with the first of them; it goes on with what
@@ -154,7 +157,7 @@ impl Inbox {
             self.drop_front(bytes.len());
         }
         let full_len = bytes.len();
-        Some(Received { bytes, attached, full_len, urgent: false })
+        Some(Received { bytes, attached, full_len, flags: 0 })
     }
 
     /// Drops bytes of a stream.

@@ -24,7 +24,7 @@ const FORCED_BYTES_MAX: u32 = 8 << 20;
 pub const VALUE_BYTES_MAX: usize = 4096;
 
 /// Options that are on or off, and mean nothing else to set.
-const SWITCHES: [u32; 15] = [
+const SWITCHES: [u32; 16] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -40,6 +40,7 @@ const SWITCHES: [u32; 15] = [
     SO_TIMESTAMPNS_NEW,
     SO_RXQ_OVFL,
     SO_PASSSEC,
+    SO_SELECT_ERR_QUEUE,
 ];
 
 /// Values of a socket's options.

@@ -228,7 +228,7 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
             match receive_once(k, t, file, socket, (total - done).min(PIECE_BYTES), flags) {
                 Ok(received) => {
                     scatter(t, vector, done, &received.bytes)?;
-                    let is_plain = received.attached.files.is_empty() && !received.urgent;
+                    let is_plain = received.attached.files.is_empty() && received.flags == 0;
                     let goes_on = waits_for_all && is_plain && received.full_len > 0;
                     done += if socket.has_messages() { received.bytes.len() } else { received.full_len };
                     if !goes_on || done >= total {
@@ -255,12 +255,10 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
 /// What a call returns that has received `done` bytes, `received` the last of them.
 fn finish_receiving(socket: &dyn Socket, received: Received, done: usize, flags: u32) -> Taken {
     let is_cut = socket.has_messages() && received.full_len > received.bytes.len();
-    let len = if flags & MSG_TRUNC != 0 && socket.has_messages() { received.full_len } else { done };
-    let mut out_flags = if is_cut { MSG_TRUNC } else { 0 };
-    if received.urgent {
-        out_flags |= MSG_OOB;
-    }
-    Taken { len, attached: received.attached, flags: out_flags }
+    let tells_all = flags & MSG_TRUNC != 0 && socket.has_messages() && received.flags & MSG_ERRQUEUE == 0;
+    let len = if tells_all { received.full_len } else { done };
+    let cut_flag = if is_cut { MSG_TRUNC } else { 0 };
+    Taken { len, attached: received.attached, flags: received.flags | cut_flag }
 }
 
 fn receive_once(

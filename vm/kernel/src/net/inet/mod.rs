@@ -7,12 +7,14 @@
 //! | [`tcp`], [`ending`] | connections: how they come about, how they end |
 //! | [`stream`] | what connections carry |
 //! | [`udp`] | datagrams |
+//! | [`errors`] | what comes back for datagrams that nobody takes |
 //! | [`options`] | options of IP, IPv6, TCP and UDP |
 //!
 //! Inside, an IPv4 address is always that: IPv6 sockets show it as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 
 pub mod address;
 pub mod ending;
+pub mod errors;
 pub mod options;
 pub mod ports;
 pub mod stream;

@@ -125,7 +125,7 @@ impl TcpSocket {
         match self.urgent.get() {
             Some(urgent) if !self.is_inline() && !urgent.taken => {
                 self.urgent.set(Some(Urgent { taken: !peek, ..urgent }));
-                Ok(Received { bytes: vec![urgent.byte], full_len: 1, urgent: true, ..Received::default() })
+                Ok(Received { bytes: vec![urgent.byte], full_len: 1, flags: MSG_OOB, ..Received::default() })
             }
             _ => Err(Errno::EINVAL.into()),
         }

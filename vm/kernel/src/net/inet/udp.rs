@@ -9,6 +9,7 @@ use abi::socket::*;
 use abi::{Errno, Reader};
 
 use super::address::{self, Endpoint, Reach, reach};
+use super::errors::ErrorQueue;
 use super::options::{self, value};
 use super::ports::{Bound, Ports};
 use super::tcp::check_bind;
@@ -28,8 +29,9 @@ const OVERHEAD_BYTES: usize = 768;
 
 /// A UDP socket.
 pub struct UdpSocket {
-    core: Core,
-    endpoint: Endpoint,
+    pub(super) core: Core,
+    pub(super) endpoint: Endpoint,
+    pub(super) errors: ErrorQueue,
 }
 
 impl Bound for UdpSocket {
@@ -50,7 +52,7 @@ impl UdpSocket {
     /// A socket without an address.
     pub fn new(family: u32, protocol: u32) -> Rc<Self> {
         let core = Core::new(family, SOCK_DGRAM, protocol, BUFFER_BYTES, BUFFER_BYTES);
-        Rc::new(Self { core, endpoint: Endpoint::new(family) })
+        Rc::new(Self { core, endpoint: Endpoint::new(family), errors: ErrorQueue::default() })
     }
 
     /// Its addresses: its own, the other side's.
@@ -171,42 +173,36 @@ impl UdpSocket {
         self.check_reach(to)?;
         let max = if to.is_ipv4() { BYTES_MAX } else { BYTES_MAX_V6 };
         if len > max {
-            return Err(Errno::EMSGSIZE.into());
+            return Err(self.refuse_length(k, to).into());
         }
         self.ensure_port(k)?;
         let from = SocketAddr::new(source, self.endpoint.port());
         let (hops, class) = self.header(out, to);
-        let bytes = std::mem::take(&mut out.bytes).into();
+        let bytes = std::mem::take(&mut out.bytes);
         let delivery = Some(Delivery { to: to.ip(), hops, class });
         let attached = Attached { delivery, time_ns: k.realtime_ns(), ..Attached::default() };
         k.net.carried.count(len);
         let is_broadcast = reach(to.ip()) == Reach::Broadcast;
         match self.ports(k).receiver(from, to, |_| true) {
-            Some(receiver) => receiver.deliver(k, Message { bytes, attached }, from),
+            Some(receiver) => receiver.deliver(k, Message { bytes: bytes.into(), attached }, from),
             None if is_broadcast => {}
-            None => self.refuse(k, to),
+            None => self.refuse(k, from, to, &bytes),
         }
         Ok(len)
     }
 
-    /// Nobody has the port that this socket has sent to: the answer to that (ICMP's "port unreachable") is an error for
-    /// a socket that is connected there, and for one that asks to be told (`IP_RECVERR`).
-    fn refuse(&self, k: &mut Kernel, to: SocketAddr) {
-        let asks = value(&self.core, IPPROTO_IP, IP_RECVERR) != 0 || value(&self.core, IPPROTO_IPV6, IPV6_RECVERR) != 0;
-        if self.endpoint.remote.get() == Some(to) || asks {
-            self.core.error.set(Some(Errno::ECONNREFUSED));
-            self.core.announce(k, Io::Error);
-        }
+    /// Whether there is memory for what has come in and `len` bytes more: datagrams and errors share it.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        let inbox = self.core.inbox.borrow();
+        let (errors, quoted_bytes) = self.errors.size();
+        let used_bytes = inbox.bytes() + quoted_bytes + (inbox.messages() + errors) * OVERHEAD_BYTES;
+        used_bytes + len <= self.core.options.receive_bytes.get() as usize
     }
 
     /// Puts a datagram into the inbox; it is lost if there is no room.
     fn deliver(&self, k: &mut Kernel, mut message: Message, from: SocketAddr) {
         message.attached.from = Some(address::raw(self.core.family, from));
-        let has_room = {
-            let inbox = self.core.inbox.borrow();
-            inbox.bytes() + inbox.messages() * OVERHEAD_BYTES <= self.core.options.receive_bytes.get() as usize
-        };
-        if has_room {
+        if self.has_room(0) {
             self.core.inbox.borrow_mut().push_message(message);
             self.core.announce(k, Io::Input);
         }
@@ -294,7 +290,7 @@ impl Socket for UdpSocket {
     fn receive(&self, _k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         let core = &self.core;
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN.into());
+            return self.receive_error(len);
         }
         core.take_error()?;
         let taken = core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
@@ -313,14 +309,22 @@ impl Socket for UdpSocket {
     }
 
     fn set_option(&self, _k: &mut Kernel, t: &Rc<Task>, level: u32, option: u32, value: &[u8]) -> Outcome<()> {
-        options::set(&self.core, &self.endpoint, &t.credentials(), level, option, value)
+        options::set(&self.core, &self.endpoint, &t.credentials(), level, option, value)?;
+        let is_about_errors = matches!((level, option), (IPPROTO_IP, IP_RECVERR) | (IPPROTO_IPV6, IPV6_RECVERR));
+        if is_about_errors && options::value(&self.core, level, option) == 0 {
+            self.errors.clear();
+        }
+        Ok(())
     }
 
     fn readiness(&self) -> u32 {
         let core = &self.core;
         let mut events = POLLOUT | POLLWRNORM | POLLWRBAND;
-        if core.error.get().is_some() {
+        if core.error.get().is_some() || !self.errors.is_empty() {
             events |= POLLERR;
+            if core.options.is_on(SO_SELECT_ERR_QUEUE) {
+                events |= POLLPRI;
+            }
         }
         if core.shut_in.get() {
             events |= POLLRDHUP | POLLIN | POLLRDNORM;
@@ -337,6 +341,7 @@ impl Socket for UdpSocket {
     fn close(&self, k: &mut Kernel) {
         self.ports(k).remove(self);
         self.core.inbox.borrow_mut().clear();
+        self.errors.clear();
         self.core.wake(k);
     }
 }

@@ -304,7 +304,7 @@ impl Socket for UnixSocket {
         let taken = bytes.len();
         let (files, sender, from) =
             (std::mem::take(&mut out.files), out.sender, self.name.borrow().as_ref().map(raw_name));
-        let attached = Attached { files, sender, from, delivery: None, time_ns: k.realtime_ns() };
+        let attached = Attached { files, sender, from, time_ns: k.realtime_ns(), ..Attached::default() };
         let message = Message { bytes, attached };
         match self.has_messages() {
             true => target.core.inbox.borrow_mut().push_message(message),
