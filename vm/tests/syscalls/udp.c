@@ -274,6 +274,38 @@ static void shared(void) {
     close(c);
 }
 
+// Datagrams that are put together by several calls.
+static void corked(void) {
+    int a = udp(), b = udp();
+    BIND4(a, "127.0.0.1", 7050);
+    struct sockaddr_in to = in4("127.0.0.1", 7050), other = in4("127.0.0.1", 7051);
+    TRY(sendto(b, "one", 3, MSG_MORE, (void *)&to, sizeof to));
+    show_received(a);
+    TRY(sendto(b, "two", 3, MSG_MORE, (void *)&other, sizeof other));
+    TRY(sendto(b, "three", 5, 0, NULL, 0));
+    show_received(a);
+    show_received(a);
+    TRY(CONNECT4(b, "127.0.0.1", 7050));
+    TRY(set(b, IPPROTO_UDP, 1, 1));
+    TRY(write(b, "four", 4));
+    TRY(write(b, "five", 4));
+    show_received(a);
+    TRY(set(b, IPPROTO_UDP, 1, 0));
+    show_received(a);
+    TRY(write(b, "six", 3));
+    show_received(a);
+    static char big[40000];
+    TRY(send(b, big, sizeof big, MSG_MORE));
+    TRY(send(b, big, sizeof big, 0));
+    TRY(send(b, "seven", 5, 0));
+    show_received(a);
+    TRY(set(b, IPPROTO_UDP, 1, 1));
+    TRY(write(b, "lost", 4));
+    close(b);
+    show_received(a);
+    close(a);
+}
+
 int main(void) {
     basics();
     connected();
@@ -282,5 +314,6 @@ int main(void) {
     told();
     several();
     shared();
+    corked();
     return 0;
 }

@@ -35,6 +35,11 @@ pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
             Writer::new().i32(sender.pid).u32(sender.uid).u32(sender.gid).finish(),
         ));
     }
+    if core.protocol == IPPROTO_TCP && value(core, IPPROTO_TCP, TCP_INQ) != 0 {
+        // Bytes left; one for an end that was not read yet.
+        let left = core.inbox.borrow().bytes().max(usize::from(core.shut_in.get()));
+        told.push((IPPROTO_TCP, TCP_INQ, (left as u32).to_le_bytes().to_vec()));
+    }
     if let Some(delivery) = attached.delivery {
         told.extend(delivered(core, delivery));
     }
@@ -51,6 +56,13 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
         if asks(IPPROTO_IPV6, IPV6_RECVPKTINFO) {
             let to = address::mapped(delivery.to).octets();
             told.push((IPPROTO_IPV6, IPV6_PKTINFO, Writer::new().raw(&to).u32(interface::INDEX).finish()));
+        }
+        if asks(IPPROTO_IPV6, IPV6_2292PKTINFO) {
+            let to = address::mapped(delivery.to).octets();
+            told.push((IPPROTO_IPV6, IPV6_2292PKTINFO, Writer::new().raw(&to).u32(interface::INDEX).finish()));
+        }
+        if asks(IPPROTO_IPV6, IPV6_2292HOPLIMIT) && delivery.to.is_ipv6() {
+            told.push((IPPROTO_IPV6, IPV6_2292HOPLIMIT, number(delivery.hops)));
         }
         if asks(IPPROTO_IPV6, IPV6_RECVHOPLIMIT) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_HOPLIMIT, number(delivery.hops)));

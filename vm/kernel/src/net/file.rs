@@ -65,8 +65,17 @@ impl FileObject for SocketFile {
         within_timeout(kernel, &task, timeout_ns, abi::Errno::EAGAIN, sent)
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
-        let readiness = Readiness::on(&self.0.core().arrivals, self.0.readiness());
+        let core = self.0.core();
+        let readiness = Readiness::on(&core.arrivals, self.0.readiness());
+        let readiness = match self.0.own_room() {
+            Some(room) => readiness.and(room),
+            None => readiness,
+        };
         match self.0.receiver() {
             Some(receiver) => readiness.and(&receiver.core().room),
             None => readiness,

@@ -11,6 +11,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`inbox`] | what waits in a socket |
+//! | [`memory`] | what that takes of memory, and how much may be taken |
 //! | [`options`] | options that every socket has |
 //! | [`control`] | what a receiver is told besides |
 //! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
@@ -18,6 +19,7 @@
 //! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
 //! | [`netlink`] | `AF_NETLINK`: asking for interfaces, addresses, routes |
 //! | [`interface`] | the loopback interface and its `ioctl`s |
+//! | [`inventory`] | which sockets there are |
 //! | [`report`] | `/proc/net` |
 //!
 //! **Invariant:** no borrow of an inbox or a backlog is held while another socket is entered.
@@ -27,6 +29,8 @@ pub mod file;
 pub mod inbox;
 pub mod inet;
 pub mod interface;
+pub mod inventory;
+pub mod memory;
 pub mod netlink;
 pub mod options;
 pub mod report;
@@ -119,6 +123,15 @@ impl Core {
         self.error.take().map_or(Ok(()), |errno| Err(errno.into()))
     }
 
+    /// `SO_MEMINFO`: bytes received and their limit, to be sent and their limit, promised, ahead, of options, beyond what
+    /// fits, lost. What is sent is received at once.
+    pub fn memory(&self) -> Vec<u8> {
+        let received = self.inbox.borrow().bytes() as u32;
+        let (receive, send) = (self.options.receive_bytes.get(), self.options.send_bytes.get());
+        let writer = abi::Writer::new().u32(received).u32(receive).u32(0).u32(send);
+        writer.pad_to(9 * 4).finish()
+    }
+
     /// Something has come in: wakes who waits for it, and signals who wants that.
     pub fn announce(&self, kernel: &mut Kernel, io: Io) {
         kernel.wake(&self.arrivals);
@@ -172,7 +185,7 @@ pub trait Socket: Any {
     }
 
     /// `accept(2)`.
-    fn accept(&self, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
+    fn accept(self: Rc<Self>, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
         Err(Errno::EOPNOTSUPP.into())
     }
 
@@ -227,6 +240,11 @@ pub trait Socket: Any {
         None
     }
 
+    /// Woken when there is room for what this one sends, if that does not depend on the other side.
+    fn own_room(&self) -> Option<&WaitQueue> {
+        None
+    }
+
     /// `POLL*`.
     fn readiness(&self) -> u32;
 
@@ -251,6 +269,8 @@ pub struct Net {
     pub time_waits: TimeWaits,
     /// Netlink sockets.
     pub netlink: NetlinkPorts,
+    /// What waits in all sockets.
+    pub memory: memory::Account,
     /// What the loopback interface has carried.
     pub carried: interface::Carried,
 }

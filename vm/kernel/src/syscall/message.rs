@@ -23,7 +23,7 @@ const FILES_MAX: usize = 253;
 /// Bytes taken by one call: bounds our own buffers.
 const PIECE_BYTES: usize = 256 * 1024;
 /// Bytes of control messages looked at (`net.core.optmem_max`).
-const CONTROL_BYTES_MAX: usize = 20_480;
+pub(crate) const CONTROL_BYTES_MAX: usize = 20_480;
 /// Messages that one call of `sendmmsg` or `recvmmsg` moves (`UIO_MAXIOV`).
 const MESSAGES_MAX: u32 = 1024;
 

@@ -150,7 +150,8 @@ pub(super) fn accept4(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr
         return Err(Errno::EINVAL.into());
     }
     with_socket(t, fd, |file, socket| {
-        let accepted = socket.accept(k);
+        k.check_room_for_file(t)?;
+        let accepted = socket.clone().accept(k);
         let timeout_ns = socket.core().options.receive_timeout_ns.get();
         let accepted = unless_nonblocking(file, within_timeout(k, t, timeout_ns, Errno::EAGAIN, accepted))?;
         let address = accepted.accepted_address();
@@ -201,6 +202,7 @@ pub(super) fn getsockopt(
         // Reading an error clears it: it must arrive.
         mm.prepare_write(value, room.min(options::VALUE_BYTES_MAX))?;
         let bytes = match socket.get_option(k, level, option) {
+            _ if (level, option) == (SOL_SOCKET, SO_PEERNAME) => socket.peer_address(),
             Err(stop) if level == SOL_SOCKET && stop.is(Errno::ENOPROTOOPT) => {
                 options::get(socket.core(), t.layout(), option)
             }

@@ -3,14 +3,16 @@
 //! | protocol | answers |
 //! |---|---|
 //! | `NETLINK_ROUTE` | [`route`]: reads everything, changes nothing |
-//! | `NETLINK_SOCK_DIAG` | as without modules for it: programs read `/proc/net` then |
+//! | `NETLINK_SOCK_DIAG` | [`diag`]: which sockets of the Internet there are |
 //! | `NETLINK_KOBJECT_UEVENT` | none: nothing is plugged in or out |
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`message`] | messages and attributes |
 //! | [`route`] | `rtnetlink(7)` |
+//! | [`diag`] | `sock_diag(7)` |
 
+pub mod diag;
 pub mod message;
 pub mod route;
 
@@ -111,11 +113,14 @@ impl NetlinkSocket {
     /// Puts an answer of the kernel's into the inbox; if there is no room it is lost, and the program is told.
     pub(crate) fn deliver(&self, k: &mut Kernel, bytes: Vec<u8>) {
         let used = self.core.inbox.borrow().bytes();
-        if used + bytes.len() > self.core.options.receive_bytes.get() as usize {
+        let fits = used + bytes.len() <= self.core.options.receive_bytes.get() as usize;
+        let held = k.net.memory.hold_piece(bytes.len()).ok().filter(|_| fits);
+        if held.is_none() {
             self.core.error.set(Some(Errno::ENOBUFS));
-        } else {
+        }
+        if let Some(held) = held {
             let attached = Attached { from: Some(raw(0, 0)), time_ns: k.realtime_ns(), ..Attached::default() };
-            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached });
+            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached, held, charge: None });
         }
         self.core.announce(k, Io::Input);
     }
@@ -152,8 +157,7 @@ impl NetlinkSocket {
                 let strict = self.core.options.number(SOL_NETLINK, NETLINK_GET_STRICT_CHK).is_some_and(|on| on != 0);
                 route::answer(k, request, self.port.get(), strict)
             }
-            // As on a Linux without the modules: programs look into /proc/net then.
-            NETLINK_SOCK_DIAG => Err(Errno::ENOENT),
+            NETLINK_SOCK_DIAG => diag::answer(k, request, self.port.get()).map(message::in_datagrams),
             _ => Err(Errno::EOPNOTSUPP),
         }
     }
