@@ -306,6 +306,32 @@ static void corked(void) {
     close(a);
 }
 
+// How many datagrams were lost for want of room.
+static void lost(void) {
+    int a = udp(), b = udp(), n = 0;
+    BIND4(a, "127.0.0.1", 7060);
+    set(a, SOL_SOCKET, SO_RCVBUF, 1);
+    TRY(set(a, SOL_SOCKET, SO_RXQ_OVFL, 1));
+    for (int i = 0; i < 100; i++) SEND4(b, "many", "127.0.0.1", 7060);
+    char buf[10], control[100] __attribute__((aligned(8)));
+    struct iovec v = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    TRY(recvmsg(a, &m, MSG_DONTWAIT));
+    printf("told %d\n", (int)m.msg_controllen);
+    for (n = 1; recv(a, buf, sizeof buf, MSG_DONTWAIT) > 0; n++) {}
+    TRY(SEND4(b, "one", "127.0.0.1", 7060));
+    m.msg_controllen = sizeof control;
+    TRY(recvmsg(a, &m, MSG_DONTWAIT));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    printf("lost %d of %d: %d\n", c != NULL, n < 100, c && *(unsigned *)CMSG_DATA(c) == 100u - n);
+    uint32_t info[9];
+    socklen_t len = sizeof info;
+    TRY(getsockopt(a, SOL_SOCKET, SO_MEMINFO, info, &len));
+    printf("%d %d\n", len, info[8] == 100u - n);
+    close(a);
+    close(b);
+}
+
 int main(void) {
     basics();
     connected();
@@ -315,5 +341,6 @@ int main(void) {
     several();
     shared();
     corked();
+    lost();
     return 0;
 }

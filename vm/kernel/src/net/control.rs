@@ -27,6 +27,9 @@ pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
             told.push((SOL_SOCKET, option, stamp.finish()));
         }
     }
+    if options.is_on(SO_RXQ_OVFL) && attached.drops != 0 {
+        told.push((SOL_SOCKET, SO_RXQ_OVFL, attached.drops.to_le_bytes().to_vec()));
+    }
     if core.family == AF_UNIX && options.is_on(SO_PASSCRED) {
         let sender = attached.sender;
         told.push((

@@ -46,6 +46,8 @@ pub struct Attached {
     pub delivery: Option<Delivery>,
     /// When, in nanoseconds since 1970.
     pub time_ns: u64,
+    /// Datagrams lost before it.
+    pub drops: u32,
     /// The error it is about, from a socket's queue of those (`IP_RECVERR`).
     pub error: Option<Control>,
 }

@@ -83,6 +83,8 @@ pub struct Core {
     pub options: Options,
     /// What went wrong since a call last told (`SO_ERROR`).
     pub error: Cell<Option<Errno>>,
+    /// Datagrams that there was no room for.
+    pub drops: Cell<u32>,
     /// Nothing more will come in.
     pub shut_in: Cell<bool>,
     /// Nothing more will go out.
@@ -110,6 +112,7 @@ impl Core {
             listeners: Listeners::default(),
             options: Options::new(send_bytes, receive_bytes),
             error: Cell::default(),
+            drops: Cell::new(0),
             shut_in: Cell::new(false),
             shut_out: Cell::new(false),
             inbox: RefCell::default(),
@@ -129,7 +132,7 @@ impl Core {
         let received = self.inbox.borrow().bytes() as u32;
         let (receive, send) = (self.options.receive_bytes.get(), self.options.send_bytes.get());
         let writer = abi::Writer::new().u32(received).u32(receive).u32(0).u32(send);
-        writer.pad_to(9 * 4).finish()
+        writer.pad_to(8 * 4).u32(self.drops.get()).finish()
     }
 
     /// Something has come in: wakes who waits for it, and signals who wants that.

@@ -72,7 +72,8 @@ pub fn tcp(kernel: &mut Kernel, family: u32) -> String {
 /// `/proc/net/udp`, `/proc/net/udplite`, and for IPv6.
 pub fn udp(kernel: &mut Kernel, family: u32, protocol: u32) -> String {
     let entries = inventory::udp(kernel, family, protocol);
-    let lines = entries.iter().map(|entry| line(entry, &format!("{:5}", entry.local.port()), "2 0000000000000000 0"));
+    let tail = |entry: &Entry| format!("2 0000000000000000 {}", entry.core().map_or(0, |core| core.drops.get()));
+    let lines = entries.iter().map(|entry| line(entry, &format!("{:5}", entry.local.port()), &tail(entry)));
     table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, lines.collect())
 }
 

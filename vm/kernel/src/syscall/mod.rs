@@ -41,7 +41,7 @@
 //! | [`event`] | eventfd, timerfd, signalfd |
 //! | [`inotify`] | watching files |
 //! | [`futex`] | futexes |
-//! | [`socket`], [`message`] | sockets; sending and receiving |
+//! | [`socket`], [`message`], [`control`] | sockets; sending and receiving, and what goes with that |
 //! | [`system`] | the machine as a whole |
 
 // A call has up to six arguments, besides the kernel and the task.
@@ -52,6 +52,7 @@ pub mod aio;
 pub mod args;
 pub mod attributes;
 mod buffers;
+pub mod control;
 pub mod epoll;
 pub mod event;
 pub mod fd;

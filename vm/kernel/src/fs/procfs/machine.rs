@@ -14,7 +14,7 @@ use crate::net::options::{BUFFER_BYTES, BUFFER_BYTES_MAX};
 use crate::net::unix::transfer::DATAGRAMS_MAX;
 use crate::net::{BACKLOG_MAX, report};
 use crate::stop::Outcome;
-use crate::syscall::message::CONTROL_BYTES_MAX;
+use crate::syscall::control::CONTROL_BYTES_MAX;
 use crate::syscall::system::{RELEASE, VERSION};
 use crate::task::RunState;
 use crate::task::limits::DESCRIPTORS_MAX;

@@ -99,8 +99,11 @@ impl UdpSocket {
             && self.has_room(0)
         {
             message.held = held;
+            message.attached.drops = self.core.drops.get();
             self.core.inbox.borrow_mut().push_message(message);
             self.core.announce(k, Io::Input);
+        } else {
+            self.core.drops.set(self.core.drops.get().wrapping_add(1));
         }
     }
 

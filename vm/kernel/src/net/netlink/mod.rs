@@ -16,8 +16,8 @@ pub mod diag;
 pub mod message;
 pub mod route;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use abi::poll::*;
@@ -68,6 +68,8 @@ pub struct NetlinkSocket {
     groups: Cell<u64>,
     /// The port it is connected to; only the kernel's answers.
     remote: Cell<Option<u32>>,
+    /// What of a list does not fit the inbox yet. Bounded by what there is to list.
+    rest: RefCell<VecDeque<Vec<u8>>>,
 }
 
 /// Whether there is such a protocol.
@@ -79,8 +81,8 @@ impl NetlinkSocket {
     /// A socket without a port.
     pub fn new(kind: u32, protocol: u32) -> Rc<Self> {
         let core = Core::new(AF_NETLINK, kind, protocol, BUFFER_BYTES, BUFFER_BYTES);
-        let (port, bound, groups, remote) = Default::default();
-        Rc::new(Self { core, port, bound, groups, remote })
+        let (port, bound, groups, remote, rest) = Default::default();
+        Rc::new(Self { core, port, bound, groups, remote, rest })
     }
 
     /// Gives it a port: the one asked for, or one that says which process it belongs to.
@@ -131,6 +133,10 @@ impl NetlinkSocket {
             let answers = self.answer(k, &request);
             let acknowledges = request.flags & NLM_F_ACK != 0;
             match answers {
+                Ok(answers) if request.is_dump() => {
+                    self.rest.borrow_mut().extend(answers);
+                    self.go_on(k);
+                }
                 Ok(answers) => {
                     for answer in answers {
                         self.deliver(k, answer);
@@ -144,6 +150,20 @@ impl NetlinkSocket {
         }
     }
 
+    /// Puts as much of a list into the inbox as fits, one piece at least.
+    fn go_on(&self, k: &mut Kernel) {
+        let limit = self.core.options.receive_bytes.get() as usize;
+        loop {
+            let used = self.core.inbox.borrow().bytes();
+            let fits = |next: &&Vec<u8>| used == 0 || used + next.len() <= limit;
+            if self.rest.borrow().front().filter(fits).is_none() {
+                break;
+            }
+            let next = self.rest.borrow_mut().pop_front();
+            next.into_iter().for_each(|next| self.deliver(k, next));
+        }
+    }
+
     fn caps_answers(&self) -> bool {
         self.core.options.number(SOL_NETLINK, NETLINK_CAP_ACK).is_some_and(|on| on != 0)
     }
@@ -151,6 +171,10 @@ impl NetlinkSocket {
     fn answer(&self, k: &mut Kernel, request: &Request<'_>) -> Result<Vec<Vec<u8>>, Errno> {
         if request.flags & NLM_F_REQUEST == 0 || request.kind < message::TYPES_MIN {
             return Ok(Vec::new());
+        }
+        // One list at a time.
+        if request.is_dump() && !self.rest.borrow().is_empty() {
+            return Err(Errno::EBUSY);
         }
         match self.core.protocol {
             NETLINK_ROUTE => {
@@ -249,12 +273,13 @@ impl Socket for NetlinkSocket {
         Ok(len)
     }
 
-    fn receive(&self, _k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
+    fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
         }
         self.core.take_error()?;
         let taken = self.core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
+        self.go_on(k);
         taken.ok_or_else(|| self.core.arrivals.stop())
     }
 
@@ -307,5 +332,6 @@ impl Socket for NetlinkSocket {
             k.net.netlink.by_port.remove(&(self.core.protocol, self.port.get()));
         }
         self.core.inbox.borrow_mut().clear();
+        self.rest.take();
     }
 }

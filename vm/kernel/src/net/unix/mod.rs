@@ -16,7 +16,7 @@ use abi::poll::*;
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
-use super::file::peer_credentials;
+use super::file::owner;
 use super::inbox::{PeerCredentials, RawAddress, Received};
 use super::memory::Account;
 use super::options::{BUFFER_BYTES, number};
@@ -30,14 +30,23 @@ use crate::wait::WaitQueue;
 use names::{Name, find, is_abstract, name_of, raw};
 use transfer::tell_sender;
 
+/// Who made a socket.
+#[derive(Clone)]
+pub struct Owner {
+    /// `SO_PEERCRED`.
+    pub credentials: PeerCredentials,
+    /// `SO_PEERGROUPS`.
+    pub groups: Rc<[u32]>,
+}
+
 /// A unix socket.
 pub struct UnixSocket {
     core: Core,
     name: RefCell<Option<Name>>,
     /// Who made it.
-    owner: Cell<PeerCredentials>,
+    owner: RefCell<Owner>,
     /// Who made the other side, when it was connected.
-    peer_owner: Cell<Option<PeerCredentials>>,
+    peer_owner: RefCell<Option<Owner>>,
     peer: RefCell<Weak<UnixSocket>>,
     /// The address of the other side, once that is gone.
     gone_address: RefCell<Option<RawAddress>>,
@@ -54,12 +63,12 @@ pub struct UnixSocket {
 
 impl UnixSocket {
     /// An unconnected socket.
-    pub fn new(kind: u32, owner: PeerCredentials) -> Rc<Self> {
+    pub fn new(kind: u32, owner: Owner) -> Rc<Self> {
         Rc::new(Self {
             core: Core::new(AF_UNIX, kind, 0, BUFFER_BYTES, BUFFER_BYTES),
             name: RefCell::default(),
-            owner: Cell::new(owner),
-            peer_owner: Cell::default(),
+            owner: RefCell::new(owner),
+            peer_owner: RefCell::default(),
             peer: RefCell::default(),
             gone_address: RefCell::default(),
             connected: Cell::new(false),
@@ -74,7 +83,7 @@ impl UnixSocket {
     pub fn pair(one: &Rc<Self>, other: &Rc<Self>) {
         for (this, that) in [(one, other), (other, one)] {
             *this.peer.borrow_mut() = Rc::downgrade(that);
-            this.peer_owner.set(Some(that.owner.get()));
+            *this.peer_owner.borrow_mut() = Some(that.owner.borrow().clone());
             this.connected.set(true);
         }
     }
@@ -181,7 +190,7 @@ impl Socket for UnixSocket {
         if self.is_connected() || self.is_listening() {
             return Err(if self.is_listening() { Errno::EINVAL } else { Errno::EISCONN }.into());
         }
-        let server = UnixSocket::new(self.core.kind, to.owner.get());
+        let server = UnixSocket::new(self.core.kind, to.owner.borrow().clone());
         for option in [SO_PASSCRED, SO_PASSSEC] {
             server.core.options.turn(option, to.core.options.is_on(option));
         }
@@ -204,7 +213,7 @@ impl Socket for UnixSocket {
         if self.name.borrow().is_none() || self.connected.get() {
             return Err(Errno::EINVAL.into());
         }
-        self.owner.set(peer_credentials(t));
+        *self.owner.borrow_mut() = owner(t);
         self.backlog_max.set(backlog.min(BACKLOG_MAX) + 1);
         self.backlog.borrow_mut().get_or_insert_default();
         Ok(())
@@ -276,8 +285,13 @@ impl Socket for UnixSocket {
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(number(self.is_listening().into())),
             (SOL_SOCKET, SO_PEERCRED) => {
                 let nobody = PeerCredentials { pid: 0, uid: u32::MAX, gid: u32::MAX };
-                let peer = self.peer_owner.get().unwrap_or(nobody);
+                let peer = self.peer_owner.borrow().as_ref().map_or(nobody, |owner| owner.credentials);
                 Ok(Writer::new().i32(peer.pid).u32(peer.uid).u32(peer.gid).finish())
+            }
+            (SOL_SOCKET, SO_PEERGROUPS) => {
+                let peer = self.peer_owner.borrow();
+                let groups = &peer.as_ref().ok_or(Errno::ENODATA)?.groups;
+                Ok(groups.iter().flat_map(|group| group.to_le_bytes()).collect())
             }
             (SOL_SOCKET, _) => Err(Errno::ENOPROTOOPT.into()),
             _ => Err(Errno::EOPNOTSUPP.into()),
