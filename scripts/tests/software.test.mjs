@@ -49,8 +49,12 @@ prints("ip and ss tell of loopback", `
   ip -brief address show lo | tr -s ' '
   ip route get 127.0.0.1 | head -n 1 | cut -d ' ' -f 1-4
   python3 -c 'import socket,time; s=socket.create_server(("127.0.0.1",7777)); time.sleep(60)' &
-  until_it sh -c 'ss -ltn | grep -q :7777'
-  ss -Hltn | awk '{ print $1, $4 }'; kill %1`, "lo UNKNOWN 127.0.0.1/8 ::1/128 \nlocal 127.0.0.1 dev lo\nLISTEN 127.0.0.1:7777\n");
+  python3 -c 'import socket,time; s=socket.create_server(("::1",7778),family=socket.AF_INET6); time.sleep(60)' &
+  until_it sh -c 'ss -ltn | grep -q :7777 && ss -ltn | grep -q :7778'
+  ss -Hltn | awk '{ print $1, $4 }' | sort; ss -H6ltn | awk '{ print $1, $4 }'
+  ss -Hltnp 'sport = :7778' | grep -o 'users:(("[a-z0-9]*",pid=[0-9]*,fd=3))' | sed 's/pid=[0-9]*/pid/'
+  ss -Htn state established | wc -l; kill %1 %2`, "lo UNKNOWN 127.0.0.1/8 ::1/128 \nlocal 127.0.0.1 dev lo\n" +
+  'LISTEN 127.0.0.1:7777\nLISTEN [::1]:7778\nLISTEN [::1]:7778\nusers:(("python3",pid,fd=3))\n0\n');
 
 prints("strace follows children", `
   strace -f -e trace=execve,exit_group -o log sh -c '/bin/echo one; /bin/true'

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use memory::SpaceId;
 
 use crate::files::anonymous::AnonymousFiles;
+use crate::files::count::FileCount;
 use crate::files::inotify::Inotify;
 use crate::files::lock::Locks;
 use crate::files::mqueue::MessageQueues;
@@ -63,6 +64,8 @@ pub struct Kernel {
     /// What the engine has to be told at the next opportunity.
     pub(crate) dead_spaces: Vec<SpaceId>,
     pub(crate) forked_spaces: Vec<(SpaceId, Weak<Mm>)>,
+    /// How many files are open.
+    pub(crate) file_count: FileCount,
     pub(crate) host_name: RefCell<Vec<u8>>,
     pub(crate) domain_name: RefCell<Vec<u8>>,
     /// Guest memory in use beyond which a process is killed.
@@ -125,6 +128,7 @@ impl Kernel {
             hosted: BTreeMap::new(),
             dead_spaces: Vec::new(),
             forked_spaces: Vec::new(),
+            file_count: FileCount::default(),
             host_name: RefCell::new(b"edgebox".to_vec()),
             domain_name: RefCell::new(b"(none)".to_vec()),
             memory_limit_bytes: crate::oom::MEMORY_LIMIT_BYTES,

@@ -26,6 +26,8 @@ pub enum TimerEvent {
     File(Weak<TimerFd>),
     /// A connection that is not accepted.
     Knocking(Weak<TcpSocket>),
+    /// A connection that its listener is not told of.
+    Deferral(Weak<TcpSocket>),
 }
 
 /// What an event belongs to: each has one at most.
@@ -45,7 +47,7 @@ impl TimerEvent {
             TimerEvent::Interval { pid } => Subject::Interval(*pid),
             TimerEvent::Posix { pid, id } => Subject::Posix(*pid, *id),
             TimerEvent::File(timer) => Subject::Object(timer.as_ptr() as usize),
-            TimerEvent::Knocking(socket) => Subject::Object(socket.as_ptr() as usize),
+            TimerEvent::Knocking(socket) | TimerEvent::Deferral(socket) => Subject::Object(socket.as_ptr() as usize),
         }
     }
 }
@@ -162,6 +164,11 @@ impl Kernel {
                 TimerEvent::Knocking(socket) => {
                     if let Some(socket) = socket.upgrade() {
                         socket.give_up(self, now_ns);
+                    }
+                }
+                TimerEvent::Deferral(socket) => {
+                    if let Some(socket) = socket.upgrade() {
+                        socket.appear(self);
                     }
                 }
                 TimerEvent::File(timer) => {

@@ -38,6 +38,22 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
 }
 
 #[test]
+fn there_is_a_limit_to_all_open_files() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/bin/bash");
+    let script = "read -r open _ max < /proc/sys/fs/file-nr; read -r same < /proc/sys/fs/file-max
+        echo $((open > 0)) $((max == same))
+        echo $((open + 5)) > /proc/sys/fs/file-max
+        (for fd in {20..40}; do eval \"exec $fd< /dev/null\" || exit; done; echo not reached)
+        echo many > /proc/sys/fs/file-max
+        read -r after _ max < /proc/sys/fs/file-nr; echo $((after - open)) $((max - open))
+        echo 1000000000 > /proc/sys/fs/file-max; read -r last < /proc/sys/fs/file-max; echo $((last == same))";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    assert_eq!(finished.stdout, "1 1\n0 5\n1\n", "{finished:?}");
+    assert!(finished.stderr.contains("Too many open files in system"), "{finished:?}");
+}
+
+#[test]
 fn a_shell_with_pipelines() {
     let mut machine = Machine::new();
     for program in ["/bin/bash", "/bin/cat", "/usr/bin/sort", "/usr/bin/wc", "/bin/ls", "/usr/bin/seq", "/usr/bin/tr"] {

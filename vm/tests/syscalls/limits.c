@@ -140,6 +140,13 @@ static void descriptors(void) {
     TRY(memfd_create("x", 0));
     TRY(syscall(SYS_eventfd2, 0, 0));
     TRY(syscall(SYS_epoll_create1, 0));
+    TRY(syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0));
+    uint64_t no_signals = 0;
+    TRY(syscall(SYS_signalfd4, -1, &no_signals, 8, 0));
+    TRY(syscall(SYS_inotify_init1, 0));
+    TRY(syscall(SYS_pidfd_open, getpid(), 0));
+    TRY(open("/dev/ptmx", O_RDWR));
+    TRY(open("/", O_PATH));
     TRY(open("/tmp/limits-not-made", O_CREAT | O_EXCL | O_WRONLY, 0600));
     TRY(access("/tmp/limits-not-made", F_OK));
     close(9);
@@ -152,6 +159,24 @@ static void descriptors(void) {
     struct rlimit l = {5, 4};
     TRY(setrlimit(RLIMIT_NOFILE, &l));
     TRY(getrlimit(99, &l));
+}
+
+// A connection that can't be accepted for want of a descriptor waits on.
+static void accepted_later(void) {
+    struct sockaddr_un a = {AF_UNIX, "\0edgebox-limits"};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    bind(listener, (void *)&a, sizeof a);
+    listen(listener, 5);
+    TRY(connect(client, (void *)&a, sizeof a));
+    limit(RLIMIT_NOFILE, client + 1);
+    TRY(accept(listener, NULL, NULL));
+    TRY(write(client, "x", 1));
+    TRY(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    close(0);
+    TRY(accept(listener, NULL, NULL));
+    char byte;
+    TRY(read(0, &byte, 1));
+    TRY(accept(listener, NULL, NULL));
 }
 
 // Descriptors that travel.

@@ -274,6 +274,64 @@ static void shared(void) {
     close(c);
 }
 
+// Datagrams that are put together by several calls.
+static void corked(void) {
+    int a = udp(), b = udp();
+    BIND4(a, "127.0.0.1", 7050);
+    struct sockaddr_in to = in4("127.0.0.1", 7050), other = in4("127.0.0.1", 7051);
+    TRY(sendto(b, "one", 3, MSG_MORE, (void *)&to, sizeof to));
+    show_received(a);
+    TRY(sendto(b, "two", 3, MSG_MORE, (void *)&other, sizeof other));
+    TRY(sendto(b, "three", 5, 0, NULL, 0));
+    show_received(a);
+    show_received(a);
+    TRY(CONNECT4(b, "127.0.0.1", 7050));
+    TRY(set(b, IPPROTO_UDP, 1, 1));
+    TRY(write(b, "four", 4));
+    TRY(write(b, "five", 4));
+    show_received(a);
+    TRY(set(b, IPPROTO_UDP, 1, 0));
+    show_received(a);
+    TRY(write(b, "six", 3));
+    show_received(a);
+    static char big[40000];
+    TRY(send(b, big, sizeof big, MSG_MORE));
+    TRY(send(b, big, sizeof big, 0));
+    TRY(send(b, "seven", 5, 0));
+    show_received(a);
+    TRY(set(b, IPPROTO_UDP, 1, 1));
+    TRY(write(b, "lost", 4));
+    close(b);
+    show_received(a);
+    close(a);
+}
+
+// How many datagrams were lost for want of room.
+static void lost(void) {
+    int a = udp(), b = udp(), n = 0;
+    BIND4(a, "127.0.0.1", 7060);
+    set(a, SOL_SOCKET, SO_RCVBUF, 1);
+    TRY(set(a, SOL_SOCKET, SO_RXQ_OVFL, 1));
+    for (int i = 0; i < 100; i++) SEND4(b, "many", "127.0.0.1", 7060);
+    char buf[10], control[100] __attribute__((aligned(8)));
+    struct iovec v = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    TRY(recvmsg(a, &m, MSG_DONTWAIT));
+    printf("told %d\n", (int)m.msg_controllen);
+    for (n = 1; recv(a, buf, sizeof buf, MSG_DONTWAIT) > 0; n++) {}
+    TRY(SEND4(b, "one", "127.0.0.1", 7060));
+    m.msg_controllen = sizeof control;
+    TRY(recvmsg(a, &m, MSG_DONTWAIT));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    printf("lost %d of %d: %d\n", c != NULL, n < 100, c && *(unsigned *)CMSG_DATA(c) == 100u - n);
+    uint32_t info[9];
+    socklen_t len = sizeof info;
+    TRY(getsockopt(a, SOL_SOCKET, SO_MEMINFO, info, &len));
+    printf("%d %d\n", len, info[8] == 100u - n);
+    close(a);
+    close(b);
+}
+
 int main(void) {
     basics();
     connected();
@@ -282,5 +340,7 @@ int main(void) {
     told();
     several();
     shared();
+    corked();
+    lost();
     return 0;
 }

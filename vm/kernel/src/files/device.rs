@@ -90,6 +90,10 @@ impl FileObject for Device {
         Ok(from.len())
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        !matches!(self, Device::Full | Device::Log)
+    }
+
     fn is_seekable(&self) -> bool {
         *self != Device::Log
     }

@@ -55,6 +55,10 @@ impl FileObject for EventFd {
         Ok(8)
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let readable = if self.count.get() > 0 { POLLIN | POLLRDNORM } else { 0 };
         let writable = if self.count.get() < COUNT_MAX { POLLOUT | POLLWRNORM } else { 0 };

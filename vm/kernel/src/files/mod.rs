@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`table`] | descriptors of a process |
+//! | [`count`] | how many files the machine may have open |
 //! | [`open`] | from a path to an open file |
 //! | [`owner`], [`listeners`] | whom signals about a file go to, and when |
 //! | [`regular`] | regular files and directories |
@@ -18,6 +19,7 @@
 //! | [`anonymous`] | inodes of files without a path |
 
 pub mod anonymous;
+pub mod count;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
@@ -36,7 +38,7 @@ pub mod table;
 pub mod timerfd;
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use abi::Errno;
@@ -99,7 +101,12 @@ pub trait FileObject: Any {
         false
     }
 
-    /// Whether a `read` or `write` of nothing is an error or has an effect like any other (a datagram socket's).
+    /// Whether a single call may ask not to wait (`RWF_NOWAIT`, Linux's `FMODE_NOWAIT`).
+    fn can_refuse_to_wait(&self) -> bool {
+        false
+    }
+
+    /// What there is to do now, and what announces more (`poll(2)`).
     fn poll(&self, kernel: &Kernel, file: &OpenFile) -> Readiness {
         use abi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
         Readiness::always(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
@@ -141,12 +148,15 @@ pub struct OpenFile {
     pub position: Cell<u64>,
     /// Whom signals about it go to (`F_SETOWN`), and which (`F_SETSIG`).
     pub ownership: Cell<Ownership>,
+    /// That it is counted, once it has had a descriptor.
+    counted: OnceCell<count::Counted>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
-        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), ownership: Cell::default() })
+        let (position, ownership, counted) = Default::default();
+        Rc::new(Self { object, location, flags: Cell::new(flags), position, ownership, counted })
     }
 
     /// The object, if it is of that type.

@@ -221,6 +221,10 @@ impl FileObject for PipeEnd {
         self.pipe.write(kernel, from)
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let pipe = &self.pipe;
         let mut events = 0;

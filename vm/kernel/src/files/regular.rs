@@ -37,6 +37,10 @@ impl FileObject for Regular {
         Ok(written)
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn is_seekable(&self) -> bool {
         true
     }

@@ -35,6 +35,10 @@ impl FileObject for SignalFd {
         if len == 0 { Err(task.process.signal_events.stop()) } else { Ok(len) }
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let Ok(task) = kernel.current() else { return Readiness::default() };
         let pending = task.pending.borrow().set().with(task.process.pending.borrow().set());

@@ -137,7 +137,9 @@ impl Kernel {
     /// Gives `file` a number in `task`'s table; closes it if there is none left.
     pub fn add_file(&mut self, task: &Rc<Task>, file: Rc<OpenFile>, close_on_exec: bool) -> Outcome<i32> {
         let limit = task.process.limits.borrow().soft(RLIMIT_NOFILE);
-        let added = task.fd_table()?.borrow_mut().add(file.clone(), close_on_exec, 0, limit);
+        let table = task.fd_table()?;
+        let counted = self.count_file(&file);
+        let added = counted.and_then(|()| table.borrow_mut().add(file.clone(), close_on_exec, 0, limit));
         match added {
             Ok(fd) => Ok(fd),
             Err(errno) => {
@@ -145,6 +147,27 @@ impl Kernel {
                 Err(errno.into())
             }
         }
+    }
+
+    /// Counts a file, unless it is counted already.
+    fn count_file(&self, file: &OpenFile) -> Result<(), Errno> {
+        if file.counted.get().is_none() {
+            let _ = file.counted.set(self.file_count.count()?);
+        }
+        Ok(())
+    }
+
+    /// Whether `task` can have one more file with a number of its own: asked before something is done for one that can't
+    /// be undone.
+    ///
+    /// # Errors
+    /// `EMFILE` if the process has too many, `ENFILE` if the machine has.
+    pub fn check_room_for_file(&self, task: &Rc<Task>) -> Outcome<()> {
+        let limit = task.process.limits.borrow().soft(RLIMIT_NOFILE);
+        if !task.fd_table()?.borrow().has_room(limit) {
+            return Err(Errno::EMFILE.into());
+        }
+        self.file_count.check().map_err(Into::into)
     }
 
     /// `close(2)`.

@@ -61,6 +61,10 @@ impl FileObject for TimerFile {
         }
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
         let events = if self.0.expirations.get() > 0 { POLLIN | POLLRDNORM } else { 0 };
         Readiness::on(&self.0.queue, events)

@@ -27,6 +27,9 @@ pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
             told.push((SOL_SOCKET, option, stamp.finish()));
         }
     }
+    if options.is_on(SO_RXQ_OVFL) && attached.drops != 0 {
+        told.push((SOL_SOCKET, SO_RXQ_OVFL, attached.drops.to_le_bytes().to_vec()));
+    }
     if core.family == AF_UNIX && options.is_on(SO_PASSCRED) {
         let sender = attached.sender;
         told.push((
@@ -35,9 +38,15 @@ pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
             Writer::new().i32(sender.pid).u32(sender.uid).u32(sender.gid).finish(),
         ));
     }
+    if core.protocol == IPPROTO_TCP && value(core, IPPROTO_TCP, TCP_INQ) != 0 {
+        // Bytes left; one for an end that was not read yet.
+        let left = core.inbox.borrow().bytes().max(usize::from(core.shut_in.get()));
+        told.push((IPPROTO_TCP, TCP_INQ, (left as u32).to_le_bytes().to_vec()));
+    }
     if let Some(delivery) = attached.delivery {
         told.extend(delivered(core, delivery));
     }
+    told.extend(attached.error.clone());
     told
 }
 
@@ -51,10 +60,17 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
             let to = address::mapped(delivery.to).octets();
             told.push((IPPROTO_IPV6, IPV6_PKTINFO, Writer::new().raw(&to).u32(interface::INDEX).finish()));
         }
-        if asks(IPPROTO_IPV6, IPV6_RECVHOPLIMIT) {
+        if asks(IPPROTO_IPV6, IPV6_2292PKTINFO) {
+            let to = address::mapped(delivery.to).octets();
+            told.push((IPPROTO_IPV6, IPV6_2292PKTINFO, Writer::new().raw(&to).u32(interface::INDEX).finish()));
+        }
+        if asks(IPPROTO_IPV6, IPV6_2292HOPLIMIT) && delivery.to.is_ipv6() {
+            told.push((IPPROTO_IPV6, IPV6_2292HOPLIMIT, number(delivery.hops)));
+        }
+        if asks(IPPROTO_IPV6, IPV6_RECVHOPLIMIT) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_HOPLIMIT, number(delivery.hops)));
         }
-        if asks(IPPROTO_IPV6, IPV6_RECVTCLASS) {
+        if asks(IPPROTO_IPV6, IPV6_RECVTCLASS) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_TCLASS, number(delivery.class)));
         }
     }

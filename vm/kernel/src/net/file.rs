@@ -6,6 +6,7 @@ use abi::socket::*;
 use abi::tty::FIONREAD;
 
 use super::inbox::PeerCredentials;
+use super::unix::Owner;
 use super::{Outgoing, Socket, interface};
 use crate::files::{FileObject, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
@@ -15,10 +16,17 @@ use crate::task::{Restart, Task};
 /// A descriptor of a socket.
 pub struct SocketFile(pub Rc<dyn Socket>);
 
-/// Who a task is to its peers.
-pub fn peer_credentials(task: &Rc<Task>) -> PeerCredentials {
+/// Who a task is to the peers of sockets that it makes.
+pub fn owner(task: &Rc<Task>) -> Owner {
     let who = task.credentials();
-    PeerCredentials { pid: task.process.pid, uid: who.euid, gid: who.egid }
+    let credentials = PeerCredentials { pid: task.process.pid, uid: who.euid, gid: who.egid };
+    Owner { credentials, groups: who.groups.as_slice().into() }
+}
+
+/// Who a task is to those that it sends to, unless it says so itself: its real ids count.
+pub fn sender_credentials(task: &Rc<Task>) -> PeerCredentials {
+    let who = task.credentials();
+    PeerCredentials { pid: task.process.pid, uid: who.uid, gid: who.gid }
 }
 
 /// Ends a wait that has taken as long as an option allows (`SO_RCVTIMEO`, `SO_SNDTIMEO`), with `errno`. A call with a
@@ -56,7 +64,7 @@ impl FileObject for SocketFile {
             to: None,
             bytes: from.to_vec(),
             files: Vec::new(),
-            sender: peer_credentials(&task),
+            sender: sender_credentials(&task),
             control: Vec::new(),
             flags: 0,
         };
@@ -65,8 +73,17 @@ impl FileObject for SocketFile {
         within_timeout(kernel, &task, timeout_ns, abi::Errno::EAGAIN, sent)
     }
 
+    fn can_refuse_to_wait(&self) -> bool {
+        true
+    }
+
     fn poll(&self, _kernel: &Kernel, _file: &OpenFile) -> Readiness {
-        let readiness = Readiness::on(&self.0.core().arrivals, self.0.readiness());
+        let core = self.0.core();
+        let readiness = Readiness::on(&core.arrivals, self.0.readiness());
+        let readiness = match self.0.own_room() {
+            Some(room) => readiness.and(room),
+            None => readiness,
+        };
         match self.0.receiver() {
             Some(receiver) => readiness.and(&receiver.core().room),
             None => readiness,

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
+use super::Socket;
+use super::control::Control;
+use super::memory::{Held, PIECE_BYTES};
 use crate::files::OpenFile;
 use crate::task::Pid;
 
@@ -43,6 +46,10 @@ pub struct Attached {
     pub delivery: Option<Delivery>,
     /// When, in nanoseconds since 1970.
     pub time_ns: u64,
+    /// Datagrams lost before it.
+    pub drops: u32,
+    /// The error it is about, from a socket's queue of those (`IP_RECVERR`).
+    pub error: Option<Control>,
 }
 
 /// What is sent in one go.
@@ -52,6 +59,18 @@ pub struct Message {
     pub bytes: VecDeque<u8>,
     /// What comes with them.
     pub attached: Attached,
+    /// What it takes of the memory for all sockets.
+    pub held: Held,
+    /// What it counts for at its sender, which waits for that to be less.
+    pub charge: Option<Charge>,
+}
+
+/// What a message counts for at its sender until it is received.
+pub struct Charge {
+    /// That much.
+    pub held: Held,
+    /// The sender.
+    pub sender: Weak<dyn Socket>,
 }
 
 /// What was taken from an inbox.
@@ -63,8 +82,10 @@ pub struct Received {
     pub attached: Attached,
     /// Bytes of the message it was part of; of a stream, as many as were taken.
     pub full_len: usize,
-    /// The bytes are the urgent one (`MSG_OOB`).
-    pub urgent: bool,
+    /// What the bytes are (`msg_flags`): the urgent one (`MSG_OOB`), or what an error quotes (`MSG_ERRQUEUE`).
+    pub flags: u32,
+    /// Who sent what is not in the inbox any more, if that counted there.
+    pub released: Option<Weak<dyn Socket>>,
 }
 
 /// Messages, or the bytes of a stream, whose pieces are joined unless something comes with them.
@@ -102,7 +123,7 @@ impl Inbox {
     }
 
     /// Adds bytes to a stream; they join those before if both come from the same sender and without files.
-    pub fn push_stream(&mut self, message: Message) {
+    pub fn push_stream(&mut self, mut message: Message) {
         let joins = |last: &Message| {
             let (last, next) = (&last.attached, &message.attached);
             last.files.is_empty() && next.files.is_empty() && last.sender == next.sender
@@ -111,6 +132,9 @@ impl Inbox {
             Some(last) if joins(last) => {
                 self.bytes += message.bytes.len();
                 last.bytes.extend(message.bytes);
+                // It is no piece of its own any more.
+                message.held.release(PIECE_BYTES);
+                last.held.absorb(message.held);
             }
             _ if message.bytes.is_empty() => {}
             _ => self.push_message(message),
@@ -122,14 +146,15 @@ impl Inbox {
         let first = self.messages.front()?;
         let full_len = first.bytes.len();
         let bytes = copy_front(&first.bytes, len);
-        let attached = match peek {
-            true => first.attached.clone(),
+        let (attached, released) = match peek {
+            true => (first.attached.clone(), None),
             false => {
                 self.bytes -= full_len;
-                self.messages.pop_front()?.attached
+                let message = self.messages.pop_front()?;
+                (message.attached, message.charge.map(|charge| charge.sender))
             }
         };
-        Some(Received { bytes, attached, full_len, urgent: false })
+        Some(Received { bytes, attached, full_len, flags: 0, released })
     }
 
     /// Takes up to `len` bytes of a stream, and the files that come with the first of them; it goes on with what
@@ -150,25 +175,32 @@ impl Inbox {
             }
             bytes.extend(copy_front(&next.bytes, len - bytes.len()));
         }
-        if !peek {
-            self.drop_front(bytes.len());
-        }
+        let released = if peek { None } else { self.drop_front(bytes.len()) };
         let full_len = bytes.len();
-        Some(Received { bytes, attached, full_len, urgent: false })
+        Some(Received { bytes, attached, full_len, flags: 0, released })
     }
 
-    /// Drops bytes of a stream.
-    pub fn drop_front(&mut self, len: usize) {
+    /// Drops bytes of a stream. Returns who sent them, if something counted there does no longer.
+    pub fn drop_front(&mut self, len: usize) -> Option<Weak<dyn Socket>> {
         let mut left = len.min(self.bytes);
+        let mut released = None;
         self.bytes -= left;
         while let Some(first) = self.messages.front_mut() {
             if first.bytes.len() > left {
                 first.bytes.drain(..left);
+                first.held.release(left);
                 break;
             }
             left -= first.bytes.len();
-            self.messages.pop_front();
+            let charge = self.messages.pop_front().and_then(|message| message.charge);
+            released = charge.map(|charge| charge.sender).or(released);
         }
+        released
+    }
+
+    /// Who waits for something here to be received.
+    pub fn senders(&self) -> Vec<Weak<dyn Socket>> {
+        self.messages.iter().filter_map(|message| Some(message.charge.as_ref()?.sender.clone())).collect()
     }
 
     /// Takes everything out: files in it are the caller's to close.
@@ -192,7 +224,11 @@ mod tests {
 
     fn message(bytes: &[u8], uid: u32) -> Message {
         let sender = PeerCredentials { pid: 1, uid, gid: 0 };
-        Message { bytes: bytes.iter().copied().collect(), attached: Attached { sender, ..Attached::default() } }
+        Message {
+            bytes: bytes.iter().copied().collect(),
+            attached: Attached { sender, ..Attached::default() },
+            ..Message::default()
+        }
     }
 
     #[test]

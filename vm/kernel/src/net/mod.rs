@@ -11,6 +11,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`inbox`] | what waits in a socket |
+//! | [`memory`] | what that takes of memory, and how much may be taken |
 //! | [`options`] | options that every socket has |
 //! | [`control`] | what a receiver is told besides |
 //! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
@@ -18,6 +19,7 @@
 //! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
 //! | [`netlink`] | `AF_NETLINK`: asking for interfaces, addresses, routes |
 //! | [`interface`] | the loopback interface and its `ioctl`s |
+//! | [`inventory`] | which sockets there are |
 //! | [`report`] | `/proc/net` |
 //!
 //! **Invariant:** no borrow of an inbox or a backlog is held while another socket is entered.
@@ -27,6 +29,8 @@ pub mod file;
 pub mod inbox;
 pub mod inet;
 pub mod interface;
+pub mod inventory;
+pub mod memory;
 pub mod netlink;
 pub mod options;
 pub mod report;
@@ -79,6 +83,8 @@ pub struct Core {
     pub options: Options,
     /// What went wrong since a call last told (`SO_ERROR`).
     pub error: Cell<Option<Errno>>,
+    /// Datagrams that there was no room for.
+    pub drops: Cell<u32>,
     /// Nothing more will come in.
     pub shut_in: Cell<bool>,
     /// Nothing more will go out.
@@ -106,6 +112,7 @@ impl Core {
             listeners: Listeners::default(),
             options: Options::new(send_bytes, receive_bytes),
             error: Cell::default(),
+            drops: Cell::new(0),
             shut_in: Cell::new(false),
             shut_out: Cell::new(false),
             inbox: RefCell::default(),
@@ -117,6 +124,15 @@ impl Core {
     /// The pending error, which is told once.
     pub fn take_error(&self) -> Outcome<()> {
         self.error.take().map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// `SO_MEMINFO`: bytes received and their limit, to be sent and their limit, promised, ahead, of options, beyond what
+    /// fits, lost. What is sent is received at once.
+    pub fn memory(&self) -> Vec<u8> {
+        let received = self.inbox.borrow().bytes() as u32;
+        let (receive, send) = (self.options.receive_bytes.get(), self.options.send_bytes.get());
+        let writer = abi::Writer::new().u32(received).u32(receive).u32(0).u32(send);
+        writer.pad_to(8 * 4).u32(self.drops.get()).finish()
     }
 
     /// Something has come in: wakes who waits for it, and signals who wants that.
@@ -172,7 +188,7 @@ pub trait Socket: Any {
     }
 
     /// `accept(2)`.
-    fn accept(&self, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
+    fn accept(self: Rc<Self>, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
         Err(Errno::EOPNOTSUPP.into())
     }
 
@@ -227,6 +243,11 @@ pub trait Socket: Any {
         None
     }
 
+    /// Woken when there is room for what this one sends, if that does not depend on the other side.
+    fn own_room(&self) -> Option<&WaitQueue> {
+        None
+    }
+
     /// `POLL*`.
     fn readiness(&self) -> u32;
 
@@ -251,6 +272,8 @@ pub struct Net {
     pub time_waits: TimeWaits,
     /// Netlink sockets.
     pub netlink: NetlinkPorts,
+    /// What waits in all sockets.
+    pub memory: memory::Account,
     /// What the loopback interface has carried.
     pub carried: interface::Carried,
 }

@@ -8,7 +8,7 @@ use abi::{Errno, Layout, Reader, Writer};
 
 use crate::credentials::Credentials;
 use crate::kernel::SECOND_NS;
-use crate::net::Core;
+use crate::net::{Core, interface};
 use crate::stop::Outcome;
 
 /// Bytes of a buffer unless told otherwise (`net.core.rmem_default`, `wmem_default`).
@@ -24,7 +24,7 @@ const FORCED_BYTES_MAX: u32 = 8 << 20;
 pub const VALUE_BYTES_MAX: usize = 4096;
 
 /// Options that are on or off, and mean nothing else to set.
-const SWITCHES: [u32; 15] = [
+const SWITCHES: [u32; 19] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -40,6 +40,10 @@ const SWITCHES: [u32; 15] = [
     SO_TIMESTAMPNS_NEW,
     SO_RXQ_OVFL,
     SO_PASSSEC,
+    SO_SELECT_ERR_QUEUE,
+    SO_WIFI_STATUS,
+    SO_NOFCS,
+    SO_LOCK_FILTER,
 ];
 
 /// Values of a socket's options.
@@ -154,13 +158,18 @@ pub fn get(core: &Core, layout: Layout, option: u32) -> Outcome<Vec<u8>> {
         SO_PEERCRED => Writer::new().i32(0).u32(u32::MAX).u32(u32::MAX).finish(),
         SO_RCVLOWAT => number(options.number(SOL_SOCKET, SO_RCVLOWAT).unwrap_or(1) as u32),
         SO_SNDLOWAT => number(1),
-        SO_PRIORITY | SO_MARK | SO_BUSY_POLL => number(options.number(SOL_SOCKET, option).unwrap_or(0) as u32),
+        SO_PRIORITY | SO_MARK | SO_BUSY_POLL | SO_BINDTOIFINDEX => {
+            number(options.number(SOL_SOCKET, option).unwrap_or(0) as u32)
+        }
         SO_BSDCOMPAT | SO_ACCEPTCONN => number(0),
         SO_INCOMING_CPU => number(0),
         SO_COOKIE => core.cookie.to_le_bytes().to_vec(),
         SO_BINDTODEVICE if options.is_on(SO_BINDTODEVICE) => b"lo\0".to_vec(),
         SO_BINDTODEVICE => Vec::new(),
-        SO_BINDTOIFINDEX => number(options.is_on(SO_BINDTODEVICE).into()),
+        SO_MEMINFO => core.memory(),
+        SO_PASSCRED | SO_PASSSEC if matches!(core.family, AF_INET | AF_INET6) => {
+            return Err(Errno::ENOPROTOOPT.into());
+        }
         option if SWITCHES.contains(&option) => number(options.is_on(option).into()),
         _ => return Err(Errno::ENOPROTOOPT.into()),
     })
@@ -177,6 +186,7 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
                 return Err(Errno::ENODEV.into());
             }
             options.turn(SO_BINDTODEVICE, !name.is_empty());
+            options.set_number(SOL_SOCKET, SO_BINDTOIFINDEX, i32::from(!name.is_empty()));
             return Ok(());
         }
         SO_LINGER if value.len() >= 8 => {
@@ -191,6 +201,7 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
         _ => {}
     }
     let value = int_value(value)?;
+    let is_internet = matches!(core.family, AF_INET | AF_INET6);
     let doubled = |max: u32| (value as u32).min(max) * 2;
     match option {
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR | SO_ACCEPTCONN | SO_SNDLOWAT | SO_LINGER => {
@@ -212,8 +223,14 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
             options.set_number(SOL_SOCKET, option, bytes);
         }
         SO_BSDCOMPAT | SO_INCOMING_CPU => {}
-        SO_BINDTOIFINDEX if !(0..=1).contains(&value) => return Err(Errno::EINVAL.into()),
-        SO_BINDTOIFINDEX => options.turn(SO_BINDTODEVICE, value != 0),
+        SO_BINDTOIFINDEX if value < 0 => return Err(Errno::EINVAL.into()),
+        SO_BINDTOIFINDEX => {
+            options.set_number(SOL_SOCKET, option, value);
+            options.turn(SO_BINDTODEVICE, value as u32 == interface::INDEX);
+        }
+        SO_LOCK_FILTER if value == 0 && options.is_on(option) => return Err(Errno::EPERM.into()),
+        SO_REUSEPORT if value != 0 && !is_internet => return Err(Errno::EOPNOTSUPP.into()),
+        SO_PASSCRED | SO_PASSSEC if is_internet => return Err(Errno::ENOPROTOOPT.into()),
         option if SWITCHES.contains(&option) => options.turn(option, value != 0),
         _ => return Err(Errno::ENOPROTOOPT.into()),
     }

@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 
 use abi::socket::*;
 use abi::time::USER_HZ;
 
+use super::Socket;
 use super::inet::address;
-use super::inet::tcp::{State, TcpSocket};
+use super::inet::options::HOPS;
+use super::inet::tcp::TcpSocket;
 use super::inet::udp::UdpSocket;
+use super::inventory::{self, Entry, of_family};
 use super::netlink::NetlinkSocket;
 use super::unix::UnixSocket;
-use super::{Core, Socket, downcast};
 use crate::kernel::{Kernel, SECOND_NS};
 
 /// Columns of a line of `/proc/net/tcp` and its relatives: all have the same.
@@ -22,19 +23,6 @@ const LINE_COLUMNS: usize = 149;
 const DATAGRAM_HEADER: &str = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
 const DATAGRAM_HEADER_V6: &str = "  sl  local_address                         remote_address                        st tx_queue \
                                   rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
-
-/// One line of `/proc/net/tcp`, `udp` or their relatives.
-struct Line {
-    local: SocketAddr,
-    remote: Option<SocketAddr>,
-    state: u32,
-    /// Bytes not sent, not received.
-    queues: (u32, u32),
-    /// A timer's kind and the time it has left.
-    timer: (u32, u64),
-    uid: u32,
-    inode: u64,
-}
 
 fn hexadecimal(family: u32, address: SocketAddr) -> String {
     let words = |octets: &[u8]| -> String {
@@ -49,32 +37,24 @@ fn hexadecimal(family: u32, address: SocketAddr) -> String {
     format!("{ip}:{:04X}", address.port())
 }
 
-impl Line {
-    fn new(core: &Core, local: SocketAddr, remote: Option<SocketAddr>, state: u32) -> Self {
-        let received = core.inbox.borrow().bytes() as u32;
-        let (uid, inode) = (core.uid.get(), core.inode.get());
-        Self { local, remote, state, queues: (0, received), timer: (0, 0), uid, inode }
-    }
-
-    fn render(&self, family: u32, number: &str, tail: &str) -> String {
-        let remote = self.remote.unwrap_or(SocketAddr::new(address::any(family), 0));
-        let (local, remote) = (hexadecimal(family, self.local), hexadecimal(family, remote));
-        let (timer, ticks) = self.timer;
-        format!(
-            "{number}: {local} {remote} {:02X} {:08X}:{:08X} {timer:02X}:{ticks:08X} 00000000 {:5} {:8} {} {tail}",
-            self.state, self.queues.0, self.queues.1, self.uid, 0, self.inode
-        )
-    }
+/// One line of `/proc/net/tcp`, `udp` or their relatives.
+fn line(entry: &Entry, number: &str, tail: &str) -> String {
+    const TIME_WAIT_TIMER: u32 = 3;
+    let family = entry.family;
+    let remote = entry.remote.unwrap_or(SocketAddr::new(address::any(family), 0));
+    let (local, remote) = (hexadecimal(family, entry.local), hexadecimal(family, remote));
+    let (timer, ticks) = entry.left_ns.map_or((0, 0), |left_ns| (TIME_WAIT_TIMER, left_ns / (SECOND_NS / USER_HZ)));
+    let (uid, inode) = entry.core().map_or((0, 0), |core| (core.uid.get(), core.inode.get()));
+    // Nothing is ever unsent.
+    format!(
+        "{number}: {local} {remote} {:02X} {:08X}:{:08X} {timer:02X}:{ticks:08X} 00000000 {uid:5} {:8} {inode} {tail}",
+        entry.state, 0, entry.received, 0
+    )
 }
 
 fn table(header: &str, lines: Vec<String>) -> String {
     let all = std::iter::once(header.to_owned()).chain(lines);
     all.map(|line| format!("{line:<LINE_COLUMNS$}\n")).collect()
-}
-
-fn of_family<S: Socket>(kernel: &Kernel, family: u32) -> Vec<Rc<S>> {
-    let sockets = kernel.net.sockets();
-    sockets.iter().filter_map(downcast::<S>).filter(|socket| socket.core().family == family).collect()
 }
 
 /// `/proc/net/tcp`, `/proc/net/tcp6`.
@@ -83,50 +63,18 @@ pub fn tcp(kernel: &mut Kernel, family: u32) -> String {
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
     const HEADER_V6: &str = "  sl  local_address                         remote_address                        st tx_queue \
                              rx_queue tr tm->when retrnsmt   uid  timeout inode";
-    const FIN_WAIT2: u32 = 5;
-    const TIME_WAIT: u32 = 6;
-    const TIME_WAIT_TIMER: u32 = 3;
-    let mut lines: Vec<Line> = Vec::new();
-    for socket in of_family::<TcpSocket>(kernel, family) {
-        let (local, remote) = socket.addresses();
-        if local.port() == 0 || (socket.state() == State::Close && remote.is_none()) {
-            continue;
-        }
-        let mut line = Line::new(socket.core(), local, remote, socket.state() as u32);
-        if socket.state() == State::Listen {
-            line.queues.1 = socket.waiting() as u32;
-        }
-        lines.push(line);
-    }
-    let now_ns = kernel.host.monotonic_ns();
-    for (local, remote, ended, left_ns) in kernel.net.time_waits.list(now_ns) {
-        if ended.family == family {
-            let state = if ended.half_open { FIN_WAIT2 } else { TIME_WAIT };
-            let timer = (TIME_WAIT_TIMER, left_ns / (SECOND_NS / USER_HZ));
-            let (queues, uid, inode) = ((0, 0), 0, 0);
-            lines.push(Line { local, remote: Some(remote), state, queues, timer, uid, inode });
-        }
-    }
-    let header = if family == AF_INET { HEADER } else { HEADER_V6 };
-    let render =
-        |(number, line): (usize, Line)| line.render(family, &format!("{number:4}"), "1 0000000000000000 100 0 0 10 0");
-    table(header, lines.into_iter().enumerate().map(render).collect())
+    let entries = inventory::tcp(kernel, family);
+    let lines = entries.iter().enumerate();
+    let lines = lines.map(|(number, entry)| line(entry, &format!("{number:4}"), "1 0000000000000000 100 0 0 10 0"));
+    table(if family == AF_INET { HEADER } else { HEADER_V6 }, lines.collect())
 }
 
 /// `/proc/net/udp`, `/proc/net/udplite`, and for IPv6.
 pub fn udp(kernel: &mut Kernel, family: u32, protocol: u32) -> String {
-    const CONNECTED: u32 = 1;
-    const UNCONNECTED: u32 = 7;
-    let mut lines = Vec::new();
-    for socket in of_family::<UdpSocket>(kernel, family) {
-        let (local, remote) = socket.addresses();
-        if local.port() != 0 && socket.core().protocol == protocol {
-            let state = if remote.is_some() { CONNECTED } else { UNCONNECTED };
-            let line = Line::new(socket.core(), local, remote, state);
-            lines.push(line.render(family, &format!("{:5}", local.port()), "2 0000000000000000 0"));
-        }
-    }
-    table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, lines)
+    let entries = inventory::udp(kernel, family, protocol);
+    let tail = |entry: &Entry| format!("2 0000000000000000 {}", entry.core().map_or(0, |core| core.drops.get()));
+    let lines = entries.iter().map(|entry| line(entry, &format!("{:5}", entry.local.port()), &tail(entry)));
+    table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, lines.collect())
 }
 
 /// `/proc/net/raw`, `/proc/net/raw6`: there are no such sockets.
@@ -188,12 +136,33 @@ pub fn dev(kernel: &mut Kernel) -> String {
 /// `/proc/net/sockstat`: how many sockets of each kind.
 pub fn sockstat(kernel: &mut Kernel) -> String {
     let (used, tcp) = (kernel.net.sockets().len(), of_family::<TcpSocket>(kernel, AF_INET).len());
+    let all = tcp + of_family::<TcpSocket>(kernel, AF_INET6).len();
     let udp = of_family::<UdpSocket>(kernel, AF_INET).len();
     let now_ns = kernel.host.monotonic_ns();
     let ended = kernel.net.time_waits.list(now_ns).iter().filter(|(_, _, ended, _)| ended.family == AF_INET).count();
     format!(
-        "sockets: used {used}\nTCP: inuse {tcp} orphan 0 tw {ended} alloc {tcp} mem 0\nUDP: inuse {udp} mem 0\n\
+        "sockets: used {used}\nTCP: inuse {tcp} orphan 0 tw {ended} alloc {all} mem 0\nUDP: inuse {udp} mem 0\n\
          UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n"
+    )
+}
+
+/// `/proc/net/snmp`: counts of RFC 1213, as far as a network without loss has any.
+pub fn snmp(kernel: &mut Kernel) -> String {
+    let mut tcp = inventory::tcp(kernel, AF_INET);
+    tcp.extend(inventory::tcp(kernel, AF_INET6));
+    let is_open = |entry: &&Entry| matches!(entry.state, inventory::ESTABLISHED | inventory::CLOSE_WAIT);
+    let (open, packets) = (tcp.iter().filter(is_open).count(), kernel.net.carried.packets);
+    let ip_names = "Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards \
+                    InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs \
+                    FragFails FragCreates OutTransmits";
+    let tcp_names = "RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab \
+                     InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors";
+    let udp_names =
+        "InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors";
+    format!(
+        "Ip: {ip_names}\nIp: 2 {HOPS} {packets} 0 0 0 0 0 {packets} {packets} 0 0 0 0 0 0 0 0 0 {packets}\n\
+         Tcp: {tcp_names}\nTcp: 1 200 120000 -1 0 0 0 0 {open} 0 0 0 0 0 0\n\
+         Udp: {udp_names}\nUdp: 0 0 0 0 0 0 0 0 0\n"
     )
 }
 

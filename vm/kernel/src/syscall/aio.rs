@@ -182,7 +182,7 @@ fn carry_out(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, request: &Reques
         operation::PWRITE => write_vector(k, t, &writable(t, request.fd)?, &plain(), place),
         operation::PREADV => read_vector(k, t, &readable(t, request.fd)?, &vector()?, place),
         operation::PWRITEV => write_vector(k, t, &writable(t, request.fd)?, &vector()?, place),
-        operation::FSYNC | operation::FDSYNC => super::rw::fsync(k, t, request.fd),
+        operation::FSYNC | operation::FDSYNC => super::sync::fsync(k, t, request.fd),
         _ => Err(Errno::EINVAL.into()),
     }
 }

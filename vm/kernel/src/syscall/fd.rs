@@ -51,15 +51,9 @@ pub(super) fn creat(k: &mut Kernel, t: &Rc<Task>, path: u64, mode: u32) -> Outco
 
 pub(super) fn openat(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, flags: u32, mode: u32) -> Outcome<u64> {
     let path = t.path_arg_at(dirfd, path)?;
-    check_room(t)?;
+    k.check_room_for_file(t)?;
     let file = k.open(t, path.at(), flags, mode)?;
     k.add_file(t, file, flags & O_CLOEXEC != 0).map(|fd| fd as u64)
-}
-
-/// Before a file is made, there must be a number for it.
-fn check_room(t: &Rc<Task>) -> Outcome<()> {
-    let limit = t.process.limits.borrow().soft(RLIMIT_NOFILE);
-    if t.fd_table()?.borrow().has_room(limit) { Ok(()) } else { Err(Errno::EMFILE.into()) }
 }
 
 pub(super) fn openat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, how: u64, size: usize) -> Outcome<u64> {
@@ -89,7 +83,7 @@ pub(super) fn openat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, how: 
         // Absolute paths start there too.
         path.start = Some(t.file(dirfd)?.location.clone());
     }
-    check_room(t)?;
+    k.check_room_for_file(t)?;
     let file = k.open(t, At { restrict, ..path.at() }, flags, mode as u32)?;
     k.add_file(t, file, flags & O_CLOEXEC != 0).map(|fd| fd as u64)
 }

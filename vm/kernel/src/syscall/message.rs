@@ -2,35 +2,27 @@
 
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::socket::*;
-use abi::{Errno, Layout, Reader};
 
 use super::buffers::{gather, scatter};
+use super::control::{ControlWriter, Sent, control_arg, give_files};
 use super::rw::unless_nonblocking;
 use super::socket::{address_arg, give_address, with_socket};
 use crate::files::OpenFile;
 use crate::kernel::Kernel;
-use crate::net::control::{Control, told};
-use crate::net::file::{peer_credentials, within_timeout};
+use crate::net::control::told;
+use crate::net::file::{sender_credentials, within_timeout};
 use crate::net::inbox::{Attached, RawAddress, Received};
 use crate::net::{Outgoing, Socket};
 use crate::signal::SigInfo;
 use crate::stop::{Outcome, Stop, Wait};
 use crate::task::Task;
 
-/// Files one message may carry (`SCM_MAX_FD`).
-const FILES_MAX: usize = 253;
 /// Bytes taken by one call: bounds our own buffers.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Bytes of control messages looked at (`net.core.optmem_max`).
-const CONTROL_BYTES_MAX: usize = 20_480;
 /// Messages that one call of `sendmmsg` or `recvmmsg` moves (`UIO_MAXIOV`).
 const MESSAGES_MAX: u32 = 1024;
-
-/// Bytes of a `struct cmsghdr`: a length and two numbers.
-fn control_header_bytes(layout: Layout) -> usize {
-    layout.word_bytes as usize + 8
-}
 
 /// Where parts of a `struct msghdr` are, counted in words; its length, and that of a `struct mmsghdr`.
 mod part {
@@ -84,41 +76,6 @@ pub(super) fn sendmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: u64, flags:
     send(k, t, fd, &header, flags)
 }
 
-/// Files named in control messages, and the control messages that are the family's.
-fn control_arg(t: &Rc<Task>, header: &Header) -> Outcome<(Vec<Rc<OpenFile>>, Vec<Control>)> {
-    let (layout, mut files, mut others) = (t.layout(), Vec::new(), Vec::new());
-    let header_bytes = control_header_bytes(layout);
-    if header.control_len < header_bytes {
-        return Ok((files, others));
-    }
-    if header.control_len > CONTROL_BYTES_MAX {
-        return Err(Errno::ENOBUFS.into());
-    }
-    if header.control == 0 && layout.is_32() {
-        return Err(Errno::EINVAL.into());
-    }
-    let bytes = t.struct_arg(header.control, header.control_len as u64)?;
-    let mut rest = &bytes[..];
-    while rest.len() >= header_bytes {
-        let mut reader = layout.reader(rest);
-        let (len, level, kind) = (reader.word() as usize, reader.u32(), reader.u32());
-        let body = rest.get(header_bytes..len).ok_or(Errno::EINVAL)?;
-        match (level, kind) {
-            (SOL_SOCKET, SCM_RIGHTS) => {
-                let mut fds = Reader::new(body);
-                for _ in 0..body.len() / 4 {
-                    files.push(t.file(fds.i32())?);
-                }
-            }
-            // Credentials are filled in by the kernel whatever the program says.
-            (SOL_SOCKET, SCM_CREDENTIALS) => {}
-            _ => others.push((level, kind, body.to_vec())),
-        }
-        rest = rest.get(len.next_multiple_of(layout.word_bytes as usize)..).unwrap_or_default();
-    }
-    if files.len() > FILES_MAX { Err(Errno::EINVAL.into()) } else { Ok((files, others)) }
-}
-
 fn destination_arg(t: &Rc<Task>, header: &Header) -> Outcome<Option<RawAddress>> {
     match (header.name, header.name_len as usize) {
         (0, _) | (_, 0) => Ok(None),
@@ -138,8 +95,14 @@ fn send(k: &mut Kernel, t: &Rc<Task>, fd: i32, header: &Header, flags: u32) -> O
             }
             let mut bytes = vec![0; (total - done).min(limit)];
             gather(t, &header.vector, done, &mut bytes)?;
-            let (files, control) = if done == 0 { control_arg(t, header)? } else { Default::default() };
-            let mut out = Outgoing { to: to.clone(), bytes, files, sender: peer_credentials(t), control, flags };
+            let family = socket.core().family;
+            let sent = match done {
+                0 => control_arg(k, t, family, header.control, header.control_len)?,
+                _ => Sent::default(),
+            };
+            let sender = sent.sender.unwrap_or_else(|| sender_credentials(t));
+            let (files, control) = (sent.files, sent.others);
+            let mut out = Outgoing { to: to.clone(), bytes, files, sender, control, flags };
             let sent = send_once(k, t, file, socket, &mut out);
             out.files.into_iter().for_each(|file| k.close_file(file));
             match sent {
@@ -228,7 +191,7 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
             match receive_once(k, t, file, socket, (total - done).min(PIECE_BYTES), flags) {
                 Ok(received) => {
                     scatter(t, vector, done, &received.bytes)?;
-                    let is_plain = received.attached.files.is_empty() && !received.urgent;
+                    let is_plain = received.attached.files.is_empty() && received.flags == 0;
                     let goes_on = waits_for_all && is_plain && received.full_len > 0;
                     done += if socket.has_messages() { received.bytes.len() } else { received.full_len };
                     if !goes_on || done >= total {
@@ -255,12 +218,10 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
 /// What a call returns that has received `done` bytes, `received` the last of them.
 fn finish_receiving(socket: &dyn Socket, received: Received, done: usize, flags: u32) -> Taken {
     let is_cut = socket.has_messages() && received.full_len > received.bytes.len();
-    let len = if flags & MSG_TRUNC != 0 && socket.has_messages() { received.full_len } else { done };
-    let mut out_flags = if is_cut { MSG_TRUNC } else { 0 };
-    if received.urgent {
-        out_flags |= MSG_OOB;
-    }
-    Taken { len, attached: received.attached, flags: out_flags }
+    let tells_all = flags & MSG_TRUNC != 0 && socket.has_messages() && received.flags & MSG_ERRQUEUE == 0;
+    let len = if tells_all { received.full_len } else { done };
+    let cut_flag = if is_cut { MSG_TRUNC } else { 0 };
+    Taken { len, attached: received.attached, flags: received.flags | cut_flag }
 }
 
 fn receive_once(
@@ -294,69 +255,6 @@ pub(super) fn recvmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, flags: u
     t.write_word(at(part::CONTROL_LEN), control.len as u64)?;
     t.mm()?.write_u32(at(part::FLAGS), out_flags)?;
     Ok(len as u64)
-}
-
-/// Writes control messages one after the other.
-struct ControlWriter<'a> {
-    t: &'a Rc<Task>,
-    addr: u64,
-    /// Bytes there are.
-    room: usize,
-    /// Bytes written.
-    len: usize,
-    /// `MSG_CTRUNC` once something did not fit.
-    flags: u32,
-}
-
-impl ControlWriter<'_> {
-    fn left(&self) -> usize {
-        if self.addr == 0 { 0 } else { self.room - self.len }
-    }
-
-    /// Adds one, as far as it fits.
-    fn put(&mut self, level: u32, kind: u32, body: &[u8]) -> Outcome<()> {
-        let (layout, header_bytes) = (self.t.layout(), control_header_bytes(self.t.layout()));
-        if self.left() < header_bytes {
-            self.flags |= MSG_CTRUNC;
-            return Ok(());
-        }
-        let len = (header_bytes + body.len()).min(self.left());
-        if len < header_bytes + body.len() {
-            self.flags |= MSG_CTRUNC;
-        }
-        let head = layout.writer().word(len as u64).u32(level).u32(kind);
-        let bytes = head.raw(&body[..len - header_bytes]).finish();
-        self.t.mm()?.write_user(self.addr.wrapping_add(self.len as u64), &bytes)?;
-        self.len += len.next_multiple_of(layout.word_bytes as usize).min(self.left());
-        Ok(())
-    }
-}
-
-/// Gives received files numbers and writes them as a control message; those there is no room for are closed.
-fn give_files(
-    k: &mut Kernel,
-    control: &mut ControlWriter<'_>,
-    files: Vec<Rc<OpenFile>>,
-    close_on_exec: bool,
-) -> Outcome<()> {
-    let room = control.left().saturating_sub(control_header_bytes(control.t.layout())) / 4;
-    let mut fds = Vec::new();
-    for file in files {
-        if fds.len() >= room {
-            control.flags |= MSG_CTRUNC;
-            k.close_file(file);
-            continue;
-        }
-        match k.add_file(control.t, file, close_on_exec) {
-            Ok(fd) => fds.push(fd),
-            Err(_) => control.flags |= MSG_CTRUNC,
-        }
-    }
-    if fds.is_empty() {
-        return Ok(());
-    }
-    let body: Vec<u8> = fds.iter().flat_map(|fd| fd.to_le_bytes()).collect();
-    control.put(SOL_SOCKET, SCM_RIGHTS, &body)
 }
 
 // ---- several messages by one call ----

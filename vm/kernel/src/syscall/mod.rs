@@ -14,7 +14,8 @@
 //! | [`shm`], [`sem`], [`msg`], [`ipc`] | shared memory, semaphores, message queues of System V |
 //! | [`ia32`] | what only 32-bit programs call |
 //! | [`thread_area`] | thread-local storage of 32-bit programs |
-//! | [`rw`] | reading and writing |
+//! | [`rw`], [`rw_flags`] | reading and writing |
+//! | [`sync`] | to the disk |
 //! | [`aio`] | asynchronous I/O |
 //! | [`transfer`] | from file to file: sendfile, splice, copy_file_range |
 //! | [`fd`] | descriptors |
@@ -40,7 +41,7 @@
 //! | [`event`] | eventfd, timerfd, signalfd |
 //! | [`inotify`] | watching files |
 //! | [`futex`] | futexes |
-//! | [`socket`], [`message`] | sockets; sending and receiving |
+//! | [`socket`], [`message`], [`control`] | sockets; sending and receiving, and what goes with that |
 //! | [`system`] | the machine as a whole |
 
 // A call has up to six arguments, besides the kernel and the task.
@@ -51,6 +52,7 @@ pub mod aio;
 pub mod args;
 pub mod attributes;
 mod buffers;
+pub mod control;
 pub mod epoll;
 pub mod event;
 pub mod fd;
@@ -75,12 +77,14 @@ pub mod priority;
 pub mod process;
 pub mod ptrace;
 pub mod rw;
+pub mod rw_flags;
 pub mod seccomp;
 pub mod sem;
 pub mod shm;
 pub mod signal;
 pub mod socket;
 pub mod stat;
+pub mod sync;
 pub mod system;
 pub mod table;
 pub mod thread_area;

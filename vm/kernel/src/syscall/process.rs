@@ -74,11 +74,7 @@ fn clone_with_descriptor(k: &mut Kernel, t: &Rc<Task>, args: &CloneArgs) -> Outc
     }
     let mm = t.mm()?;
     mm.prepare_write(args.pidfd, 4)?;
-    let limit = t.process.limits.borrow().soft(RLIMIT_NOFILE);
-    let has_room = t.fd_table()?.borrow().has_room(limit);
-    if !has_room {
-        return Err(Errno::EMFILE.into());
-    }
+    k.check_room_for_file(t)?;
     let child = k.clone_task(t, args)?;
     // None of this fails any more.
     let file = k.open_process(t, child.process.clone(), 0);

@@ -21,11 +21,6 @@ use crate::vfs::FileKind;
 
 /// Bytes moved in one go: bounds our own buffers.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Flags of `preadv2(2)`. `RWF_NOWAIT` is refused, as file systems may.
-const RWF_HIPRI: u32 = 1;
-const RWF_DSYNC: u32 = 2;
-const RWF_SYNC: u32 = 4;
-const RWF_APPEND: u32 = 16;
 
 /// Where in the file an operation takes place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,54 +90,6 @@ pub(super) fn pwritev(k: &mut Kernel, t: &Rc<Task>, fd: i32, iov: u64, count: us
     write_vector(k, t, &file, &vector, place)
 }
 
-pub(super) fn preadv2(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    fd: i32,
-    iov: u64,
-    count: usize,
-    offset: i64,
-    _high: u64,
-    flags: u32,
-) -> Outcome<u64> {
-    check_flags(flags)?;
-    match offset {
-        -1 => readv(k, t, fd, iov, count),
-        _ => preadv(k, t, fd, iov, count, offset),
-    }
-}
-
-pub(super) fn pwritev2(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    fd: i32,
-    iov: u64,
-    count: usize,
-    offset: i64,
-    _high: u64,
-    flags: u32,
-) -> Outcome<u64> {
-    check_flags(flags)?;
-    if flags & RWF_APPEND == 0 {
-        return match offset {
-            -1 => writev(k, t, fd, iov, count),
-            _ => pwritev(k, t, fd, iov, count, offset),
-        };
-    }
-    let file = writable(t, fd)?;
-    let moves = offset == -1;
-    if !moves {
-        place_at(&file, offset)?;
-    }
-    let vector = t.vector_arg(iov, count)?;
-    write_vector(k, t, &file, &vector, Place::End { moves })
-}
-
-/// Flags of `preadv2` and `pwritev2`: but for `RWF_APPEND` what is known is only advice here.
-fn check_flags(flags: u32) -> Outcome<()> {
-    if flags & !(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(()) }
-}
-
 pub(super) fn readable(t: &Rc<Task>, fd: i32) -> Outcome<Rc<OpenFile>> {
     let file = t.file(fd)?;
     if file.is_readable() { Ok(file) } else { Err(Errno::EBADF.into()) }
@@ -166,6 +113,25 @@ pub(super) fn unless_nonblocking<T>(file: &OpenFile, outcome: Outcome<T>) -> Out
     }
 }
 
+/// Whether a call may wait for what it reads or for room for what it writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Unless the file must not (`O_NONBLOCK`).
+    OfFile,
+    /// Never, not even for the disk (`RWF_NOWAIT`).
+    None,
+}
+
+impl Patience {
+    /// A wait becomes `EAGAIN` where it is not wanted.
+    fn apply<T>(self, file: &OpenFile, outcome: Outcome<T>) -> Outcome<T> {
+        match (self, outcome) {
+            (Patience::None, Err(Stop::Wait(_))) => Err(Errno::EAGAIN.into()),
+            (_, outcome) => unless_nonblocking(file, outcome),
+        }
+    }
+}
+
 /// Reads into the program's buffers. From a file as much as there is; from a stream what comes first.
 pub(super) fn read_vector(
     k: &mut Kernel,
@@ -174,12 +140,31 @@ pub(super) fn read_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
-    let outcome = read_some(k, t, file, vector, place);
+    read_patiently(k, t, file, vector, place, Patience::OfFile)
+}
+
+/// As [`read_vector`], with a say in what is waited for.
+pub(super) fn read_patiently(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+    patience: Patience,
+) -> Outcome<u64> {
+    let outcome = read_some(k, t, file, vector, place, patience);
     t.process.reads.count(&outcome);
     outcome
 }
 
-fn read_some(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, usize)], place: Place) -> Outcome<u64> {
+fn read_some(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+    patience: Patience,
+) -> Outcome<u64> {
     check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     let stash = t.with_call(|call| std::mem::take(&mut call.stash));
@@ -193,7 +178,7 @@ fn read_some(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, 
     loop {
         let len = buffer.len().min(total - done);
         let read = file.object.read(k, file, start.saturating_add(done as u64), &mut buffer[..len]);
-        let read = match unless_nonblocking(file, read) {
+        let read = match patience.apply(file, read) {
             Ok(read) => read,
             Err(wait @ Stop::Wait(_)) => {
                 t.with_call(|call| call.done = done as u64);
@@ -254,12 +239,31 @@ pub(super) fn write_vector(
     vector: &[(u64, usize)],
     place: Place,
 ) -> Outcome<u64> {
-    let outcome = write_all(k, t, file, vector, place);
+    write_patiently(k, t, file, vector, place, Patience::OfFile)
+}
+
+/// As [`write_vector`], with a say in what is waited for.
+pub(super) fn write_patiently(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+    patience: Patience,
+) -> Outcome<u64> {
+    let outcome = write_all(k, t, file, vector, place, patience);
     t.process.writes.count(&outcome);
     outcome
 }
 
-fn write_all(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, usize)], place: Place) -> Outcome<u64> {
+fn write_all(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    file: &Rc<OpenFile>,
+    vector: &[(u64, usize)],
+    place: Place,
+    patience: Patience,
+) -> Outcome<u64> {
     check_addresses(vector)?;
     let total: usize = vector.iter().map(|(_, len)| len).sum();
     if file.object_as::<Device>().is_some_and(Device::discards) {
@@ -270,8 +274,12 @@ fn write_all(k: &mut Kernel, t: &Rc<Task>, file: &Rc<OpenFile>, vector: &[(u64, 
         file.location.drop_privileges(&t.credentials())?;
     }
     loop {
+        if patience == Patience::None {
+            // The program's own memory may have to be waited for all the same.
+            gather_some(t, vector, done, &mut vec![0; (total - done).min(PIECE_BYTES)])?;
+        }
         let written = write_piece(k, t, file, vector, place, done);
-        match unless_nonblocking(file, written) {
+        match patience.apply(file, written) {
             Ok(written) => {
                 done += written;
                 if done == total || written == 0 || !goes_on(k, t, done, written)? {
@@ -391,48 +399,4 @@ pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence:
     let position = position.ok_or(Errno::EINVAL)?;
     file.position.set(position);
     Ok(position)
-}
-
-pub(super) fn fsync(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
-    let file = t.usable_file(fd)?;
-    match file.location.kind() {
-        FileKind::Regular | FileKind::Directory => file.location.sync().map(|()| 0),
-        _ => Err(Errno::EINVAL.into()),
-    }
-}
-
-pub(super) fn sync(k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
-    k.shared.write_back()?;
-    k.vfs.sync().map(|()| 0)
-}
-
-pub(super) fn syncfs(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
-    t.usable_file(fd)?.location.sync().map(|()| 0)
-}
-
-/// Whatever part of a file it is, all of it goes.
-pub(super) fn sync_file_range(
-    _k: &mut Kernel,
-    t: &Rc<Task>,
-    fd: i32,
-    offset: i64,
-    len: i64,
-    flags: u32,
-) -> Outcome<u64> {
-    const FLAGS: u32 = 7;
-    let file = t.usable_file(fd)?;
-    if flags & !FLAGS != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
-        return Err(Errno::EINVAL.into());
-    }
-    match file.location.kind() {
-        FileKind::Regular if file.object.is_seekable() => file.location.sync().map(|()| 0),
-        FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => Ok(0),
-        _ => Err(Errno::ESPIPE.into()),
-    }
-}
-
-/// Advice that has no effect here.
-pub(super) fn fadvise64(_k: &mut Kernel, t: &Rc<Task>, fd: i32) -> Outcome<u64> {
-    let file = t.usable_file(fd)?;
-    if file.object.is_seekable() { Ok(0) } else { Err(Errno::ESPIPE.into()) }
 }

@@ -9,7 +9,7 @@ use abi::socket::*;
 use super::rw::unless_nonblocking;
 use crate::files::OpenFile;
 use crate::kernel::Kernel;
-use crate::net::file::{SocketFile, peer_credentials, within_timeout};
+use crate::net::file::{SocketFile, owner, within_timeout};
 use crate::net::netlink::{NetlinkSocket, is_known_protocol};
 use crate::net::unix::UnixSocket;
 use crate::net::{BACKLOG_MAX, Socket, inet, options};
@@ -47,8 +47,8 @@ fn kind_arg(family: u32, kind: u32) -> Outcome<u32> {
 fn create(t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<Rc<dyn Socket>> {
     match (family, kind) {
         (AF_UNIX, _) if protocol > AF_UNIX => Err(Errno::EPROTONOSUPPORT.into()),
-        (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) => Ok(UnixSocket::new(kind, peer_credentials(t))),
-        (AF_UNIX, SOCK_RAW) => Ok(UnixSocket::new(SOCK_DGRAM, peer_credentials(t))),
+        (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) => Ok(UnixSocket::new(kind, owner(t))),
+        (AF_UNIX, SOCK_RAW) => Ok(UnixSocket::new(SOCK_DGRAM, owner(t))),
         (AF_INET | AF_INET6, _) => inet::create(&t.credentials(), family, kind, protocol),
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) if is_known_protocol(protocol) => Ok(NetlinkSocket::new(kind, protocol)),
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) => Err(Errno::EPROTONOSUPPORT.into()),
@@ -87,7 +87,7 @@ pub(super) fn socketpair(
         return Err(Errno::EOPNOTSUPP.into());
     }
     t.mm()?.prepare_write(fds, 8)?;
-    let sockets = [(); 2].map(|()| UnixSocket::new(first.core().kind, peer_credentials(t)));
+    let sockets = [(); 2].map(|()| UnixSocket::new(first.core().kind, owner(t)));
     UnixSocket::pair(&sockets[0], &sockets[1]);
     let files = sockets.map(|socket| open_socket(k, t, socket, kind));
     super::fd::add_pair(k, t, files, kind & SOCK_CLOEXEC != 0, fds)
@@ -150,7 +150,8 @@ pub(super) fn accept4(k: &mut Kernel, t: &Rc<Task>, fd: i32, addr: u64, len_addr
         return Err(Errno::EINVAL.into());
     }
     with_socket(t, fd, |file, socket| {
-        let accepted = socket.accept(k);
+        k.check_room_for_file(t)?;
+        let accepted = socket.clone().accept(k);
         let timeout_ns = socket.core().options.receive_timeout_ns.get();
         let accepted = unless_nonblocking(file, within_timeout(k, t, timeout_ns, Errno::EAGAIN, accepted))?;
         let address = accepted.accepted_address();
@@ -201,11 +202,17 @@ pub(super) fn getsockopt(
         // Reading an error clears it: it must arrive.
         mm.prepare_write(value, room.min(options::VALUE_BYTES_MAX))?;
         let bytes = match socket.get_option(k, level, option) {
+            _ if (level, option) == (SOL_SOCKET, SO_PEERNAME) => socket.peer_address(),
             Err(stop) if level == SOL_SOCKET && stop.is(Errno::ENOPROTOOPT) => {
                 options::get(socket.core(), t.layout(), option)
             }
             outcome => outcome,
         }?;
+        if (level, option) == (SOL_SOCKET, SO_PEERGROUPS) && bytes.len() > room {
+            // Told how many there are, it can ask again.
+            mm.write_u32(len_addr, bytes.len() as u32)?;
+            return Err(Errno::ERANGE.into());
+        }
         let len = bytes.len().min(room);
         mm.write_user(value, &bytes[..len])?;
         mm.write_u32(len_addr, len as u32).map(|()| 0)

@@ -10,10 +10,14 @@ use crate::ipc::{msg, shm};
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::inet::address::UNPRIVILEGED_PORT;
 use crate::net::inet::ports::EPHEMERAL;
+use crate::net::options::{BUFFER_BYTES, BUFFER_BYTES_MAX};
+use crate::net::unix::transfer::DATAGRAMS_MAX;
 use crate::net::{BACKLOG_MAX, report};
 use crate::stop::Outcome;
+use crate::syscall::control::CONTROL_BYTES_MAX;
 use crate::syscall::system::{RELEASE, VERSION};
 use crate::task::RunState;
+use crate::task::limits::DESCRIPTORS_MAX;
 use crate::vfs::FileKind;
 
 /// What a name stands for.
@@ -27,6 +31,8 @@ pub enum Item {
     Made(fn(&mut Kernel) -> String),
     /// The name of the machine, which can be written.
     HostName,
+    /// How many files may be open, which can be written.
+    FilesMax,
     /// A fixed symbolic link.
     Link(&'static str),
     /// The process that asks.
@@ -59,6 +65,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("net/raw", Item::Made(|_| report::raw(AF_INET))),
     ("net/raw6", Item::Made(|_| report::raw(AF_INET6))),
     ("net/route", Item::Text(report::ROUTE)),
+    ("net/snmp", Item::Made(report::snmp)),
     ("net/sockstat", Item::Made(report::sockstat)),
     ("net/sockstat6", Item::Made(report::sockstat6)),
     ("net/tcp", Item::Made(|kernel| report::tcp(kernel, AF_INET))),
@@ -81,13 +88,13 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys", Item::Directory),
     ("sys/fs", Item::Directory),
     ("sys/fs/aio-max-nr", Item::Made(|_| format!("{}\n", crate::syscall::aio::EVENTS_MAX))),
-    ("sys/fs/file-max", Item::Text("1048576\n")),
-    ("sys/fs/file-nr", Item::Text("0\t0\t1048576\n")),
+    ("sys/fs/file-max", Item::FilesMax),
+    ("sys/fs/file-nr", Item::Made(|kernel| format!("{}\t0\t{}\n", kernel.file_count.open(), kernel.file_count.max()))),
     ("sys/fs/inotify", Item::Directory),
     ("sys/fs/inotify/max_queued_events", Item::Made(|_| format!("{}\n", inotify::EVENTS_MAX))),
     ("sys/fs/inotify/max_user_instances", Item::Made(|_| format!("{}\n", inotify::INSTANCES_MAX))),
     ("sys/fs/inotify/max_user_watches", Item::Made(|_| format!("{}\n", inotify::WATCHES_MAX))),
-    ("sys/fs/nr_open", Item::Text("1048576\n")),
+    ("sys/fs/nr_open", Item::Made(|_| format!("{DESCRIPTORS_MAX}\n"))),
     ("sys/fs/pipe-max-size", Item::Text("1048576\n")),
     ("sys/kernel", Item::Directory),
     ("sys/kernel/cap_last_cap", Item::Text("40\n")),
@@ -123,11 +130,12 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/yama", Item::Directory),
     ("sys/net", Item::Directory),
     ("sys/net/core", Item::Directory),
-    ("sys/net/core/rmem_default", Item::Text("212992\n")),
-    ("sys/net/core/rmem_max", Item::Text("212992\n")),
+    ("sys/net/core/optmem_max", Item::Made(|_| format!("{CONTROL_BYTES_MAX}\n"))),
+    ("sys/net/core/rmem_default", Item::Made(|_| format!("{BUFFER_BYTES}\n"))),
+    ("sys/net/core/rmem_max", Item::Made(|_| format!("{BUFFER_BYTES_MAX}\n"))),
     ("sys/net/core/somaxconn", Item::Made(|_| format!("{BACKLOG_MAX}\n"))),
-    ("sys/net/core/wmem_default", Item::Text("212992\n")),
-    ("sys/net/core/wmem_max", Item::Text("212992\n")),
+    ("sys/net/core/wmem_default", Item::Made(|_| format!("{BUFFER_BYTES}\n"))),
+    ("sys/net/core/wmem_max", Item::Made(|_| format!("{BUFFER_BYTES_MAX}\n"))),
     ("sys/net/ipv4", Item::Directory),
     ("sys/net/ipv4/ip_forward", Item::Text("0\n")),
     ("sys/net/ipv4/ip_local_port_range", Item::Made(|_| format!("{}\t{}\n", EPHEMERAL.start(), EPHEMERAL.end()))),
@@ -144,6 +152,8 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/net/ipv6/conf/all/disable_ipv6", Item::Text("0\n")),
     ("sys/net/ipv6/conf/lo", Item::Directory),
     ("sys/net/ipv6/conf/lo/disable_ipv6", Item::Text("0\n")),
+    ("sys/net/unix", Item::Directory),
+    ("sys/net/unix/max_dgram_qlen", Item::Made(|_| format!("{DATAGRAMS_MAX}\n"))),
     ("sys/vm", Item::Directory),
     ("sys/vm/max_map_count", Item::Text("65530\n")),
     ("sys/vm/mmap_min_addr", Item::Text("65536\n")),
@@ -169,7 +179,7 @@ pub fn kind(index: u32) -> FileKind {
 pub fn mode(index: u32) -> u16 {
     match item(index) {
         Item::Directory => 0o555,
-        Item::HostName => 0o644,
+        Item::HostName | Item::FilesMax => 0o644,
         Item::Link(_) | Item::Own | Item::OwnThread => 0o777,
         _ => 0o444,
     }
@@ -190,6 +200,7 @@ pub fn render(kernel: &mut Kernel, index: u32) -> Outcome<Vec<u8>> {
         Item::Text(text) => Ok(text.as_bytes().to_vec()),
         Item::Made(make) => Ok(make(kernel).into_bytes()),
         Item::HostName => Ok([&kernel.host_name.borrow()[..], b"\n"].concat()),
+        Item::FilesMax => Ok(format!("{}\n", kernel.file_count.max()).into_bytes()),
         Item::Directory => Err(Errno::EISDIR.into()),
         Item::Link(_) | Item::Own | Item::OwnThread => Err(Errno::EINVAL.into()),
     }
@@ -200,6 +211,11 @@ pub fn store(kernel: &mut Kernel, index: u32, text: &str) -> Outcome<()> {
     match item(index) {
         Item::HostName => {
             *kernel.host_name.borrow_mut() = text.as_bytes().iter().copied().take(64).collect();
+            Ok(())
+        }
+        Item::FilesMax => {
+            let max = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+            kernel.file_count.set_max(max);
             Ok(())
         }
         _ => Err(Errno::EACCES.into()),

@@ -189,6 +189,11 @@ pub fn is_v6_only(core: &Core) -> bool {
     core.options.number(IPPROTO_IPV6, IPV6_V6ONLY).unwrap_or(0) != 0
 }
 
+/// Whether a socket bound to an address hears of IPv6 only for that reason.
+pub fn is_v6_by_address(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if !ip.is_unspecified())
+}
+
 /// Refuses a destination of IPv4 to an IPv6 socket that keeps off it.
 pub fn check_destination(core: &Core, to: SocketAddr) -> Outcome<()> {
     let is_refused = core.family == AF_INET6 && to.is_ipv4() && is_v6_only(core);

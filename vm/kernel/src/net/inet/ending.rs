@@ -22,6 +22,7 @@ impl TcpSocket {
                 if let Some(peer) = peer {
                     peer.receive_fin();
                     peer.state.set(State::CloseWait);
+                    peer.appear(k);
                     peer.core.wake(k);
                     // Linux tells of the end, and of its place in the stream.
                     let both = peer.core.shut_out.get();
@@ -93,6 +94,7 @@ impl TcpSocket {
             State::Close => return,
             _ => Errno::ECONNRESET,
         };
+        self.vanish(k);
         self.core.error.set(Some(errno));
         self.end(k);
         k.tell_listeners(&self.core.listeners, Io::Error);
@@ -115,7 +117,11 @@ impl TcpSocket {
 
     /// Sends away all who wait at a listener.
     fn stop_listening(&self, k: &mut Kernel) {
-        let Backlog { ready, knocking, .. } = self.backlog.take();
+        let Backlog { ready, deferred, knocking, .. } = self.backlog.take();
+        // These were never told of, nor is their client.
+        for server in deferred {
+            server.vanish(k);
+        }
         for server in ready {
             k.net.forget(server.core.cookie);
             server.abort(k);
@@ -134,7 +140,7 @@ impl TcpSocket {
         match before {
             State::Listen => self.stop_listening(k),
             State::Established | State::FinWait2 | State::CloseWait => self.abort(k),
-            State::SynSent | State::Close => {}
+            State::SynSent | State::SynRecv | State::Close => {}
         }
         let was_connected = !matches!(before, State::Listen | State::Close);
         self.core.error.set(was_connected.then_some(Errno::ECONNRESET));
@@ -182,7 +188,7 @@ impl TcpSocket {
                     self.leave_half_open(k);
                 }
             }
-            State::SynSent | State::Close => {}
+            State::SynSent | State::SynRecv | State::Close => {}
         }
         self.state.set(State::Close);
         self.core.inbox.borrow_mut().clear();

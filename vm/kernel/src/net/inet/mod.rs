@@ -5,16 +5,22 @@
 //! | [`address`] | addresses: as programs write them, which are ours, which can be reached |
 //! | [`ports`] | who has which port |
 //! | [`tcp`], [`ending`] | connections: how they come about, how they end |
+//! | [`deferral`] | connections that a listener is told of when something has come through them |
 //! | [`stream`] | what connections carry |
-//! | [`udp`] | datagrams |
-//! | [`options`] | options of IP, IPv6, TCP and UDP |
+//! | [`udp`], [`sending`] | datagrams |
+//! | [`errors`] | what comes back for datagrams that nobody takes |
+//! | [`options`], [`numbers`] | options of IP, IPv6, TCP and UDP |
 //!
 //! Inside, an IPv4 address is always that: IPv6 sockets show it as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 
 pub mod address;
+pub mod deferral;
 pub mod ending;
+pub mod errors;
+pub mod numbers;
 pub mod options;
 pub mod ports;
+pub mod sending;
 pub mod stream;
 pub mod tcp;
 pub mod udp;

@@ -1,10 +1,9 @@
 //! Options of IP, IPv6, TCP and UDP.
 //!
-//! Most are numbers that a program sets and reads back, listed in [`NUMBERS`] with their limits. Of these, the ones that
+//! Most are numbers that a program sets and reads back, listed in [`super::numbers`] with their limits. Of these, the ones that
 //! show on a network without distance have an effect: `IPV6_V6ONLY`, the time to live and class of service that a
-//! datagram arrives with, and what a receiver asks to be told of it. Keep-alives, retransmissions, congestion and
-//! delayed segments don't happen here, so the options about them can have none; nor has `TCP_DEFER_ACCEPT`, which is
-//! about waking a server less often.
+//! datagram arrives with, and what a receiver asks to be told of it; [`super::deferral`] is another. Keep-alives,
+//! retransmissions, congestion and delayed segments don't happen here, so the options about them can have none.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,6 +12,10 @@ use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
 use super::address::{self, Endpoint, Reach, reach};
+use super::deferral::rounded_seconds;
+pub use super::numbers::{HOPS, MTU_BYTES, value};
+use super::numbers::{Number, SEGMENT_BYTES, SEGMENT_BYTES_INITIAL, find};
+use super::ports::EPHEMERAL;
 use super::tcp::{State, TcpSocket};
 use crate::credentials::Credentials;
 use crate::kernel::Kernel;
@@ -20,90 +23,13 @@ use crate::net::options::number;
 use crate::net::{Core, interface};
 use crate::stop::Outcome;
 
-/// An option that is a number.
-struct Number {
-    level: u32,
-    option: u32,
-    /// Its value at first.
-    initial: i32,
-    /// Values it takes; others are `EINVAL`.
-    values: RangeInclusive<i32>,
-}
-
-const fn row(level: u32, option: u32, initial: i32, values: RangeInclusive<i32>) -> Number {
-    Number { level, option, initial, values }
-}
-
-/// A switch: what is not zero is one.
-const SWITCH: RangeInclusive<i32> = i32::MIN..=i32::MAX;
-/// Bytes of a segment on the loopback interface: its MTU less the headers.
-const SEGMENT_BYTES: u32 = 65_483;
-/// `TCP_MAXSEG` before a connection (`TCP_MSS_DEFAULT`).
-const SEGMENT_BYTES_INITIAL: i32 = 536;
-/// The interface's MTU.
-pub const MTU_BYTES: u32 = 65_536;
-/// Time to live, hop limit (`net.ipv4.ip_default_ttl`).
-pub const HOPS: i32 = 64;
-
-const NUMBERS: [Number; 49] = [
-    row(IPPROTO_IP, IP_TOS, 0, 0..=255),
-    row(IPPROTO_IP, IP_TTL, HOPS, 1..=255),
-    row(IPPROTO_IP, IP_PKTINFO, 0, SWITCH),
-    row(IPPROTO_IP, IP_MTU_DISCOVER, 1, 0..=5),
-    row(IPPROTO_IP, IP_RECVERR, 0, SWITCH),
-    row(IPPROTO_IP, IP_RECVTTL, 0, SWITCH),
-    row(IPPROTO_IP, IP_RECVTOS, 0, SWITCH),
-    row(IPPROTO_IP, IP_RETOPTS, 0, SWITCH),
-    row(IPPROTO_IP, IP_FREEBIND, 0, SWITCH),
-    row(IPPROTO_IP, IP_TRANSPARENT, 0, SWITCH),
-    row(IPPROTO_IP, IP_MINTTL, 0, 0..=255),
-    row(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, SWITCH),
-    row(IPPROTO_IP, IP_MULTICAST_TTL, 1, 0..=255),
-    row(IPPROTO_IP, IP_MULTICAST_LOOP, 1, SWITCH),
-    row(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0..=1),
-    row(IPPROTO_IPV6, IPV6_UNICAST_HOPS, HOPS, 0..=255),
-    row(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, 0..=255),
-    row(IPPROTO_IPV6, IPV6_MULTICAST_IF, 0, 0..=1),
-    row(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0..=1),
-    row(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 1, SWITCH),
-    row(IPPROTO_IPV6, IPV6_MTU_DISCOVER, 1, 0..=5),
-    row(IPPROTO_IPV6, IPV6_RECVERR, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_V6ONLY, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_RECVTCLASS, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_TCLASS, 0, 0..=255),
-    row(IPPROTO_IPV6, IPV6_DONTFRAG, 0, SWITCH),
-    row(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1, SWITCH),
-    row(IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, 0, 0..=0x1fff),
-    row(IPPROTO_IPV6, IPV6_FREEBIND, 0, SWITCH),
-    row(IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, 0, 0..=0xffff),
-    row(IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, 0, 0..=0xffff),
-    row(IPPROTO_TCP, TCP_NODELAY, 0, SWITCH),
-    row(IPPROTO_TCP, TCP_MAXSEG, SEGMENT_BYTES_INITIAL, 88..=32_767),
-    row(IPPROTO_TCP, TCP_CORK, 0, SWITCH),
-    row(IPPROTO_TCP, TCP_KEEPIDLE, 7200, 1..=32_767),
-    row(IPPROTO_TCP, TCP_KEEPINTVL, 75, 1..=32_767),
-    row(IPPROTO_TCP, TCP_KEEPCNT, 9, 1..=127),
-    row(IPPROTO_TCP, TCP_SYNCNT, 6, 1..=127),
-    row(IPPROTO_TCP, TCP_LINGER2, 60, i32::MIN..=i32::MAX),
-    row(IPPROTO_TCP, TCP_DEFER_ACCEPT, 0, i32::MIN..=i32::MAX),
-    row(IPPROTO_TCP, TCP_WINDOW_CLAMP, 0, i32::MIN..=i32::MAX),
-    row(IPPROTO_TCP, TCP_QUICKACK, 1, SWITCH),
-    row(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 0, 0..=1),
-    row(IPPROTO_TCP, TCP_THIN_DUPACK, 0, 0..=1),
-    row(IPPROTO_TCP, TCP_USER_TIMEOUT, 0, 0..=i32::MAX),
-    row(IPPROTO_TCP, TCP_FASTOPEN, 0, 0..=i32::MAX),
-    row(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0, i32::MIN..=i32::MAX),
-];
-
 /// Names of congestion control algorithms, the only one there is.
-const CONGESTION: &[u8] = b"cubic";
+pub const CONGESTION: &[u8] = b"cubic";
 /// Bytes of such a name (`TCP_CA_NAME_MAX`).
 const CONGESTION_BYTES: usize = 16;
 
 /// Refuses levels that a socket does not have.
-fn check_level(core: &Core, level: u32) -> Outcome<()> {
+pub(super) fn check_level(core: &Core, level: u32) -> Outcome<()> {
     let unsupported = match level {
         IPPROTO_IP => false,
         IPPROTO_IPV6 => core.family != AF_INET6,
@@ -115,24 +41,13 @@ fn check_level(core: &Core, level: u32) -> Outcome<()> {
     if unsupported { Err(Errno::EOPNOTSUPP.into()) } else { Ok(()) }
 }
 
-fn find(core: &Core, level: u32, option: u32) -> Outcome<&'static Number> {
-    check_level(core, level)?;
-    let found = NUMBERS.iter().find(|number| (number.level, number.option) == (level, option));
-    found.ok_or(Errno::ENOPROTOOPT.into())
-}
-
-/// The value of an option that is a number, as it was set or is at first.
-pub fn value(core: &Core, level: u32, option: u32) -> i32 {
-    let initial = || NUMBERS.iter().find(|number| (number.level, number.option) == (level, option));
-    core.options.number(level, option).or_else(|| initial().map(|number| number.initial)).unwrap_or(0)
-}
-
 /// `getsockopt` at the levels of the Internet.
 pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option: u32) -> Outcome<Vec<u8>> {
     match (level, option) {
         (SOL_SOCKET, _) => return Err(Errno::ENOPROTOOPT.into()),
         (IPPROTO_IP, IP_OPTIONS) => return Ok(Vec::new()),
-        (IPPROTO_IP, IP_MULTICAST_IF) => return Ok(number(0)),
+        (IPPROTO_IP, IP_MULTICAST_IF | IP_HDRINCL | IP_ROUTER_ALERT) => return Ok(number(0)),
+        (IPPROTO_IP, IP_PKTOPTIONS) if core.kind == SOCK_STREAM => return Ok(Vec::new()),
         (IPPROTO_TCP, TCP_CONGESTION) if core.protocol == IPPROTO_TCP => {
             return Ok(Writer::new().raw(CONGESTION).pad_to(CONGESTION_BYTES).finish());
         }
@@ -152,13 +67,72 @@ pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option
     Ok(number(value(core, level, option) as u32))
 }
 
-/// The number in a value: options of IP take a byte too.
-fn number_in(level: u32, value: &[u8]) -> Outcome<i32> {
-    match value.len() {
-        4.. => Ok(Reader::new(value).i32()),
-        1.. if level == IPPROTO_IP => Ok(value[0].into()),
+/// The number in a value. Options of IP take a byte too, or most of them nothing for zero; so do a few of IPv6.
+fn number_in(level: u32, option: u32, value: &[u8]) -> Outcome<i32> {
+    const NEEDS_A_BYTE: [u32; 7] =
+        [IP_TTL, IP_FREEBIND, IP_TRANSPARENT, IP_MINTTL, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL];
+    const NEEDS_ALL: [u32; 2] = [IP_UNICAST_IF, IP_LOCAL_PORT_RANGE];
+    const NEEDS_NONE_V6: [u32; 3] = [IPV6_DONTFRAG, IPV6_AUTOFLOWLABEL, IPV6_RECVFRAGSIZE];
+    match (level, value.len()) {
+        (_, 4..) => Ok(Reader::new(value).i32()),
+        (IPPROTO_IP, 1..) if !NEEDS_ALL.contains(&option) => Ok(value[0].into()),
+        (IPPROTO_IP, 0) if !NEEDS_ALL.contains(&option) && !NEEDS_A_BYTE.contains(&option) => Ok(0),
+        (IPPROTO_IPV6, _) if NEEDS_NONE_V6.contains(&option) => Ok(0),
         _ => Err(Errno::EINVAL.into()),
     }
+}
+
+/// The number that an option becomes, if it takes the one wanted.
+fn number_for(core: &Core, row: &Number, level: u32, option: u32, wanted: i32) -> Outcome<i32> {
+    /// Bits of the class of service that TCP has for itself (RFC 3168).
+    const CONGESTION_BITS: i32 = 3;
+    /// Least bytes of an IPv6 packet that need not be cut (RFC 8200).
+    const MTU_BYTES_MIN_V6: i32 = 1280;
+    const SEGMENT_BYTES_MIN: i32 = 88;
+    let is_stream = core.protocol == IPPROTO_TCP;
+    let own_class = if is_stream { !CONGESTION_BITS } else { !0 };
+    // -1 is the value at first, where zero is not.
+    let number = match (level, option) {
+        (IPPROTO_IP, IP_MULTICAST_TTL) if is_stream => return Err(Errno::EINVAL.into()),
+        (IPPROTO_IP, IP_TTL | IP_MULTICAST_TTL)
+        | (IPPROTO_IPV6, IPV6_UNICAST_HOPS | IPV6_MULTICAST_HOPS | IPV6_TCLASS)
+            if wanted == -1 =>
+        {
+            row.initial
+        }
+        (IPPROTO_IP, IP_TOS) => wanted & 0xff & own_class,
+        (IPPROTO_IPV6, IPV6_TCLASS) if row.values.contains(&wanted) => wanted & own_class,
+        (IPPROTO_IP, IP_UNICAST_IF) | (IPPROTO_IPV6, IPV6_UNICAST_IF) => {
+            let index = (wanted as u32).swap_bytes();
+            return if index <= interface::INDEX { Ok(wanted) } else { Err(Errno::EADDRNOTAVAIL.into()) };
+        }
+        (IPPROTO_IP, IP_LOCAL_PORT_RANGE) => {
+            let (first, last) = halves(wanted);
+            let is_empty = first != 0 && last != 0 && first > last;
+            return if is_empty { Err(Errno::EINVAL.into()) } else { Ok(wanted) };
+        }
+        (IPPROTO_IPV6, IPV6_MTU) if wanted != 0 && wanted < MTU_BYTES_MIN_V6 => return Err(Errno::EINVAL.into()),
+        (IPPROTO_TCP, TCP_MAXSEG) if wanted == 0 => row.initial,
+        (IPPROTO_TCP, TCP_MAXSEG) if wanted < SEGMENT_BYTES_MIN => return Err(Errno::EINVAL.into()),
+        (IPPROTO_TCP, TCP_DEFER_ACCEPT) => rounded_seconds(wanted),
+        _ if row.is_switch => i32::from(wanted != 0),
+        _ => wanted,
+    };
+    if row.values.contains(&number) { Ok(number) } else { Err(Errno::EINVAL.into()) }
+}
+
+/// The two halves of a number: first and last port (`IP_LOCAL_PORT_RANGE`).
+fn halves(number: i32) -> (u16, u16) {
+    (number as u16, (number as u32 >> 16) as u16)
+}
+
+/// The ports that a socket may be given without asking for a certain one (`inet_sk_get_local_port_range`).
+pub(super) fn ephemeral_ports(core: &Core) -> RangeInclusive<u16> {
+    let (first, last) = halves(value(core, IPPROTO_IP, IP_LOCAL_PORT_RANGE));
+    let (all_first, all_last) = (*EPHEMERAL.start(), *EPHEMERAL.end());
+    let first = if first != 0 && first <= all_last { first.max(all_first) } else { all_first };
+    let last = if last != 0 && last >= first { last.min(all_last) } else { all_last };
+    first..=last
 }
 
 /// `setsockopt` at the levels of the Internet.
@@ -174,33 +148,20 @@ pub fn set(core: &Core, endpoint: &Endpoint, who: &Credentials, level: u32, opti
             return if name == CONGESTION { Ok(()) } else { Err(Errno::ENOENT.into()) };
         }
         (IPPROTO_IP, IP_OPTIONS) if raw.is_empty() => return Ok(()),
+        // For raw sockets only, which there are none of.
+        (IPPROTO_IP, IP_ROUTER_ALERT) => return Err(Errno::EINVAL.into()),
         _ => {}
     }
     let row = find(core, level, option)?;
-    let wanted = number_in(level, raw)?;
-    let is_switch = row.values == SWITCH && matches!(row.initial, 0 | 1) && !matches!(option, TCP_DEFER_ACCEPT);
-    // -1 is the value at first, where zero is not.
-    let wanted = match (level, option) {
-        (IPPROTO_IP, IP_TTL | IP_MULTICAST_TTL)
-        | (IPPROTO_IPV6, IPV6_UNICAST_HOPS | IPV6_MULTICAST_HOPS | IPV6_TCLASS)
-            if wanted == -1 =>
-        {
-            row.initial
-        }
-        (IPPROTO_IP, IP_TOS) => wanted & 0xff,
-        (IPPROTO_IP | IPPROTO_IPV6 | IPPROTO_TCP | IPPROTO_UDP, _) if is_switch && level != IPPROTO_TCP => {
-            i32::from(wanted != 0)
-        }
-        (IPPROTO_TCP, TCP_NODELAY | TCP_CORK | TCP_QUICKACK) => i32::from(wanted != 0),
-        _ => wanted,
-    };
-    match (level, option) {
-        (IPPROTO_IP, IP_TRANSPARENT) if wanted != 0 && !who.is_privileged() => return Err(Errno::EPERM.into()),
-        (IPPROTO_IPV6, IPV6_V6ONLY) if endpoint.holds_port.get() => return Err(Errno::EINVAL.into()),
-        _ if !row.values.contains(&wanted) => return Err(Errno::EINVAL.into()),
-        _ => {}
+    let number = number_for(core, row, level, option, number_in(level, option, raw)?)?;
+    let is_transparent = matches!((level, option), (IPPROTO_IP, IP_TRANSPARENT) | (IPPROTO_IPV6, IPV6_TRANSPARENT));
+    if is_transparent && number != 0 && !who.is_privileged() {
+        return Err(Errno::EPERM.into());
     }
-    core.options.set_number(level, option, wanted);
+    if (level, option) == (IPPROTO_IPV6, IPV6_V6ONLY) && endpoint.holds_port.get() {
+        return Err(Errno::EINVAL.into());
+    }
+    core.options.set_number(level, option, number);
     Ok(())
 }
 
@@ -284,9 +245,12 @@ pub fn tcp_info(socket: &TcpSocket) -> Vec<u8> {
         }
         _ => (0, 0),
     };
-    let segment = if socket.addresses().1.is_some() { SEGMENT_BYTES } else { SEGMENT_BYTES_INITIAL as u32 };
+    // Time stamps, selective acknowledgements, window scaling: what Linux uses with itself (`TCPI_OPT_*`).
+    let is_connected = socket.addresses().1.is_some();
+    let (agreed, scales) = if is_connected { (7, 0xaa) } else { (0, 0) };
+    let segment = if is_connected { SEGMENT_BYTES } else { SEGMENT_BYTES_INITIAL as u32 };
     let receive_bytes = socket.core.options.receive_bytes.get();
-    let writer = Writer::new().u8(state as u8).u8(0).u8(0).u8(0).u8(0).u8(0).u8(0x77).u8(0);
+    let writer = Writer::new().u8(state as u8).u8(0).u8(0).u8(0).u8(0).u8(agreed).u8(scales).u8(0);
     let writer = writer.u32(RETRANSMIT_US).u32(ACKNOWLEDGE_US).u32(segment).u32(segment);
     let writer = writer.u32(unacked).u32(sacked).u32(0).u32(0).u32(0);
     // Times of the last events; path MTU, window limits, round trips.

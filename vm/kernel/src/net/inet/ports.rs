@@ -9,6 +9,7 @@ use abi::Errno;
 use abi::socket::{SO_REUSEADDR, SO_REUSEPORT};
 
 use super::address::Endpoint;
+use super::options::ephemeral_ports;
 use crate::kernel::SECOND_NS;
 use crate::net::Core;
 use crate::stop::Outcome;
@@ -93,16 +94,17 @@ impl<S: Bound> Ports<S> {
     }
 
     /// A port that nobody has and that `fits`, looked for from a random place on.
-    pub fn ephemeral(&self, random: u32, fits: impl Fn(u16) -> bool) -> Option<u16> {
-        let count = u32::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
-        let port = |offset: u32| EPHEMERAL.start() + (random.wrapping_add(offset) % count) as u16;
+    pub fn ephemeral(&self, socket: &S, random: u32, fits: impl Fn(u16) -> bool) -> Option<u16> {
+        let ports = ephemeral_ports(socket.core());
+        let count = u32::from(ports.end() - ports.start()) + 1;
+        let port = |offset: u32| ports.start() + (random.wrapping_add(offset) % count) as u16;
         (0..count).map(port).find(|port| self.is_free(*port) && fits(*port))
     }
 
     /// Gives a socket the port it asks for, or with 0 any.
     pub fn bind(&mut self, socket: &Rc<S>, port: u16, random: u32, fits: impl Fn(u16) -> bool) -> Outcome<()> {
         let port = match port {
-            0 => self.ephemeral(random, fits).ok_or(Errno::EADDRINUSE)?,
+            0 => self.ephemeral(socket, random, fits).ok_or(Errno::EADDRINUSE)?,
             port if self.is_taken(port, socket) || !fits(port) => return Err(Errno::EADDRINUSE.into()),
             port => port,
         };

@@ -14,6 +14,7 @@ use super::tcp::{State, TcpSocket, check_bind};
 use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::net::inbox::{Attached, Message, RawAddress, Received};
+use crate::net::memory::Held;
 use crate::net::options::number;
 use crate::net::{Core, Outgoing, Socket};
 use crate::signal::SigInfo;
@@ -67,7 +68,7 @@ impl TcpSocket {
     }
 
     /// Puts bytes into the inbox, the last of them an urgent one.
-    fn deliver(&self, bytes: VecDeque<u8>, urgent: bool, time_ns: u64) {
+    fn deliver(&self, bytes: VecDeque<u8>, held: Held, urgent: bool, time_ns: u64) {
         let mut inbox = self.core.inbox.borrow_mut();
         if let Some(byte) = bytes.back().copied().filter(|_| urgent) {
             // The one before is passed if it is next.
@@ -77,7 +78,7 @@ impl TcpSocket {
             self.urgent.set(Some(Urgent { ahead: inbox.bytes() + bytes.len() - 1, byte, taken: false }));
         }
         self.received_bytes.set(self.received_bytes.get() + bytes.len() as u64);
-        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() } });
+        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() }, held, charge: None });
     }
 
     fn send_bytes(&self, k: &mut Kernel, out: &mut Outgoing) -> Outcome<usize> {
@@ -104,10 +105,12 @@ impl TcpSocket {
         bytes.truncate(room);
         let taken = bytes.len();
         if taken > 0 {
+            let held = k.net.memory.hold_piece(taken)?;
             self.sent_bytes.set(self.sent_bytes.get() + taken as u64);
             k.net.carried.count(taken);
             let urgent = is_whole && out.flags & MSG_OOB != 0;
-            peer.deliver(bytes, urgent, k.realtime_ns());
+            peer.deliver(bytes, held, urgent, k.realtime_ns());
+            peer.appear(k);
             if urgent {
                 let info = SigInfo::kernel(SIGURG);
                 k.signal_owner(peer.core.ownership.get(), &info, &info);
@@ -125,7 +128,7 @@ impl TcpSocket {
         match self.urgent.get() {
             Some(urgent) if !self.is_inline() && !urgent.taken => {
                 self.urgent.set(Some(Urgent { taken: !peek, ..urgent }));
-                Ok(Received { bytes: vec![urgent.byte], full_len: 1, urgent: true, ..Received::default() })
+                Ok(Received { bytes: vec![urgent.byte], full_len: 1, flags: MSG_OOB, ..Received::default() })
             }
             _ => Err(Errno::EINVAL.into()),
         }
@@ -206,7 +209,7 @@ impl Socket for TcpSocket {
         self.start_listening(k, backlog)
     }
 
-    fn accept(&self, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
+    fn accept(self: Rc<Self>, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
         self.take_connection(k).map(|socket| socket as Rc<dyn Socket>)
     }
 

@@ -1,7 +1,8 @@
 //! TCP (`tcp(7)`, RFC 9293): how connections come about. How they end is in [`super::ending`].
 //!
 //! Both ends of every connection are here, so each step of the handshakes happens at once, and states that wait for an
-//! answer from afar (`SYN_RECV`, `FIN_WAIT1`, `LAST_ACK`, `CLOSING`) are never seen.
+//! answer from afar (`FIN_WAIT1`, `LAST_ACK`, `CLOSING`) are never seen; `SYN_RECV` is only where a listener wants
+//! to know of a connection when something has come through it ([`super::deferral`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use abi::Errno;
 use abi::socket::*;
 
 use super::address::{self, Endpoint, Reach, reach};
+use super::deferral::Deferral;
 use super::options;
 use super::ports::Bound;
 use super::stream::Urgent;
@@ -33,6 +35,8 @@ pub enum State {
     Established = 1,
     /// It has knocked at a listener whose backlog is full.
     SynSent = 2,
+    /// Its listener is not told of it yet: only shown, since the client is right to think it established.
+    SynRecv = 3,
     /// This side has sent its last byte.
     FinWait2 = 5,
     /// There is no connection, or no more.
@@ -59,6 +63,8 @@ pub enum Phase {
 pub struct Backlog {
     /// Those to be accepted.
     pub ready: VecDeque<Rc<TcpSocket>>,
+    /// Those it is not told of yet (`TCP_DEFER_ACCEPT`). No more than `max`.
+    pub(super) deferred: Vec<Rc<TcpSocket>>,
     /// Clients that there was no room for. Bounded by the clients' own descriptors.
     pub(super) knocking: VecDeque<Weak<TcpSocket>>,
     /// Most that may wait to be accepted.
@@ -77,6 +83,8 @@ pub struct TcpSocket {
     pub(super) finished: Cell<bool>,
     pub(super) backlog: RefCell<Backlog>,
     pub(super) urgent: Cell<Option<Urgent>>,
+    /// Its listener, while that is not told of it, and whether it may be.
+    pub(super) deferral: RefCell<Deferral>,
     /// When it gives up knocking, on the monotonic clock.
     knocks_until_ns: Cell<u64>,
     /// Bytes sent and received, for `TCP_INFO`.
@@ -110,15 +118,16 @@ impl TcpSocket {
             finished: Cell::new(false),
             backlog: RefCell::default(),
             urgent: Cell::default(),
+            deferral: RefCell::default(),
             knocks_until_ns: Cell::new(0),
             sent_bytes: Cell::new(0),
             received_bytes: Cell::new(0),
         })
     }
 
-    /// Its state.
+    /// Its state, as it is shown.
     pub fn state(&self) -> State {
-        self.state.get()
+        if self.is_deferred() { State::SynRecv } else { self.state.get() }
     }
 
     /// Its addresses: its own, the other side's.
@@ -129,6 +138,11 @@ impl TcpSocket {
     /// Connections that wait to be accepted.
     pub fn waiting(&self) -> usize {
         self.backlog.borrow().ready.len()
+    }
+
+    /// Connections that may wait to be accepted.
+    pub fn backlog_max(&self) -> usize {
+        self.backlog.borrow().max
     }
 
     /// The other side.
@@ -168,7 +182,7 @@ impl TcpSocket {
             return if is_taken { Err(Errno::EADDRNOTAVAIL.into()) } else { Ok(()) };
         }
         let fits = |port| !net.time_waits.keeps_apart(SocketAddr::new(ip, port), to, now_ns);
-        let port = net.tcp.ephemeral(random, fits).ok_or(Errno::EADDRNOTAVAIL)?;
+        let port = net.tcp.ephemeral(self, random, fits).ok_or(Errno::EADDRNOTAVAIL)?;
         self.endpoint.set_port(port);
         net.tcp.add(self);
         Ok(())
@@ -271,16 +285,17 @@ impl TcpSocket {
     }
 
     /// Whether no more connections can wait to be accepted. One more than asked for can, as on Linux.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let backlog = self.backlog.borrow();
         backlog.ready.len() > backlog.max
     }
 
     /// Establishes a connection with a client that has knocked at this listener.
-    fn admit(&self, k: &mut Kernel, client: &Rc<TcpSocket>) {
+    fn admit(self: &Rc<Self>, k: &mut Kernel, client: &Rc<TcpSocket>) {
         let Some(local) = client.endpoint.remote.get() else { return };
         let server = TcpSocket::new(self.core.family);
         server.core.options.inherit(&self.core.options);
+        server.core.options.set_number(IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
         server.core.uid.set(self.core.uid.get());
         server.endpoint.local.set(local);
         server.endpoint.remote.set(Some(client.endpoint.local.get()));
@@ -292,10 +307,12 @@ impl TcpSocket {
         k.net.tcp.add(&server);
         let listed: Rc<dyn Socket> = server.clone();
         k.net.register(&listed);
-        self.backlog.borrow_mut().ready.push_back(server);
         client.core.wake(k);
         k.tell_listeners(&client.core.listeners, Io::Output);
-        self.core.announce(k, Io::Input);
+        if !self.defer(k, &server) {
+            self.backlog.borrow_mut().ready.push_back(server);
+            self.core.announce(k, Io::Input);
+        }
     }
 
     /// `listen(2)`.
@@ -320,12 +337,13 @@ impl TcpSocket {
     }
 
     /// `accept(2)`.
-    pub(super) fn take_connection(&self, k: &mut Kernel) -> Outcome<Rc<TcpSocket>> {
+    pub(super) fn take_connection(self: &Rc<Self>, k: &mut Kernel) -> Outcome<Rc<TcpSocket>> {
         if self.state.get() != State::Listen {
             return Err(Errno::EINVAL.into());
         }
         let taken = self.backlog.borrow_mut().ready.pop_front();
         let taken = taken.ok_or_else(|| self.core.arrivals.stop())?;
+        self.take_deferred(k);
         while !self.is_full() {
             let next = self.backlog.borrow_mut().knocking.pop_front();
             match next.map(|client| client.upgrade()) {

@@ -1,35 +1,38 @@
 //! UDP (`udp(7)`, RFC 768) and UDP-Lite (`udplite(7)`, RFC 3828): datagrams. The two differ in checksums, which
 //! nothing needs here, and in whose ports are whose.
 
-use std::net::{IpAddr, SocketAddr};
+use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
+use abi::Errno;
 use abi::poll::*;
 use abi::socket::*;
-use abi::{Errno, Reader};
 
-use super::address::{self, Endpoint, Reach, reach};
-use super::options::{self, value};
+use super::address::{self, Endpoint};
+use super::errors::ErrorQueue;
+use super::options;
 use super::ports::{Bound, Ports};
+use super::sending::Datagram;
 use super::tcp::check_bind;
 use crate::files::Io;
 use crate::kernel::Kernel;
-use crate::net::inbox::{Attached, Delivery, Message, RawAddress, Received};
+use crate::net::inbox::{Message, RawAddress, Received};
 use crate::net::options::{BUFFER_BYTES, number};
 use crate::net::{Core, Outgoing, Socket};
 use crate::stop::Outcome;
 use crate::task::Task;
 
-/// Bytes that fit a datagram: 65535 of IP less the headers (IPv4), less UDP's alone (IPv6).
-const BYTES_MAX: usize = 65_507;
-const BYTES_MAX_V6: usize = 65_527;
 /// What a waiting datagram counts for beside its bytes (`truesize` of a small one): it bounds how many wait.
 const OVERHEAD_BYTES: usize = 768;
 
 /// A UDP socket.
 pub struct UdpSocket {
-    core: Core,
-    endpoint: Endpoint,
+    pub(super) core: Core,
+    pub(super) endpoint: Endpoint,
+    pub(super) errors: ErrorQueue,
+    /// A datagram that is kept until it is complete (`UDP_CORK`).
+    pub(super) corked: RefCell<Option<Datagram>>,
 }
 
 impl Bound for UdpSocket {
@@ -50,7 +53,12 @@ impl UdpSocket {
     /// A socket without an address.
     pub fn new(family: u32, protocol: u32) -> Rc<Self> {
         let core = Core::new(family, SOCK_DGRAM, protocol, BUFFER_BYTES, BUFFER_BYTES);
-        Rc::new(Self { core, endpoint: Endpoint::new(family) })
+        Rc::new(Self {
+            core,
+            endpoint: Endpoint::new(family),
+            errors: ErrorQueue::default(),
+            corked: RefCell::default(),
+        })
     }
 
     /// Its addresses: its own, the other side's.
@@ -59,7 +67,7 @@ impl UdpSocket {
     }
 
     /// Its protocol's ports.
-    fn ports<'a>(&self, k: &'a mut Kernel) -> &'a mut Ports<UdpSocket> {
+    pub(super) fn ports<'a>(&self, k: &'a mut Kernel) -> &'a mut Ports<UdpSocket> {
         if self.core.protocol == IPPROTO_UDPLITE { &mut k.net.udplite } else { &mut k.net.udp }
     }
 
@@ -69,146 +77,33 @@ impl UdpSocket {
     }
 
     /// The port it sends from, which it gets now if it has none.
-    fn ensure_port(self: &Rc<Self>, k: &mut Kernel) -> Outcome<()> {
+    pub(super) fn ensure_port(self: &Rc<Self>, k: &mut Kernel) -> Outcome<()> {
         if self.endpoint.holds_port.get() {
             return Ok(());
         }
         self.take_port(k, 0).map_err(|_| Errno::EAGAIN.into())
     }
 
-    /// Refuses destinations that can't be reached.
-    fn check_reach(&self, to: SocketAddr) -> Outcome<()> {
-        match (reach(to.ip()), to.ip()) {
-            (_, IpAddr::V6(ip)) if ip.is_unicast_link_local() => Err(Errno::EINVAL.into()),
-            (Reach::Local, _) => Ok(()),
-            (Reach::Broadcast, _) if self.core.options.is_on(SO_BROADCAST) => Ok(()),
-            (Reach::Broadcast, _) => Err(Errno::EACCES.into()),
-            _ => Err(Errno::ENETUNREACH.into()),
-        }
-    }
-
-    /// Where a datagram goes: the address the call names, or the one it is connected to.
-    fn target(&self, out: &Outgoing) -> Outcome<SocketAddr> {
-        let Some(raw) = &out.to else {
-            return self.endpoint.remote.get().ok_or(Errno::EDESTADDRREQ.into());
-        };
-        if self.core.family == AF_INET6 && raw.len() >= 2 {
-            match address::family_of(raw) {
-                // An IPv6 socket may send to an address of IPv4.
-                AF_INET if raw.len() < 16 => return Err(Errno::EINVAL.into()),
-                AF_INET if address::is_v6_only(&self.core) => return Err(Errno::ENETUNREACH.into()),
-                AF_INET => return nonzero_port(address::parse_known(raw)),
-                AF_UNSPEC => return self.endpoint.remote.get().ok_or(Errno::EDESTADDRREQ.into()),
-                _ => {}
-            }
-        }
-        let mut raw = raw.clone();
-        if self.core.family == AF_INET && address::family_of(&raw) == AF_UNSPEC && raw.len() >= 16 {
-            raw[0] = AF_INET as u8;
-        }
-        let to = address::parse(self.core.family, &raw)?;
-        address::check_destination(&self.core, to)?;
-        nonzero_port(to)
-    }
-
-    /// The address it sends from, which a control message may say.
-    fn source(&self, out: &Outgoing, to: IpAddr) -> Outcome<IpAddr> {
-        for (level, kind, body) in &out.control {
-            let mut reader = Reader::new(body);
-            let wanted = match (*level, *kind) {
-                (IPPROTO_IP, IP_PKTINFO) if body.len() >= 12 => {
-                    let (_interface, ip) = (reader.u32(), reader.u32());
-                    IpAddr::from(ip.to_le_bytes())
-                }
-                (IPPROTO_IPV6, IPV6_PKTINFO) if body.len() >= 20 => {
-                    IpAddr::from(std::array::from_fn::<u8, 16, _>(|_| reader.u8())).to_canonical()
-                }
-                (SOL_SOCKET, SCM_RIGHTS | SCM_CREDENTIALS) => continue,
-                (IPPROTO_IP, IP_TTL | IP_TOS | IP_RETOPTS) | (IPPROTO_IPV6, IPV6_HOPLIMIT | IPV6_TCLASS) => continue,
-                _ => return Err(Errno::EINVAL.into()),
-            };
-            match reach(wanted) {
-                _ if wanted.is_unspecified() => {}
-                Reach::Local => return Ok(wanted),
-                _ if wanted.is_ipv4() => return Err(Errno::ENETUNREACH.into()),
-                _ => return Err(Errno::EINVAL.into()),
-            }
-        }
-        let own = self.endpoint.local.get().ip();
-        let is_usable = !own.is_unspecified() && reach(own) == Reach::Local;
-        Ok(if is_usable { own } else { address::source(to) })
-    }
-
-    /// Time to live and class of what is sent, which a control message may say.
-    fn header(&self, out: &Outgoing, to: SocketAddr) -> (u8, u8) {
-        let (level, hops, class, message_hops) = match to {
-            SocketAddr::V4(_) => (IPPROTO_IP, IP_TTL, IP_TOS, IP_TTL),
-            SocketAddr::V6(_) => (IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_HOPLIMIT),
-        };
-        let said = |wanted: u32| {
-            let found = out.control.iter().find(|(at, kind, _)| (*at, *kind) == (level, wanted));
-            found.map(|(.., body)| Reader::new(body).i32())
-        };
-        let hops = said(message_hops).unwrap_or_else(|| value(&self.core, level, hops));
-        let class = said(class).unwrap_or_else(|| value(&self.core, level, class));
-        (hops as u8, class as u8)
-    }
-
-    fn send_datagram(self: Rc<Self>, k: &mut Kernel, out: &mut Outgoing) -> Outcome<usize> {
-        let len = out.bytes.len();
-        if out.flags & MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        if len > usize::from(u16::MAX) {
-            return Err(Errno::EMSGSIZE.into());
-        }
-        let to = address::destination(self.target(out)?);
-        let source = self.source(out, to.ip())?;
-        self.core.take_error()?;
-        if self.core.shut_out.get() {
-            return Err(Errno::EPIPE.into());
-        }
-        self.check_reach(to)?;
-        let max = if to.is_ipv4() { BYTES_MAX } else { BYTES_MAX_V6 };
-        if len > max {
-            return Err(Errno::EMSGSIZE.into());
-        }
-        self.ensure_port(k)?;
-        let from = SocketAddr::new(source, self.endpoint.port());
-        let (hops, class) = self.header(out, to);
-        let bytes = std::mem::take(&mut out.bytes).into();
-        let delivery = Some(Delivery { to: to.ip(), hops, class });
-        let attached = Attached { delivery, time_ns: k.realtime_ns(), ..Attached::default() };
-        k.net.carried.count(len);
-        let is_broadcast = reach(to.ip()) == Reach::Broadcast;
-        match self.ports(k).receiver(from, to, |_| true) {
-            Some(receiver) => receiver.deliver(k, Message { bytes, attached }, from),
-            None if is_broadcast => {}
-            None => self.refuse(k, to),
-        }
-        Ok(len)
-    }
-
-    /// Nobody has the port that this socket has sent to: the answer to that (ICMP's "port unreachable") is an error for
-    /// a socket that is connected there, and for one that asks to be told (`IP_RECVERR`).
-    fn refuse(&self, k: &mut Kernel, to: SocketAddr) {
-        let asks = value(&self.core, IPPROTO_IP, IP_RECVERR) != 0 || value(&self.core, IPPROTO_IPV6, IPV6_RECVERR) != 0;
-        if self.endpoint.remote.get() == Some(to) || asks {
-            self.core.error.set(Some(Errno::ECONNREFUSED));
-            self.core.announce(k, Io::Error);
-        }
+    /// Whether there is memory for what has come in and `len` bytes more: datagrams and errors share it.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        let inbox = self.core.inbox.borrow();
+        let (errors, quoted_bytes) = self.errors.size();
+        let used_bytes = inbox.bytes() + quoted_bytes + (inbox.messages() + errors) * OVERHEAD_BYTES;
+        used_bytes + len <= self.core.options.receive_bytes.get() as usize
     }
 
     /// Puts a datagram into the inbox; it is lost if there is no room.
-    fn deliver(&self, k: &mut Kernel, mut message: Message, from: SocketAddr) {
+    pub(super) fn deliver(&self, k: &mut Kernel, mut message: Message, from: SocketAddr) {
         message.attached.from = Some(address::raw(self.core.family, from));
-        let has_room = {
-            let inbox = self.core.inbox.borrow();
-            inbox.bytes() + inbox.messages() * OVERHEAD_BYTES <= self.core.options.receive_bytes.get() as usize
-        };
-        if has_room {
+        if let Ok(held) = k.net.memory.hold_piece(message.bytes.len())
+            && self.has_room(0)
+        {
+            message.held = held;
+            message.attached.drops = self.core.drops.get();
             self.core.inbox.borrow_mut().push_message(message);
             self.core.announce(k, Io::Input);
+        } else {
+            self.core.drops.set(self.core.drops.get().wrapping_add(1));
         }
     }
 
@@ -222,10 +117,6 @@ impl UdpSocket {
             self.endpoint.set_port(0);
         }
     }
-}
-
-fn nonzero_port(to: SocketAddr) -> Outcome<SocketAddr> {
-    if to.port() == 0 { Err(Errno::EINVAL.into()) } else { Ok(to) }
 }
 
 impl Socket for UdpSocket {
@@ -294,7 +185,7 @@ impl Socket for UdpSocket {
     fn receive(&self, _k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         let core = &self.core;
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN.into());
+            return self.receive_error(len);
         }
         core.take_error()?;
         let taken = core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
@@ -312,15 +203,26 @@ impl Socket for UdpSocket {
         }
     }
 
-    fn set_option(&self, _k: &mut Kernel, t: &Rc<Task>, level: u32, option: u32, value: &[u8]) -> Outcome<()> {
-        options::set(&self.core, &self.endpoint, &t.credentials(), level, option, value)
+    fn set_option(&self, k: &mut Kernel, t: &Rc<Task>, level: u32, option: u32, value: &[u8]) -> Outcome<()> {
+        options::set(&self.core, &self.endpoint, &t.credentials(), level, option, value)?;
+        let is_about_errors = matches!((level, option), (IPPROTO_IP, IP_RECVERR) | (IPPROTO_IPV6, IPV6_RECVERR));
+        if is_about_errors && options::value(&self.core, level, option) == 0 {
+            self.errors.clear();
+        }
+        if (level, option) == (IPPROTO_UDP, UDP_CORK) && options::value(&self.core, level, option) == 0 {
+            self.uncork(k);
+        }
+        Ok(())
     }
 
     fn readiness(&self) -> u32 {
         let core = &self.core;
         let mut events = POLLOUT | POLLWRNORM | POLLWRBAND;
-        if core.error.get().is_some() {
+        if core.error.get().is_some() || !self.errors.is_empty() {
             events |= POLLERR;
+            if core.options.is_on(SO_SELECT_ERR_QUEUE) {
+                events |= POLLPRI;
+            }
         }
         if core.shut_in.get() {
             events |= POLLRDHUP | POLLIN | POLLRDNORM;
@@ -337,6 +239,8 @@ impl Socket for UdpSocket {
     fn close(&self, k: &mut Kernel) {
         self.ports(k).remove(self);
         self.core.inbox.borrow_mut().clear();
+        self.errors.clear();
+        self.corked.take();
         self.core.wake(k);
     }
 }

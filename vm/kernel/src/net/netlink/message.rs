@@ -93,6 +93,20 @@ pub fn find_attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     None
 }
 
+/// Puts messages together as they are received.
+pub fn in_datagrams(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    /// Bytes of one: a program's buffer is 8 KiB at least (`NLMSG_GOODSIZE`).
+    const DATAGRAM_BYTES: usize = 8192;
+    let mut datagrams: Vec<Vec<u8>> = Vec::new();
+    for message in messages {
+        match datagrams.last_mut() {
+            Some(last) if last.len() + message.len() <= DATAGRAM_BYTES => last.extend(message),
+            _ => datagrams.push(message),
+        }
+    }
+    datagrams
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

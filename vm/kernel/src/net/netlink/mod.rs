@@ -3,19 +3,21 @@
 //! | protocol | answers |
 //! |---|---|
 //! | `NETLINK_ROUTE` | [`route`]: reads everything, changes nothing |
-//! | `NETLINK_SOCK_DIAG` | as without modules for it: programs read `/proc/net` then |
+//! | `NETLINK_SOCK_DIAG` | [`diag`]: which sockets of the Internet there are |
 //! | `NETLINK_KOBJECT_UEVENT` | none: nothing is plugged in or out |
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`message`] | messages and attributes |
 //! | [`route`] | `rtnetlink(7)` |
+//! | [`diag`] | `sock_diag(7)` |
 
+pub mod diag;
 pub mod message;
 pub mod route;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use abi::poll::*;
@@ -66,6 +68,8 @@ pub struct NetlinkSocket {
     groups: Cell<u64>,
     /// The port it is connected to; only the kernel's answers.
     remote: Cell<Option<u32>>,
+    /// What of a list does not fit the inbox yet. Bounded by what there is to list.
+    rest: RefCell<VecDeque<Vec<u8>>>,
 }
 
 /// Whether there is such a protocol.
@@ -77,8 +81,8 @@ impl NetlinkSocket {
     /// A socket without a port.
     pub fn new(kind: u32, protocol: u32) -> Rc<Self> {
         let core = Core::new(AF_NETLINK, kind, protocol, BUFFER_BYTES, BUFFER_BYTES);
-        let (port, bound, groups, remote) = Default::default();
-        Rc::new(Self { core, port, bound, groups, remote })
+        let (port, bound, groups, remote, rest) = Default::default();
+        Rc::new(Self { core, port, bound, groups, remote, rest })
     }
 
     /// Gives it a port: the one asked for, or one that says which process it belongs to.
@@ -111,11 +115,14 @@ impl NetlinkSocket {
     /// Puts an answer of the kernel's into the inbox; if there is no room it is lost, and the program is told.
     pub(crate) fn deliver(&self, k: &mut Kernel, bytes: Vec<u8>) {
         let used = self.core.inbox.borrow().bytes();
-        if used + bytes.len() > self.core.options.receive_bytes.get() as usize {
+        let fits = used + bytes.len() <= self.core.options.receive_bytes.get() as usize;
+        let held = k.net.memory.hold_piece(bytes.len()).ok().filter(|_| fits);
+        if held.is_none() {
             self.core.error.set(Some(Errno::ENOBUFS));
-        } else {
+        }
+        if let Some(held) = held {
             let attached = Attached { from: Some(raw(0, 0)), time_ns: k.realtime_ns(), ..Attached::default() };
-            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached });
+            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached, held, charge: None });
         }
         self.core.announce(k, Io::Input);
     }
@@ -126,6 +133,10 @@ impl NetlinkSocket {
             let answers = self.answer(k, &request);
             let acknowledges = request.flags & NLM_F_ACK != 0;
             match answers {
+                Ok(answers) if request.is_dump() => {
+                    self.rest.borrow_mut().extend(answers);
+                    self.go_on(k);
+                }
                 Ok(answers) => {
                     for answer in answers {
                         self.deliver(k, answer);
@@ -139,6 +150,20 @@ impl NetlinkSocket {
         }
     }
 
+    /// Puts as much of a list into the inbox as fits, one piece at least.
+    fn go_on(&self, k: &mut Kernel) {
+        let limit = self.core.options.receive_bytes.get() as usize;
+        loop {
+            let used = self.core.inbox.borrow().bytes();
+            let fits = |next: &&Vec<u8>| used == 0 || used + next.len() <= limit;
+            if self.rest.borrow().front().filter(fits).is_none() {
+                break;
+            }
+            let next = self.rest.borrow_mut().pop_front();
+            next.into_iter().for_each(|next| self.deliver(k, next));
+        }
+    }
+
     fn caps_answers(&self) -> bool {
         self.core.options.number(SOL_NETLINK, NETLINK_CAP_ACK).is_some_and(|on| on != 0)
     }
@@ -147,13 +172,16 @@ impl NetlinkSocket {
         if request.flags & NLM_F_REQUEST == 0 || request.kind < message::TYPES_MIN {
             return Ok(Vec::new());
         }
+        // One list at a time.
+        if request.is_dump() && !self.rest.borrow().is_empty() {
+            return Err(Errno::EBUSY);
+        }
         match self.core.protocol {
             NETLINK_ROUTE => {
                 let strict = self.core.options.number(SOL_NETLINK, NETLINK_GET_STRICT_CHK).is_some_and(|on| on != 0);
                 route::answer(k, request, self.port.get(), strict)
             }
-            // As on a Linux without the modules: programs look into /proc/net then.
-            NETLINK_SOCK_DIAG => Err(Errno::ENOENT),
+            NETLINK_SOCK_DIAG => diag::answer(k, request, self.port.get()).map(message::in_datagrams),
             _ => Err(Errno::EOPNOTSUPP),
         }
     }
@@ -245,12 +273,13 @@ impl Socket for NetlinkSocket {
         Ok(len)
     }
 
-    fn receive(&self, _k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
+    fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP.into());
         }
         self.core.take_error()?;
         let taken = self.core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
+        self.go_on(k);
         taken.ok_or_else(|| self.core.arrivals.stop())
     }
 
@@ -303,5 +332,6 @@ impl Socket for NetlinkSocket {
             k.net.netlink.by_port.remove(&(self.core.protocol, self.port.get()));
         }
         self.core.inbox.borrow_mut().clear();
+        self.rest.take();
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
-use super::message::{Request, attribute, find_attribute, finish};
+use super::message::{Request, attribute, find_attribute, finish, in_datagrams};
 use crate::kernel::Kernel;
 use crate::net::inet::address::{Reach, reach, source};
 use crate::net::inet::options::MTU_BYTES;
@@ -15,8 +15,6 @@ use crate::net::interface::{self, Carried, FLAGS, INDEX, NAME, PREFIX_BITS, QUEU
 /// Bytes of the structs that requests start with: `ifinfomsg`, `rtmsg`.
 const LINK_BYTES: usize = 16;
 const ROUTE_BYTES: usize = 12;
-/// Bytes of one message received: a program's buffer is 8 KiB at least (`NLMSG_GOODSIZE`).
-const DATAGRAM_BYTES: usize = 8192;
 /// The routing table of addresses that are ours, its protocol ("by the kernel"), kinds of routes, scopes.
 const TABLE_LOCAL: u8 = 255;
 const BY_KERNEL: u8 = 2;
@@ -61,19 +59,7 @@ pub fn answer(k: &mut Kernel, request: &Request<'_>, port: u32, strict: bool) ->
         (kind, _) if kind == RTM_NEWRULE || kind == RTM_NEWRULE + 1 => return Err(Errno::EPERM),
         _ => return Err(Errno::EOPNOTSUPP),
     };
-    Ok(in_datagrams(answers, request.done(port)))
-}
-
-/// Puts messages, and the one that ends them, together as they are received.
-fn in_datagrams(messages: Vec<Vec<u8>>, done: Vec<u8>) -> Vec<Vec<u8>> {
-    let mut datagrams: Vec<Vec<u8>> = Vec::new();
-    for message in messages.into_iter().chain([done]) {
-        match datagrams.last_mut() {
-            Some(last) if last.len() + message.len() <= DATAGRAM_BYTES => last.extend(message),
-            _ => datagrams.push(message),
-        }
-    }
-    datagrams
+    Ok(in_datagrams(answers.into_iter().chain([request.done(port)]).collect()))
 }
 
 /// Whether a request for one interface means the one there is.

@@ -3,8 +3,10 @@
 //! | module | subject |
 //! |---|---|
 //! | [`names`] | addresses, and who has them |
+//! | [`transfer`] | what they carry |
 
 pub mod names;
+pub mod transfer;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,8 +16,9 @@ use abi::poll::*;
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
-use super::file::peer_credentials;
-use super::inbox::{Attached, Inbox, Message, PeerCredentials, RawAddress, Received};
+use super::file::owner;
+use super::inbox::{PeerCredentials, RawAddress, Received};
+use super::memory::Account;
 use super::options::{BUFFER_BYTES, number};
 use super::{BACKLOG_MAX, Core, Outgoing, Socket};
 use crate::files::Io;
@@ -23,18 +26,27 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::vfs::{At, FileKind};
-use names::{Name, find, is_abstract, name_of, raw, raw_name};
+use crate::wait::WaitQueue;
+use names::{Name, find, is_abstract, name_of, raw};
+use transfer::tell_sender;
 
-/// Messages that wait in one socket (`net.unix.max_dgram_qlen`, less strictly): each may carry files.
-const INBOX_MESSAGES_MAX: usize = 512;
+/// Who made a socket.
+#[derive(Clone)]
+pub struct Owner {
+    /// `SO_PEERCRED`.
+    pub credentials: PeerCredentials,
+    /// `SO_PEERGROUPS`.
+    pub groups: Rc<[u32]>,
+}
+
 /// A unix socket.
 pub struct UnixSocket {
     core: Core,
     name: RefCell<Option<Name>>,
     /// Who made it.
-    owner: Cell<PeerCredentials>,
+    owner: RefCell<Owner>,
     /// Who made the other side, when it was connected.
-    peer_owner: Cell<Option<PeerCredentials>>,
+    peer_owner: RefCell<Option<Owner>>,
     peer: RefCell<Weak<UnixSocket>>,
     /// The address of the other side, once that is gone.
     gone_address: RefCell<Option<RawAddress>>,
@@ -43,21 +55,27 @@ pub struct UnixSocket {
     /// Connections to be accepted; `None` unless it listens.
     backlog: RefCell<Option<VecDeque<Rc<UnixSocket>>>>,
     backlog_max: Cell<usize>,
+    /// What it has sent and nobody has received.
+    sent: Account,
+    /// Woken when enough of that has been received for it to send again.
+    sendable: WaitQueue,
 }
 
 impl UnixSocket {
     /// An unconnected socket.
-    pub fn new(kind: u32, owner: PeerCredentials) -> Rc<Self> {
+    pub fn new(kind: u32, owner: Owner) -> Rc<Self> {
         Rc::new(Self {
             core: Core::new(AF_UNIX, kind, 0, BUFFER_BYTES, BUFFER_BYTES),
             name: RefCell::default(),
-            owner: Cell::new(owner),
-            peer_owner: Cell::default(),
+            owner: RefCell::new(owner),
+            peer_owner: RefCell::default(),
             peer: RefCell::default(),
             gone_address: RefCell::default(),
             connected: Cell::new(false),
             backlog: RefCell::default(),
             backlog_max: Cell::new(0),
+            sent: Account::default(),
+            sendable: WaitQueue::default(),
         })
     }
 
@@ -65,7 +83,7 @@ impl UnixSocket {
     pub fn pair(one: &Rc<Self>, other: &Rc<Self>) {
         for (this, that) in [(one, other), (other, one)] {
             *this.peer.borrow_mut() = Rc::downgrade(that);
-            this.peer_owner.set(Some(that.owner.get()));
+            *this.peer_owner.borrow_mut() = Some(that.owner.borrow().clone());
             this.connected.set(true);
         }
     }
@@ -93,52 +111,20 @@ impl UnixSocket {
         self.peer.borrow().upgrade()
     }
 
-    /// Whether an inbox takes `len` more bytes from a sender with such a buffer.
-    fn has_room(&self, len: usize, send_bytes: usize) -> bool {
-        let inbox = self.core.inbox.borrow();
-        let used = inbox.bytes();
-        inbox.messages() < INBOX_MESSAGES_MAX
-            && if self.has_messages() { used + len <= send_bytes || used == 0 } else { used < send_bytes }
-    }
-
-    /// Whether a poller is told that it may send: unless the inbox is two thirds full.
-    fn invites(&self) -> bool {
-        self.has_room(1, self.core.options.send_bytes.get() as usize * 2 / 3)
-    }
-
-    /// Where a message goes: the address it names, or the other side.
-    fn target(&self, k: &mut Kernel, t: &Rc<Task>, out: &Outgoing) -> Outcome<Rc<UnixSocket>> {
-        match &out.to {
-            Some(_) if !self.is_datagram() && self.is_connected() => Err(Errno::EISCONN.into()),
-            Some(_) if !self.is_datagram() => Err(Errno::EOPNOTSUPP.into()),
-            Some(address) => {
-                let target = find(k, t, &name_of(address)?)?;
-                let excludes_us = target.peer().is_some_and(|peer| !std::ptr::eq(&*peer, self));
-                match (target.core.kind == SOCK_DGRAM, excludes_us) {
-                    (false, _) => Err(Errno::EPROTOTYPE.into()),
-                    (true, true) => Err(Errno::EPERM.into()),
-                    (true, false) => Ok(target),
-                }
-            }
-            None => self.peer().ok_or_else(|| {
-                let was_connected = if self.is_datagram() { self.connected.take() } else { self.connected.get() };
-                match (was_connected, self.core.kind) {
-                    (false, _) => Errno::ENOTCONN,
-                    (true, SOCK_DGRAM) => Errno::ECONNREFUSED,
-                    (true, _) => Errno::EPIPE,
-                }
-                .into()
-            }),
-        }
+    /// Wakes everyone who waits for anything here.
+    fn wake(&self, k: &mut Kernel) {
+        self.core.wake(k);
+        k.wake(&self.sendable);
     }
 
     /// Forgets the connection; the inbox is lost.
     fn leave(&self, k: &mut Kernel) {
-        let (unread, files) = {
+        let (senders, unread, files) = {
             let mut inbox = self.core.inbox.borrow_mut();
-            (!inbox.is_empty(), inbox.clear())
+            (inbox.senders(), !inbox.is_empty(), inbox.clear())
         };
         files.into_iter().for_each(|file| k.close_file(file));
+        senders.into_iter().for_each(|sender| tell_sender(k, &sender));
         if let Some(peer) = self.peer().filter(|_| !self.is_datagram()) {
             peer.core.shut_in.set(true);
             peer.core.shut_out.set(true);
@@ -147,10 +133,10 @@ impl UnixSocket {
             }
             peer.peer.take();
             *peer.gone_address.borrow_mut() = Some(self.local_address());
-            peer.core.wake(k);
+            peer.wake(k);
             k.tell_listeners(&peer.core.listeners, Io::HangUp);
         }
-        self.core.wake(k);
+        self.wake(k);
     }
 }
 
@@ -204,8 +190,10 @@ impl Socket for UnixSocket {
         if self.is_connected() || self.is_listening() {
             return Err(if self.is_listening() { Errno::EINVAL } else { Errno::EISCONN }.into());
         }
-        let server = UnixSocket::new(self.core.kind, to.owner.get());
-        server.core.options.inherit(&to.core.options);
+        let server = UnixSocket::new(self.core.kind, to.owner.borrow().clone());
+        for option in [SO_PASSCRED, SO_PASSSEC] {
+            server.core.options.turn(option, to.core.options.is_on(option));
+        }
         match &mut *to.backlog.borrow_mut() {
             None => return Err(Errno::ECONNREFUSED.into()),
             Some(_) if to.core.shut_in.get() => return Err(Errno::ECONNREFUSED.into()),
@@ -225,13 +213,13 @@ impl Socket for UnixSocket {
         if self.name.borrow().is_none() || self.connected.get() {
             return Err(Errno::EINVAL.into());
         }
-        self.owner.set(peer_credentials(t));
+        *self.owner.borrow_mut() = owner(t);
         self.backlog_max.set(backlog.min(BACKLOG_MAX) + 1);
         self.backlog.borrow_mut().get_or_insert_default();
         Ok(())
     }
 
-    fn accept(&self, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
+    fn accept(self: Rc<Self>, k: &mut Kernel) -> Outcome<Rc<dyn Socket>> {
         if self.is_datagram() {
             return Err(Errno::EOPNOTSUPP.into());
         }
@@ -268,78 +256,28 @@ impl Socket for UnixSocket {
         if let Some(peer) = peer {
             peer.core.shut_out.set(peer.core.shut_out.get() | input);
             peer.core.shut_in.set(peer.core.shut_in.get() | output);
-            peer.core.wake(k);
+            peer.wake(k);
             match (input, output) {
                 (true, true) => k.tell_listeners(&peer.core.listeners, Io::HangUp),
                 (_, true) => k.tell_listeners(&peer.core.listeners, Io::Input),
                 _ => {}
             }
         }
-        core.wake(k);
+        self.wake(k);
         Ok(())
     }
 
     fn send(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, out: &mut Outgoing) -> Outcome<usize> {
-        if out.flags & MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        if self.core.shut_out.get() {
-            return Err(Errno::EPIPE.into());
-        }
-        let target = self.target(k, t, out)?;
-        if target.core.shut_in.get() {
-            return Err(Errno::EPIPE.into());
-        }
-        let (len, send_bytes) = (out.bytes.len(), self.core.options.send_bytes.get() as usize);
-        if self.has_messages() && len > send_bytes {
-            return Err(Errno::EMSGSIZE.into());
-        }
-        if !target.has_room(len, send_bytes) {
-            return Err(target.core.room.stop());
-        }
-        let mut bytes: VecDeque<u8> = std::mem::take(&mut out.bytes).into();
-        if !self.has_messages() {
-            bytes.truncate(send_bytes - target.core.inbox.borrow().bytes().min(send_bytes));
-        }
-        let taken = bytes.len();
-        let (files, sender, from) =
-            (std::mem::take(&mut out.files), out.sender, self.name.borrow().as_ref().map(raw_name));
-        let attached = Attached { files, sender, from, delivery: None, time_ns: k.realtime_ns() };
-        let message = Message { bytes, attached };
-        match self.has_messages() {
-            true => target.core.inbox.borrow_mut().push_message(message),
-            false => target.core.inbox.borrow_mut().push_stream(message),
-        }
-        target.core.announce(k, Io::Input);
-        Ok(taken)
+        self.send_some(k, t, out)
     }
 
     fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
-        let is_unconnected = !self.connected.get() && !self.is_datagram();
-        if flags & MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP.into());
-        }
-        if self.is_listening() || is_unconnected {
-            return Err(if self.core.kind == SOCK_STREAM { Errno::EINVAL } else { Errno::ENOTCONN }.into());
-        }
-        let peek = flags & MSG_PEEK != 0;
-        let invited = self.invites();
-        let taken = {
-            let take = if self.has_messages() { Inbox::take_message } else { Inbox::take_stream };
-            take(&mut self.core.inbox.borrow_mut(), len, peek)
-        };
-        let Some(received) = taken else {
-            self.core.take_error()?;
-            let ended = self.core.shut_in.get() || (!self.is_datagram() && self.peer().is_none());
-            return if ended { Ok(Received::default()) } else { Err(self.core.arrivals.stop()) };
-        };
-        if !peek && (self.has_messages() || !invited) {
-            k.wake(&self.core.room);
-            if let Some(peer) = self.peer().filter(|_| !invited) {
-                k.tell_listeners(&peer.core.listeners, Io::Output);
-            }
-        }
-        Ok(received)
+        self.receive_some(k, len, flags)
+    }
+
+    /// What was sent and not received, as Linux counts it: with what is around it.
+    fn unsent_bytes(&self) -> Outcome<usize> {
+        if self.is_listening() { Err(Errno::EINVAL.into()) } else { Ok(self.sent.bytes() as usize) }
     }
 
     fn get_option(&self, _k: &mut Kernel, level: u32, option: u32) -> Outcome<Vec<u8>> {
@@ -347,8 +285,13 @@ impl Socket for UnixSocket {
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(number(self.is_listening().into())),
             (SOL_SOCKET, SO_PEERCRED) => {
                 let nobody = PeerCredentials { pid: 0, uid: u32::MAX, gid: u32::MAX };
-                let peer = self.peer_owner.get().unwrap_or(nobody);
+                let peer = self.peer_owner.borrow().as_ref().map_or(nobody, |owner| owner.credentials);
                 Ok(Writer::new().i32(peer.pid).u32(peer.uid).u32(peer.gid).finish())
+            }
+            (SOL_SOCKET, SO_PEERGROUPS) => {
+                let peer = self.peer_owner.borrow();
+                let groups = &peer.as_ref().ok_or(Errno::ENODATA)?.groups;
+                Ok(groups.iter().flat_map(|group| group.to_le_bytes()).collect())
             }
             (SOL_SOCKET, _) => Err(Errno::ENOPROTOOPT.into()),
             _ => Err(Errno::EOPNOTSUPP.into()),
@@ -357,6 +300,10 @@ impl Socket for UnixSocket {
 
     fn receiver(&self) -> Option<Rc<dyn Socket>> {
         self.peer().map(|peer| peer as Rc<dyn Socket>)
+    }
+
+    fn own_room(&self) -> Option<&WaitQueue> {
+        Some(&self.sendable)
     }
 
     fn readiness(&self) -> u32 {
@@ -375,7 +322,7 @@ impl Socket for UnixSocket {
         if (core.shut_in.get() && core.shut_out.get()) || (is_stream && !self.connected.get()) {
             events |= POLLHUP;
         }
-        if self.peer().is_none_or(|peer| peer.invites()) {
+        if self.is_writable() && self.peer().is_none_or(|peer| !self.is_kept_waiting_by(&peer)) {
             events |= POLLOUT | POLLWRNORM | POLLWRBAND;
         }
         events

@@ -39,7 +39,7 @@ pub const TABLE: &[Row] = table! {
         30 utime attributes::utime, 2;
         33 access path::access, 2;
         34 nice ia32::nice, 1;
-        36 sync rw::sync, 0;
+        36 sync sync::sync, 0;
         37 kill signal::kill, 2;
         38 rename path::rename, 2;
         39 mkdir path::mkdir, 2;
@@ -104,7 +104,7 @@ pub const TABLE: &[Row] = table! {
         114 wait4 process::wait4, 4;
         116 sysinfo system::sysinfo, 1;
         117 ipc ipc::ipc, 6 "only with structures of 32-bit ids";
-        118 fsync rw::fsync, 1;
+        118 fsync sync::fsync, 1;
         119 sigreturn ia32::sigreturn, 0;
         120 clone process::clone, [0 1 2 4 3];
         121 setdomainname system::setdomainname, 2;
@@ -125,7 +125,7 @@ pub const TABLE: &[Row] = table! {
         145 readv rw::readv, 3;
         146 writev rw::writev, 3;
         147 getsid ids::getsid, 1;
-        148 fdatasync rw::fsync, 1;
+        148 fdatasync sync::fsync, 1;
         150 mlock memory::mlock, 2 "nothing is ever paged out";
         151 munlock memory::mlock, 2;
         152 mlockall memory::mlockall, 0;
@@ -194,7 +194,7 @@ pub const TABLE: &[Row] = table! {
         220 getdents64 stat::getdents64, 3;
         221 fcntl64 fd::fcntl, 3;
         224 gettid ids::gettid, 0;
-        225 readahead rw::fadvise64, 1;
+        225 readahead sync::fadvise64, 1;
         226 setxattr attributes::setxattr, 5;
         227 lsetxattr attributes::lsetxattr, 5;
         228 fsetxattr attributes::fsetxattr, 5;
@@ -219,7 +219,7 @@ pub const TABLE: &[Row] = table! {
         247 io_getevents aio::io_getevents, 5;
         248 io_submit aio::io_submit, 3 "carried out at once";
         249 io_cancel aio::io_cancel, 3;
-        250 fadvise64 rw::fadvise64, 1;
+        250 fadvise64 sync::fadvise64, 1;
         252 exit_group process::exit_group, 1;
         254 epoll_create epoll::epoll_create, 1;
         255 epoll_ctl epoll::epoll_ctl, 4;
@@ -238,7 +238,7 @@ pub const TABLE: &[Row] = table! {
         269 fstatfs64 ia32::fstatfs64, 3;
         270 tgkill signal::tgkill, 3;
         271 utimes attributes::utimes, 2;
-        272 fadvise64_64 rw::fadvise64, 1;
+        272 fadvise64_64 sync::fadvise64, 1;
         274 mbind nodes::mbind, 6 "one node";
         275 get_mempolicy nodes::get_mempolicy, 5;
         276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
@@ -274,7 +274,7 @@ pub const TABLE: &[Row] = table! {
         311 set_robust_list futex::set_robust_list, 2;
         312 get_robust_list futex::get_robust_list, 3;
         313 splice transfer::splice, 6;
-        314 sync_file_range rw::sync_file_range, [0 (1 2) (3 4) 5];
+        314 sync_file_range sync::sync_file_range, [0 (1 2) (3 4) 5];
         315 tee transfer::tee, 4;
         316 vmsplice transfer::vmsplice, 4;
         317 move_pages nodes::move_pages, 6;
@@ -300,7 +300,7 @@ pub const TABLE: &[Row] = table! {
         340 prlimit64 limits::prlimit64, 4;
         341 name_to_handle_at path::name_to_handle_at, 5 "no file system makes handles";
         343 clock_adjtime adjust::clock_adjtime, 2 "reads only";
-        344 syncfs rw::syncfs, 1;
+        344 syncfs sync::syncfs, 1;
         345 sendmmsg message::sendmmsg, 4;
         346 setns process::setns, 2 "no namespaces";
         347 process_vm_readv peek::process_vm_readv, 6;
@@ -331,8 +331,8 @@ pub const TABLE: &[Row] = table! {
         375 membarrier system::membarrier, 1;
         376 mlock2 memory::mlock, 2;
         377 copy_file_range transfer::copy_file_range, 6;
-        378 preadv2 rw::preadv2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
-        379 pwritev2 rw::pwritev2, [0 1 2 (3 4) 4 5] "RWF_NOWAIT is refused";
+        378 preadv2 rw_flags::preadv2, [0 1 2 (3 4) 4 5];
+        379 pwritev2 rw_flags::pwritev2, [0 1 2 (3 4) 4 5];
         380 pkey_mprotect memory::pkey_mprotect, 4;
         381 pkey_alloc memory::pkey_alloc, 2;
         382 pkey_free memory::pkey_free, 1;

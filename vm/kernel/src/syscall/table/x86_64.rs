@@ -80,8 +80,8 @@ pub const TABLE: &[Row] = table! {
         71 msgctl msg::msgctl, 3;
         72 fcntl fd::fcntl, 3;
         73 flock fd::flock, 2;
-        74 fsync rw::fsync, 1;
-        75 fdatasync rw::fsync, 1;
+        74 fsync sync::fsync, 1;
+        75 fdatasync sync::fsync, 1;
         76 truncate attributes::truncate, 2;
         77 ftruncate attributes::ftruncate, 2;
         78 getdents stat::getdents, 3;
@@ -162,7 +162,7 @@ pub const TABLE: &[Row] = table! {
         159 adjtimex adjust::adjtimex, 1 "reads only";
         160 setrlimit limits::setrlimit, 2;
         161 chroot path::chroot, 1;
-        162 sync rw::sync, 0;
+        162 sync sync::sync, 0;
         164 settimeofday time::settimeofday, 2;
         165 mount path::mount, 5;
         166 umount2 path::umount2, 2;
@@ -170,7 +170,7 @@ pub const TABLE: &[Row] = table! {
         170 sethostname system::sethostname, 2;
         171 setdomainname system::setdomainname, 2;
         186 gettid ids::gettid, 0;
-        187 readahead rw::fadvise64, 1;
+        187 readahead sync::fadvise64, 1;
         188 setxattr attributes::setxattr, 5;
         189 lsetxattr attributes::lsetxattr, 5;
         190 fsetxattr attributes::fsetxattr, 5;
@@ -198,7 +198,7 @@ pub const TABLE: &[Row] = table! {
         218 set_tid_address futex::set_tid_address, 1;
         219 restart_syscall process::restart_syscall, 0;
         220 semtimedop sem::semtimedop, 4;
-        221 fadvise64 rw::fadvise64, 1;
+        221 fadvise64 sync::fadvise64, 1;
         222 timer_create time::timer_create, 3;
         223 timer_settime time::timer_settime, 4;
         224 timer_gettime time::timer_gettime, 2;
@@ -249,7 +249,7 @@ pub const TABLE: &[Row] = table! {
         274 get_robust_list futex::get_robust_list, 3;
         275 splice transfer::splice, 6;
         276 tee transfer::tee, 4;
-        277 sync_file_range rw::sync_file_range, 4;
+        277 sync_file_range sync::sync_file_range, 4;
         278 vmsplice transfer::vmsplice, 4;
         279 move_pages nodes::move_pages, 6;
         280 utimensat attributes::utimensat, 4;
@@ -274,7 +274,7 @@ pub const TABLE: &[Row] = table! {
         302 prlimit64 limits::prlimit64, 4;
         303 name_to_handle_at path::name_to_handle_at, 5 "no file system makes handles";
         305 clock_adjtime adjust::clock_adjtime, 2 "reads only";
-        306 syncfs rw::syncfs, 1;
+        306 syncfs sync::syncfs, 1;
         307 sendmmsg message::sendmmsg, 4;
         308 setns process::setns, 2 "no namespaces";
         309 getcpu system::getcpu, 2;
@@ -291,8 +291,8 @@ pub const TABLE: &[Row] = table! {
         324 membarrier system::membarrier, 1;
         325 mlock2 memory::mlock, 2;
         326 copy_file_range transfer::copy_file_range, 6;
-        327 preadv2 rw::preadv2, 6 "RWF_NOWAIT is refused";
-        328 pwritev2 rw::pwritev2, 6 "RWF_NOWAIT is refused";
+        327 preadv2 rw_flags::preadv2, 6;
+        328 pwritev2 rw_flags::pwritev2, 6;
         329 pkey_mprotect memory::pkey_mprotect, 4;
         330 pkey_alloc memory::pkey_alloc, 2;
         331 pkey_free memory::pkey_free, 1;
