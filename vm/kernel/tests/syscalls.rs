@@ -129,7 +129,7 @@ macro_rules! programs {
 }
 
 programs! {
-    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, memory, mqueue,
+    &FORMS => aio, altstack, bad_pointers, epoll, faults, files, float, fpe, futex_pi, ids, inotify, memory, mounts, mqueue, mqueue_files,
         mxcsr, netlink, openat2, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling, sealing, seccomp,
         selectors, sigio, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors, threads, time, tty,
         udp, unix, urgent, x87_pointers, xsave;

@@ -46,7 +46,7 @@ use abi::inotify::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{DirEntry, Location};
+use crate::vfs::{DirEntry, FileKind, Location, Writing};
 use crate::wait::{QueueId, WaitQueue};
 
 pub use listeners::{Io, Listeners};
@@ -141,12 +141,17 @@ pub struct OpenFile {
     pub position: Cell<u64>,
     /// Whom signals about it go to (`F_SETOWN`), and which (`F_SETSIG`).
     pub ownership: Cell<Ownership>,
+    /// It keeps its mount from becoming read-only.
+    _writing: Option<Writing>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
-        Rc::new(Self { object, location, flags: Cell::new(flags), position: Cell::new(0), ownership: Cell::default() })
+        let is_written = flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY && location.kind() == FileKind::Regular;
+        let _writing = is_written.then(|| location.mount().writing());
+        let (flags, position, ownership) = (Cell::new(flags), Cell::new(0), Cell::default());
+        Rc::new(Self { object, location, flags, position, ownership, _writing })
     }
 
     /// The object, if it is of that type.
