@@ -133,7 +133,7 @@ programs! {
         mxcsr, netlink, openat2, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling, sealing, seccomp,
         selectors, sigio, signals, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_errors, threads, time, tty,
         udp, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => limits;
+    ONLY_STATIC => limits, waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, reserve;
 }
