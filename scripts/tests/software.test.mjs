@@ -68,6 +68,32 @@ prints("gdb stops at a breakpoint, shows the stack, and goes on", `
     grep -E '^#|Value returned|^eax|exited'`,
   /^#0 .*twice \(x=21\) at a\.c:1\n#1 .* in main \(\) at a\.c:2\n(.*\n)*Value returned is \$1 = 42\neax +0x2a +42\n.*exited with code 052\]\n$/);
 
+prints("gdb watches variables, and stops when they change", `
+  cat > a.c <<'EOF'
+struct point { int x; long y; } point;
+char text[8];
+static void move(int by) { point.x += by; point.y -= by; }
+int main(void) {
+  int local = 1;
+  for (int i = 1; i <= 3; i++) { move(i); local *= 2; }
+  text[3] = 'a';
+  return point.x + local;
+}
+EOF
+  gcc -g a.c -o a
+  gdb -batch -ex 'break 6' -ex run -ex 'watch point.x' -ex c -ex c -ex 'delete 2' -ex 'watch point.y if point.y < -4' -ex c \\
+    -ex 'delete 3' -ex 'watch -location text[3]' -ex c -ex 'delete 4' -ex 'watch local' -ex c -ex c ./a 2>&1 |
+    grep -oE '^(Old|New) value.*|^Watchpoint . deleted|exited.*'
+  gdb -batch -ex 'set can-use-hw-watchpoints 0' -ex 'break main' -ex run -ex 'watch point.x' -ex c ./a 2>&1 |
+    grep -E '^(Old|New) value'
+  gdb -batch -ex 'break main' -ex run -ex 'rwatch point.x' -ex c ./a 2>&1 | grep -o 'debug register: Invalid argument'`,
+  [
+    "Old value = 0", "New value = 1", "Old value = 1", "New value = 3", "Old value = -3", "New value = -6",
+    "Old value = 0 '\\000'", "New value = 97 'a'",
+    "Watchpoint 5 deleted", "exited with code 016]",
+    "Old value = 0", "New value = 1", "debug register: Invalid argument", "",
+  ].join("\n"));
+
 prints("git clones, commits and merges", `
   export GIT_CONFIG_GLOBAL=/tmp/config
   git config --global user.email a@b; git config --global user.name n; git config --global init.defaultBranch main

@@ -4,7 +4,7 @@ use abi::Errno;
 use cpu::Engine;
 use disk::ImageConfig;
 use kernel::credentials::Credentials;
-use kernel::stop::Outcome;
+use kernel::stop::{Outcome, Stop};
 use kernel::vfs::{At, Context, FileSystem, MountFlags};
 use kernel::{ExitStatus, Host, Kernel, MemoryPool, Output, Pid, Slice, SpawnRequest, Stdio};
 
@@ -181,6 +181,23 @@ impl Machine {
                 Slice::Idle { wake_at_ns: None } => return Next::Event,
                 Slice::AllExited => return Next::Halted,
             }
+        }
+    }
+
+    /// Ends every process and brings all file systems to their disks, as a computer that shuts down does. What programs
+    /// still have to say is lost. Returns whether it is done: if not, to be repeated when the disk has news.
+    ///
+    /// # Errors
+    /// What the file systems could not write.
+    pub fn shut_down(&mut self) -> Result<bool, Errno> {
+        self.kernel.kill_all();
+        if self.run(&|| false, &mut |_| ()) != Next::Halted {
+            return Ok(false);
+        }
+        match self.kernel.vfs().sync() {
+            Ok(()) => Ok(true),
+            Err(Stop::Wait(_)) => Ok(false),
+            Err(Stop::Errno(errno)) => Err(errno),
         }
     }
 

@@ -1,15 +1,18 @@
 //! `edgebox vm`: one command in the machine, headless.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{ValueEnum, builder::NonEmptyStringValueParser};
 use disk::{BlockDevice, DirectorySource, Disk, ImageConfig, Manifest};
-use vm::native::raw_disk::RawDisk;
+use vm::native::raw_disk::{self, RawDisk};
 use vm::native::world::{Memories, World};
 use vm::native::{hostdir::HostDir, runner};
 use vm::{Machine, Program, root};
@@ -55,6 +58,10 @@ pub struct VmArgs {
     /// Print the machine's counters to standard error at the end, as JSON.
     #[arg(long)]
     pub stats: bool,
+    /// Write the disk, with what the guest has changed, to a file when the command has ended: a raw ext2 image, which
+    /// `./scripts/pack` takes, and `mount -o loop`. All that still runs is ended first.
+    #[arg(long, value_name = "FILE")]
+    pub save_disk: Option<PathBuf>,
     /// The command; without one, the image's own.
     #[arg(last = true, value_parser = NonEmptyStringValueParser::new())]
     pub command: Vec<String>,
@@ -105,6 +112,7 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 pub fn run(paths: &Paths, args: &VmArgs) -> Result<i32> {
     match args.host {
         HostKind::Native => native(paths, args),
+        HostKind::Chromium if args.save_disk.is_some() => bail!("--save-disk is for --host native"),
         HostKind::Chromium => chromium(paths, args),
     }
 }
@@ -136,7 +144,9 @@ fn engine(kind: EngineKind, start: Instant) -> Result<Box<dyn cpu::Engine>> {
 
 fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
     let (device, config) = open_disk(paths, args)?;
-    let Some(root) = root::mount(device, &mut |line| eprintln!("edgebox: {line}")).map_err(anyhow::Error::msg)? else {
+    let Some(root) =
+        root::mount(Box::new(device.clone()), &mut |line| eprintln!("edgebox: {line}")).map_err(anyhow::Error::msg)?
+    else {
         bail!("the disk does not answer");
     };
     let start = Instant::now();
@@ -159,17 +169,32 @@ fn native(paths: &Paths, args: &VmArgs) -> Result<i32> {
         let counters: String = machine.counters().iter().map(|(name, count)| format!(",\"{name}\":{count}")).collect();
         eprintln!("{{\"instructions\":{},\"runMs\":{:.1}{counters}}}", machine.instructions(), seconds * 1e3);
     }
+    if let Some(file) = &args.save_disk {
+        save_disk(&mut machine, &device, file)?;
+    }
     Ok(status)
 }
 
-fn open_disk(paths: &Paths, args: &VmArgs) -> Result<(Box<dyn BlockDevice>, ImageConfig)> {
+/// Shuts the machine down and writes its disk to a file.
+fn save_disk(machine: &mut Machine, disk: &SharedDisk, path: &Path) -> Result<()> {
+    if !machine.shut_down().context("writing what programs have left to the disk")? {
+        bail!("the disk does not answer");
+    }
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    raw_disk::write(&mut *disk.borrow_mut(), &file).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The disk, which is the machine's while that runs.
+type SharedDisk = Rc<RefCell<dyn BlockDevice>>;
+
+fn open_disk(paths: &Paths, args: &VmArgs) -> Result<(SharedDisk, ImageConfig)> {
     if let Some(root) = &args.root {
         let config = ImageConfig { cmd: vec!["/bin/sh".into()], ..ImageConfig::default() };
-        return Ok((Box::new(raw_of_directory(paths, root)?), config));
+        return Ok((Rc::new(RefCell::new(raw_of_directory(paths, root)?)), config));
     }
     let manifest = manifest(paths, &args.image)?;
     let disk = Disk::new(&manifest, DirectorySource::new(paths.disk()));
-    Ok((Box::new(disk), manifest.config))
+    Ok((Rc::new(RefCell::new(disk)), manifest.config))
 }
 
 /// The manifest of an image; the default one is built if it is not there.

@@ -335,6 +335,13 @@ impl Kernel {
         }
     }
 
+    /// Kills every process, as a computer that shuts down does: the next slices run until none is left.
+    pub fn kill_all(&mut self) {
+        for process in self.tasks.processes() {
+            self.signal_process(&process, SigInfo::kernel(abi::signal::SIGKILL));
+        }
+    }
+
     /// Bytes typed at the console.
     pub fn console_input(&mut self, bytes: &[u8]) {
         let tty = self.console.clone();

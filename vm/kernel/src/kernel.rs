@@ -13,6 +13,7 @@ use crate::files::lock::Locks;
 use crate::files::mqueue::MessageQueues;
 use crate::files::pipe::Fifos;
 use crate::fs::devpts::DevPts;
+use crate::fs::mqueue::QueueFs;
 use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
@@ -45,7 +46,9 @@ pub struct Kernel {
     pub(crate) futexes: Futexes,
     pub(crate) ipc: Ipc,
     pub(crate) aio: Contexts,
-    pub(crate) message_queues: MessageQueues,
+    pub(crate) message_queues: Rc<MessageQueues>,
+    /// Where they have their names.
+    pub(crate) queues_mount: Rc<Mount>,
     /// Where memfds are.
     pub(crate) memory_files: Rc<Mount>,
     /// Pages that all tmpfs may still take.
@@ -103,6 +106,9 @@ impl Kernel {
         let anonymous = AnonymousFiles::new(&vfs);
         let tmpfs_pages = crate::fs::standard::tmpfs_pages();
         let memory_files = crate::fs::standard::memory_files(&vfs, &tmpfs_pages);
+        let message_queues = Rc::<MessageQueues>::default();
+        let queues = Box::new(QueueFs::new(message_queues.clone()));
+        let queues_mount = vfs.mount_nowhere(queues, crate::fs::mqueue::TYPE, crate::vfs::MountFlags::default());
         Self {
             host,
             pool,
@@ -114,7 +120,8 @@ impl Kernel {
             futexes: Futexes::default(),
             ipc: Ipc::default(),
             aio: Contexts::default(),
-            message_queues: MessageQueues::default(),
+            message_queues,
+            queues_mount,
             memory_files,
             tmpfs_pages,
             shared: SharedObjects::default(),

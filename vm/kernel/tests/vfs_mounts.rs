@@ -12,7 +12,7 @@ use kernel::fs::tmpfs::Tmpfs;
 use kernel::stop::{Outcome, Stop};
 use kernel::vfs::{
     Access, At, Attributes, Context, DirEntry, FileKind, FileSystem, FileSystemStatus, Ino, Location, MountFlags,
-    OpenHow, RenameMode, Timestamp, Vfs,
+    OpenHow, RenameMode, Timestamp, Unmount, Vfs,
 };
 
 struct Tree {
@@ -77,11 +77,11 @@ fn mounts_are_crossed_both_ways() {
     // The directory a mount is in moves, and its path with it.
     tree.rename("/a", "/renamed").unwrap();
     assert_eq!(tree.path(&inside), "/renamed/mnt/in/file");
-    assert_eq!(tree.vfs.unmount(tree.find("/renamed/mnt").unwrap(), false), Err(Errno::EBUSY.into()));
+    assert_eq!(tree.vfs.unmount(tree.find("/renamed/mnt").unwrap(), Unmount::Unused), Err(Errno::EBUSY.into()));
     drop(inside);
-    tree.vfs.unmount(tree.find("/renamed/mnt").unwrap(), false).unwrap();
+    tree.vfs.unmount(tree.find("/renamed/mnt").unwrap(), Unmount::Unused).unwrap();
     assert!(tree.find("/renamed/mnt/hidden").is_ok());
-    assert_eq!(tree.vfs.unmount(tree.find("/renamed").unwrap(), false), Err(Errno::EINVAL.into()));
+    assert_eq!(tree.vfs.unmount(tree.find("/renamed").unwrap(), Unmount::Unused), Err(Errno::EINVAL.into()));
     assert_eq!(tree.vfs.mounts().len(), 1);
 }
 
@@ -103,11 +103,11 @@ fn binds_show_the_same_files() {
     assert_eq!(tree.find("/two/mnt/inner").err(), Some(Errno::ENOENT));
     assert_eq!(tree.path(&at("/three/mnt/inner")), "/three/mnt/inner");
     assert_eq!(tree.rename("/two/sub/file", "/one/file"), Err(Errno::EXDEV));
-    tree.vfs.remount(&at("/two"), MountFlags { read_only: true, ..MountFlags::default() }).unwrap();
+    tree.vfs.remount_bound(&at("/two"), MountFlags { read_only: true, ..MountFlags::default() }).unwrap();
     assert_eq!(tree.create("/two/new").err(), Some(Errno::EROFS));
     assert_eq!(at("/two/sub").chmod(&tree.user, 0).err(), Some(Errno::EROFS.into()));
     tree.create("/one/new").unwrap();
-    tree.vfs.unmount(at("/three"), true).unwrap();
+    tree.vfs.unmount(at("/three"), Unmount::Detach).unwrap();
     assert_eq!(tree.find("/three/sub").err(), Some(Errno::ENOENT));
 }
 
@@ -123,9 +123,9 @@ fn a_task_stays_below_its_root() {
     assert!(find(b"../../..").unwrap().is(&jail));
     assert_eq!(find(b"/secret").err(), Some(Errno::ENOENT));
     assert_eq!(find(b"link").unwrap().path(&jail), b"/etc");
-    // A directory it has got from elsewhere is out of reach of its root.
-    assert_eq!(tree.root.path(&jail), b"(unreachable)/");
-    assert_eq!(tree.find("/secret").unwrap().path(&jail), b"(unreachable)/secret");
+    // What it has got from elsewhere has its path from the root of all.
+    assert_eq!(tree.root.path(&jail), b"/");
+    assert_eq!(tree.find("/secret").unwrap().path(&jail), b"/secret");
 }
 
 #[test]

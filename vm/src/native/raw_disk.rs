@@ -8,6 +8,9 @@ use std::path::Path;
 use disk::overlay::{BLOCK_BYTES, OVERLAY_BYTES_MAX, Overlay};
 use disk::{BlockDevice, BlockError};
 
+/// Bytes of a disk written to a file at a time: those of a chunk, so that each is looked up once.
+const WRITE_BYTES: usize = 128 << 10;
+
 /// The file and what the guest has written over it.
 pub struct RawDisk {
     file: File,
@@ -95,6 +98,26 @@ impl BlockDevice for RawDisk {
     }
 }
 
+/// Writes a disk to an empty file as a raw image, with holes where it has nothing but zeros.
+///
+/// # Errors
+/// The host's, and what of the disk can't be had.
+pub fn write(disk: &mut dyn BlockDevice, file: &File) -> io::Result<()> {
+    let size_bytes = disk.size_bytes();
+    file.set_len(size_bytes)?;
+    let mut piece = vec![0; WRITE_BYTES];
+    for offset in (0..size_bytes).step_by(WRITE_BYTES) {
+        let len = (size_bytes - offset).min(WRITE_BYTES as u64) as usize;
+        disk.read(offset, &mut piece[..len]).map_err(io::Error::other)?;
+        for (index, block) in piece[..len].chunks(BLOCK_BYTES).enumerate() {
+            if block.iter().any(|byte| *byte != 0) {
+                file.write_all_at(block, offset + (index * BLOCK_BYTES) as u64)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +134,15 @@ mod tests {
         assert_eq!(bytes, [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1]);
         assert!(std::fs::read(file.path()).unwrap().iter().all(|byte| *byte == 1));
         assert!(disk.read(9_990, &mut bytes).is_err());
+    }
+
+    #[test]
+    fn a_disk_becomes_a_file() {
+        let mut image = vec![0; 3 * WRITE_BYTES + 100];
+        image[WRITE_BYTES - 1..WRITE_BYTES + 5000].fill(1);
+        image[3 * WRITE_BYTES + 99] = 2;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        write(&mut image, file.as_file()).unwrap();
+        assert!(std::fs::read(file.path()).unwrap() == image);
     }
 }

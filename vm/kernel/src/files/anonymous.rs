@@ -42,15 +42,6 @@ impl AnonymousFiles {
         vfs.anonymous(&self.mount, ino, FileKind::Regular, format!("anon_inode:{name}").as_bytes())
     }
 
-    /// A new inode owned by `who` that permissions apply to, shown as `path`.
-    pub fn with_path(&mut self, vfs: &Vfs, who: &Credentials, path: &[u8], mode: u16) -> Location {
-        let ino = self.make(FileKind::Regular, who);
-        if let Some((attributes, _)) = self.inodes.borrow_mut().get_mut(&ino) {
-            attributes.mode = mode;
-        }
-        vfs.anonymous(&self.mount, ino, FileKind::Regular, path)
-    }
-
     fn make(&mut self, kind: FileKind, who: &Credentials) -> Ino {
         self.last += 1;
         let ino = Ino(self.last);

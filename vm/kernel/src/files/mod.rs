@@ -48,7 +48,7 @@ use abi::inotify::{IN_CLOSE_NOWRITE, IN_CLOSE_WRITE};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{DirEntry, Location};
+use crate::vfs::{DirEntry, FileKind, Location, Writing};
 use crate::wait::{QueueId, WaitQueue};
 
 pub use listeners::{Io, Listeners};
@@ -150,13 +150,17 @@ pub struct OpenFile {
     pub ownership: Cell<Ownership>,
     /// That it is counted, once it has had a descriptor.
     counted: OnceCell<count::Counted>,
+    /// It keeps its mount from becoming read-only.
+    _writing: Option<Writing>,
 }
 
 impl OpenFile {
     /// A description with position 0.
     pub fn new(object: Rc<dyn FileObject>, location: Location, flags: u32) -> Rc<Self> {
+        let is_written = flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY && location.kind() == FileKind::Regular;
+        let _writing = is_written.then(|| location.mount().writing());
         let (position, ownership, counted) = Default::default();
-        Rc::new(Self { object, location, flags: Cell::new(flags), position, ownership, counted })
+        Rc::new(Self { object, location, flags: Cell::new(flags), position, ownership, counted, _writing })
     }
 
     /// The object, if it is of that type.

@@ -1,7 +1,5 @@
-//! POSIX message queues (`mq_overview(7)`): named queues of messages with priorities, as files.
-//!
-//! They are not shown as files below `/dev/mqueue`; programs that mount that file system themselves learn that there is
-//! none.
+//! POSIX message queues (`mq_overview(7)`): named queues of messages with priorities, as files of
+//! [`crate::fs::mqueue`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +18,7 @@ use crate::signal::SigInfo;
 use crate::signal::info::Detail;
 use crate::stop::Outcome;
 use crate::task::{Pid, Task};
-use crate::vfs::Location;
+use crate::vfs::Ino;
 use crate::wait::WaitQueue;
 
 /// Queues of all users, but for root's (`fs.mqueue.queues_max`).
@@ -40,19 +38,16 @@ pub const BYTES_MAX: usize = 64 << 20;
 /// What each message, and each priority of one, counts beside its bytes (`struct msg_msg`, `posix_msg_tree_node`).
 const OVERHEAD_BYTES: u64 = 48;
 
-/// All queues, by name.
+/// All queues: those that have a name, and those without one that are still open.
 #[derive(Default)]
 pub struct MessageQueues {
-    /// Those that have a name.
-    pub by_name: BTreeMap<Vec<u8>, Rc<MessageQueue>>,
-    /// Bytes of messages in all of them, and in those without a name that are still open.
+    by_inode: RefCell<BTreeMap<Ino, Rc<MessageQueue>>>,
+    /// Bytes of messages in all of them.
     bytes: Rc<Cell<usize>>,
 }
 
 /// A queue.
 pub struct MessageQueue {
-    /// Its inode: whose it is, and who may open it.
-    pub location: Location,
     /// Messages it holds.
     pub messages_max: usize,
     /// Longest message it takes.
@@ -108,20 +103,30 @@ const REMOVED: u8 = 2;
 impl MessageQueues {
     /// Bytes that the queues made by a user may take, at most (`RLIMIT_MSGQUEUE`).
     pub fn reserved_by(&self, uid: u32) -> u64 {
-        let own = self.by_name.values().filter(|queue| queue.maker == uid);
+        let queues = self.by_inode.borrow();
+        let own = queues.values().filter(|queue| queue.maker == uid);
         own.map(|queue| reserved_bytes(queue.messages_max as u64, queue.message_bytes_max as u64)).sum()
     }
 
-    /// A new queue.
-    pub fn make(
-        &self,
-        location: Location,
-        maker: u32,
-        messages_max: usize,
-        message_bytes_max: usize,
-    ) -> Rc<MessageQueue> {
-        Rc::new(MessageQueue {
-            location,
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.by_inode.borrow().len()
+    }
+
+    /// The queue that a file is. One that was made as files are has the usual limits.
+    pub fn get(&self, ino: Ino, maker: u32) -> Rc<MessageQueue> {
+        let found = self.by_inode.borrow().get(&ino).cloned();
+        found.unwrap_or_else(|| self.make(ino, maker, MESSAGES_MAX as usize, MESSAGE_BYTES_MAX as usize))
+    }
+
+    /// The file is gone, and with it the queue.
+    pub fn forget(&self, ino: Ino) {
+        self.by_inode.borrow_mut().remove(&ino);
+    }
+
+    /// A new queue, for a new file.
+    pub fn make(&self, ino: Ino, maker: u32, messages_max: usize, message_bytes_max: usize) -> Rc<MessageQueue> {
+        let queue = Rc::new(MessageQueue {
             messages_max,
             message_bytes_max,
             maker,
@@ -132,7 +137,9 @@ impl MessageQueues {
             notified: RefCell::default(),
             changes: WaitQueue::default(),
             receivers: WaitQueue::default(),
-        })
+        });
+        self.by_inode.borrow_mut().insert(ino, queue.clone());
+        queue
     }
 }
 

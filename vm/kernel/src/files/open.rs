@@ -7,6 +7,7 @@ use abi::file::*;
 use abi::inotify::{IN_MODIFY, IN_OPEN};
 
 use super::device::{Device, number};
+use super::mqueue::QueueFile;
 use super::regular::{Directory, PathOnly, Regular};
 use super::{FileObject, OpenFile};
 use crate::kernel::Kernel;
@@ -87,6 +88,9 @@ impl Kernel {
         let object: Rc<dyn FileObject> = match location.kind() {
             FileKind::Regular if location.mount().type_name() == "proc" => {
                 Rc::new(super::proc::ProcFile::open(self, &location)?)
+            }
+            FileKind::Regular if location.mount().type_name() == crate::fs::mqueue::TYPE => {
+                Rc::new(QueueFile(self.message_queues.get(location.ino(), task.credentials().uid)))
             }
             FileKind::Regular => {
                 // What has just been made is empty, and must not be asked: it would be made again after a wait.

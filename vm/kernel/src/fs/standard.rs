@@ -5,18 +5,17 @@ use std::rc::Rc;
 
 use abi::Errno;
 
+use super::mqueue;
 use super::procfs::ProcFs;
 use super::sysfs::SysFs;
-use super::tmpfs::Tmpfs;
+use super::tmpfs::{self, Tmpfs};
 use crate::credentials::Credentials;
 use crate::files::device::number;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::FsState;
-use crate::vfs::{At, Context, FileKind, FileSystem, Mount, MountFlags, Vfs};
+use crate::vfs::{At, Context, FileKind, FileSystem, Location, Mount, MountFlags, Vfs};
 
-/// Bytes a tmpfs may hold unless its mount options say otherwise: it is the browser tab's memory.
-const TMPFS_BYTES_MAX: u64 = 512 << 20;
 /// Bytes that all tmpfs hold together, however many a program mounts: they share one WebAssembly memory with the engine
 /// and its caches.
 const TMPFS_BYTES_TOTAL: u64 = 1 << 30;
@@ -45,7 +44,7 @@ const LINKS: [(&str, &str); 5] = [
 
 /// A tmpfs without a path, for files that never have one.
 pub fn memory_files(vfs: &Vfs, pages: &Rc<Cell<u64>>) -> Rc<Mount> {
-    let tmpfs = Tmpfs::new(TMPFS_BYTES_MAX, 0o700).sharing(pages.clone());
+    let tmpfs = Tmpfs::new(tmpfs::BYTES_MAX, 0o700).sharing(pages.clone());
     vfs.mount_nowhere(Box::new(tmpfs), "tmpfs", MountFlags::default())
 }
 
@@ -60,9 +59,8 @@ pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
     let nodes = MountFlags { no_suid: true, ..MountFlags::default() };
     let strict = MountFlags { no_exec: true, ..safe };
     let mount = |kernel: &mut Kernel, kind: &str, path: &str, options: &str, flags| -> Outcome<()> {
-        let file_system = by_name(kernel, kind, options)?;
         let at = directory(kernel, path)?;
-        kernel.vfs.mount(file_system, kind, &at, flags)
+        self::mount(kernel, kind, kind, &at, flags, options)
     };
     mount(kernel, "proc", "/proc", "", strict)?;
     mount(kernel, "sysfs", "/sys", "", MountFlags { read_only: true, ..strict })?;
@@ -70,6 +68,7 @@ pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
     make_nodes(kernel)?;
     mount(kernel, "devpts", "/dev/pts", "", MountFlags { no_exec: true, ..nodes })?;
     mount(kernel, "tmpfs", "/dev/shm", "mode=1777", safe)?;
+    mount(kernel, mqueue::TYPE, "/dev/mqueue", "", strict)?;
     mount(kernel, "tmpfs", "/run", "mode=755", safe)
 }
 
@@ -80,7 +79,7 @@ fn as_root<T>(kernel: &Kernel, act: impl FnOnce(&Kernel, &Context<'_>) -> Outcom
     act(kernel, &state.context(&who))
 }
 
-fn directory(kernel: &Kernel, path: &str) -> Outcome<crate::vfs::Location> {
+fn directory(kernel: &Kernel, path: &str) -> Outcome<Location> {
     as_root(kernel, |kernel, context| {
         let at = At::cwd(path.as_bytes());
         match kernel.vfs.mkdir(context, at, 0o755) {
@@ -106,32 +105,35 @@ fn make_nodes(kernel: &Kernel) -> Outcome<()> {
     })
 }
 
-/// A file system by the name that `mount(2)` gives.
-pub fn by_name(kernel: &Kernel, kind: &str, options: &str) -> Outcome<Box<dyn FileSystem>> {
-    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+/// Mounts a file system by the name that `mount(2)` gives it.
+pub fn mount(
+    kernel: &Kernel,
+    kind: &str,
+    source: &str,
+    at: &Location,
+    flags: MountFlags,
+    options: &str,
+) -> Outcome<()> {
+    if kind == mqueue::TYPE {
+        return kernel.vfs.mount_again(&kernel.queues_mount.root(), source, at, flags);
+    }
+    kernel.vfs.mount(by_name(kernel, kind, options)?, source, at, flags)
+}
+
+/// A new file system by its name.
+fn by_name(kernel: &Kernel, kind: &str, options: &str) -> Outcome<Box<dyn FileSystem>> {
     match kind {
         "proc" => Ok(Box::new(ProcFs::new(kernel))),
         "sysfs" => Ok(Box::new(SysFs::new())),
         "devpts" => Ok(Box::new(kernel.devpts())),
         "tmpfs" | "devtmpfs" | "ramfs" => {
-            let mode = option("mode").map_or(Ok(0o1777), |mode| u16::from_str_radix(mode, 8));
-            let mode = mode.ok().filter(|mode| *mode <= 0o7777).ok_or(Errno::EINVAL)?;
-            let size = option("size").map_or(Some(TMPFS_BYTES_MAX), size_option).ok_or(Errno::EINVAL)?;
+            let options = tmpfs::Options::parse(options)?;
+            let bytes = options.pages.map_or(tmpfs::BYTES_MAX, |pages| pages * memory::PAGE_SIZE);
             let name = if kind == "devtmpfs" { "devtmpfs" } else { "tmpfs" };
-            Ok(Box::new(Tmpfs::with_type(size.min(TMPFS_BYTES_MAX), mode, name).sharing(kernel.tmpfs_pages.clone())))
+            let mode = options.mode.unwrap_or(0o1777);
+            let tmpfs = Tmpfs::with_type(bytes, mode, name);
+            Ok(Box::new(tmpfs.configured(&options).sharing(kernel.tmpfs_pages.clone())))
         }
         _ => Err(Errno::ENODEV.into()),
     }
-}
-
-/// A size as `tmpfs(5)` writes it: bytes, or with k, m, g, or percent of memory.
-fn size_option(text: &str) -> Option<u64> {
-    let (digits, factor) = match text.as_bytes().last()? {
-        b'k' | b'K' => (&text[..text.len() - 1], 1 << 10),
-        b'm' | b'M' => (&text[..text.len() - 1], 1 << 20),
-        b'g' | b'G' => (&text[..text.len() - 1], 1 << 30),
-        b'%' => (&text[..text.len() - 1], crate::oom::MEMORY_LIMIT_BYTES / 100),
-        _ => (text, 1),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::memory::{PROT_READ, PROT_WRITE};
+use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use memory::{GUEST_TOP, HIGH_END, PAGE_SIZE, PageIndex, PageState};
 
 use super::vma::{VMA_COUNT_MAX, page_align_up};
@@ -167,7 +167,10 @@ impl Mm {
         }
         let range = self.page_range(addr, len)?;
         let parts = self.parts(range.clone());
-        if parts.iter().any(|part| part.flags.never_write && prot & PROT_WRITE != 0) {
+        let forbids = |part: &Vma| {
+            (part.flags.never_write && prot & PROT_WRITE != 0) || (part.flags.never_execute && prot & PROT_EXEC != 0)
+        };
+        if parts.iter().any(forbids) {
             return Err(Errno::EACCES);
         }
         // Like Linux, what comes before a hole is changed.

@@ -58,6 +58,8 @@ pub struct VmaFlags {
     pub wipe_on_fork: bool,
     /// The file (or its mount) does not allow `PROT_WRITE`.
     pub never_write: bool,
+    /// Its mount does not allow `PROT_EXEC`.
+    pub never_execute: bool,
     /// The heap that `brk` moves.
     pub heap: bool,
     /// It holds a block of high addresses, and is nobody's otherwise ([`super::high`]).

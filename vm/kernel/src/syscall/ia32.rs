@@ -112,7 +112,7 @@ pub(super) fn fstatfs64(_k: &mut Kernel, t: &Rc<Task>, fd: i32, size: usize, buf
 }
 
 pub(super) fn umount(k: &mut Kernel, t: &Rc<Task>, path: u64) -> Outcome<u64> {
-    path::umount2(k, t, path, 0)
+    super::mount::umount2(k, t, path, 0)
 }
 
 pub(super) fn llseek(

@@ -94,7 +94,8 @@ fn file_backing(
     if shared && prot & PROT_WRITE != 0 && !writes {
         return Err(Errno::EACCES.into());
     }
-    if prot & PROT_EXEC != 0 && file.location.mount().flags().no_exec {
+    flags.never_execute = file.location.mount().flags().no_exec;
+    if prot & PROT_EXEC != 0 && flags.never_execute {
         return Err(Errno::EPERM.into());
     }
     let unwritable = shared && file.location.is_sealed(memfd::UNWRITABLE);

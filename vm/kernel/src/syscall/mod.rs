@@ -23,6 +23,7 @@
 //! | [`attributes`] | chmod, chown, times, sizes, extended attributes |
 //! | [`stat`] | stat, statx, statfs, getdents |
 //! | [`memory`] | mmap and its relatives |
+//! | [`mount`] | mounts and roots |
 //! | [`mq`] | POSIX message queues |
 //! | [`memfd`] | files in memory, and sealing them |
 //! | [`ptrace`] | tracing |
@@ -65,6 +66,7 @@ pub mod limits;
 pub mod memfd;
 pub mod memory;
 pub mod message;
+pub mod mount;
 pub mod mq;
 pub mod msg;
 pub mod nodes;

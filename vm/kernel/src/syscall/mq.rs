@@ -8,12 +8,13 @@ use abi::process::RLIMIT_MSGQUEUE;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD};
 
 use super::rw::unless_nonblocking;
+use crate::credentials::Credentials;
 use crate::files::OpenFile;
 use crate::files::mqueue::*;
 use crate::kernel::Kernel;
 use crate::stop::{Outcome, Stop};
 use crate::task::Task;
-use crate::vfs::Access;
+use crate::vfs::{Access, At, Context, FileKind, Location};
 
 /// Bytes of the cookie that `SIGEV_THREAD` sends (`NOTIFY_COOKIE_LEN`).
 const COOKIE_BYTES: u64 = 32;
@@ -43,29 +44,52 @@ pub(super) fn mq_open(k: &mut Kernel, t: &Rc<Task>, name: u64, flags: u32, mode:
     };
     let name = name_arg(t, name)?;
     let access = flags & O_ACCMODE;
-    let queue = match k.message_queues.by_name.get(&name) {
-        Some(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => return Err(Errno::EEXIST.into()),
-        Some(_) if access == O_ACCMODE => return Err(Errno::EINVAL.into()),
-        Some(queue) => {
-            let wanted = Access { read: access != O_WRONLY, write: access != O_RDONLY, execute: false };
-            queue.location.check_access(&t.credentials(), wanted)?;
-            queue.clone()
+    let (place, who) = (Place::of(k, t), t.credentials());
+    let location = match k.vfs.resolve(&place.context(&who), At::cwd(&name), false) {
+        Ok(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => return Err(Errno::EEXIST.into()),
+        Ok(_) if access == O_ACCMODE => return Err(Errno::EINVAL.into()),
+        Ok(found) => {
+            found.check_access(&who, Access { read: access != O_WRONLY, write: access != O_RDONLY, execute: false })?;
+            found
         }
-        None if flags & O_CREAT == 0 => return Err(Errno::ENOENT.into()),
-        None => make(k, t, &name, mode, sizes.unwrap_or((MESSAGES_MAX, MESSAGE_BYTES_MAX)))?,
+        Err(stop) if stop.is(Errno::ENOENT) && flags & O_CREAT != 0 => {
+            let sizes = sizes.unwrap_or((MESSAGES_MAX, MESSAGE_BYTES_MAX));
+            check_limits(k, t, sizes)?;
+            let made = k.vfs.mknod(&place.context(&who), At::cwd(&name), FileKind::Regular, mode as u16 & 0o7777, 0)?;
+            k.message_queues.make(made.ino(), who.uid, sizes.0 as usize, sizes.1 as usize);
+            made
+        }
+        Err(stop) => return Err(stop),
     };
-    let location = queue.location.clone();
+    let queue = k.message_queues.get(location.ino(), who.uid);
     let file = OpenFile::new(Rc::new(QueueFile(queue)), location, access | flags & O_NONBLOCK);
     k.add_file(t, file, true).map(|fd| fd as u64)
 }
 
-fn make(k: &mut Kernel, t: &Rc<Task>, name: &[u8], mode: u32, sizes: (i64, i64)) -> Outcome<Rc<MessageQueue>> {
+/// Where names of queues are: in a file system of their own, whether or not it is mounted.
+struct Place {
+    root: Location,
+    umask: u16,
+}
+
+impl Place {
+    fn of(k: &Kernel, t: &Rc<Task>) -> Self {
+        Self { root: k.queues_mount.root(), umask: t.fs_state().umask }
+    }
+
+    fn context<'a>(&'a self, credentials: &'a Credentials) -> Context<'a> {
+        Context { root: &self.root, cwd: &self.root, credentials, umask: self.umask }
+    }
+}
+
+/// Whether a queue with room for so many messages of so many bytes may be made.
+fn check_limits(k: &Kernel, t: &Rc<Task>, sizes: (i64, i64)) -> Outcome<()> {
     let who = t.credentials();
     let (messages_max, bytes_max) = match who.is_privileged() {
         true => (ROOT_MESSAGES_MAX, ROOT_MESSAGE_BYTES_MAX),
         false => (MESSAGES_MAX, MESSAGE_BYTES_MAX),
     };
-    if k.message_queues.by_name.len() >= QUEUES_MAX && !who.is_privileged() {
+    if k.message_queues.count() >= QUEUES_MAX && !who.is_privileged() {
         return Err(Errno::ENOSPC.into());
     }
     if !(1..=messages_max).contains(&sizes.0) || !(1..=bytes_max).contains(&sizes.1) {
@@ -75,22 +99,13 @@ fn make(k: &mut Kernel, t: &Rc<Task>, name: &[u8], mode: u32, sizes: (i64, i64))
     if reserved > t.process.limits.borrow().soft(RLIMIT_MSGQUEUE) {
         return Err(Errno::EMFILE.into());
     }
-    let mode = mode as u16 & 0o7777 & !t.fs_state().umask;
-    let location = k.anonymous.with_path(&k.vfs, &who, &[b"/", name].concat(), mode);
-    let queue = k.message_queues.make(location, who.uid, sizes.0 as usize, sizes.1 as usize);
-    k.message_queues.by_name.insert(name.to_vec(), queue.clone());
-    Ok(queue)
+    Ok(())
 }
 
 pub(super) fn mq_unlink(k: &mut Kernel, t: &Rc<Task>, name: u64) -> Outcome<u64> {
     let name = name_arg(t, name)?;
-    let queue = k.message_queues.by_name.get(&name).ok_or(Errno::ENOENT)?;
-    // They are in a directory that is everybody's, and sticky.
-    if !t.credentials().owns(queue.location.attributes()?.uid) {
-        return Err(Errno::EPERM.into());
-    }
-    k.message_queues.by_name.remove(&name);
-    Ok(0)
+    let (place, who) = (Place::of(k, t), t.credentials());
+    k.vfs.unlink(&place.context(&who), At::cwd(&name)).map(|()| 0)
 }
 
 fn queue_of(file: &OpenFile) -> Outcome<Rc<MessageQueue>> {

@@ -7,9 +7,9 @@ use abi::file::*;
 
 use super::args::PathArg;
 use crate::kernel::Kernel;
-use crate::stop::{Outcome, Stop};
+use crate::stop::Outcome;
 use crate::task::Task;
-use crate::vfs::{Access, FileKind, Location, MountFlags, RenameMode};
+use crate::vfs::{Access, FileKind, Location, RenameMode};
 
 /// The file a path argument leads to; with `AT_EMPTY_PATH` in `flags`, the descriptor's own.
 pub(super) fn resolve(k: &Kernel, t: &Rc<Task>, dirfd: i32, path: u64, flags: u32) -> Outcome<Location> {
@@ -50,6 +50,9 @@ pub(super) fn getcwd(_k: &mut Kernel, t: &Rc<Task>, buf: u64, size: usize) -> Ou
         return Err(Errno::ENOENT.into());
     }
     let mut path = fs.cwd.path(&fs.root);
+    if !fs.cwd.is_below(&fs.root) {
+        path.splice(..0, *b"(unreachable)");
+    }
     path.push(0);
     if path.len() > PATH_MAX {
         return Err(Errno::ENAMETOOLONG.into());
@@ -76,21 +79,11 @@ fn enter(t: &Rc<Task>, location: Location) -> Outcome<u64> {
     Ok(0)
 }
 
-fn check_directory(t: &Rc<Task>, location: &Location) -> Outcome<()> {
+pub(super) fn check_directory(t: &Rc<Task>, location: &Location) -> Outcome<()> {
     if !location.is_directory() {
         return Err(Errno::ENOTDIR.into());
     }
     location.check_access(&t.credentials(), Access::EXECUTE)
-}
-
-pub(super) fn chroot(k: &mut Kernel, t: &Rc<Task>, path: u64) -> Outcome<u64> {
-    let location = locate(k, t, &t.path_arg(path)?, true)?;
-    check_directory(t, &location)?;
-    if !t.credentials().is_privileged() {
-        return Err(Errno::EPERM.into());
-    }
-    t.fs.borrow().borrow_mut().root = location;
-    Ok(0)
 }
 
 pub(super) fn umask(_k: &mut Kernel, t: &Rc<Task>, mask: u32) -> Outcome<u64> {
@@ -273,70 +266,4 @@ pub(super) fn name_to_handle_at(
     }
     resolve_following(k, t, dirfd, path, flags, flags & AT_SYMLINK_FOLLOW != 0)?;
     Err(Errno::EOPNOTSUPP.into())
-}
-
-// ---- mounts ----
-
-pub(super) fn mount(
-    k: &mut Kernel,
-    t: &Rc<Task>,
-    source: u64,
-    target: u64,
-    kind: u64,
-    flags: u64,
-    data: u64,
-) -> Outcome<u64> {
-    if !t.credentials().is_privileged() {
-        return Err(Errno::EPERM.into());
-    }
-    let target = locate(k, t, &t.path_arg(target)?, true)?;
-    let mount_flags = mount_flags(flags);
-    if flags & MS_REMOUNT != 0 {
-        return k.vfs.remount(&target, mount_flags).map(|()| 0);
-    }
-    if flags & MS_BIND != 0 {
-        let from = locate(k, t, &t.path_arg(source)?, true)?;
-        return k.vfs.bind(&from, &target, flags & MS_REC != 0).map(|()| 0);
-    }
-    if flags & MS_MOVE != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    // What is left of the flags, propagation, has no meaning with one namespace.
-    const PROPAGATION: u64 = 0xf << 17;
-    if flags & PROPAGATION != 0 {
-        return Ok(0);
-    }
-    let text = |addr: u64| -> Outcome<String> {
-        if addr == 0 {
-            return Ok(String::new());
-        }
-        let bytes = t.mm()?.read_string(addr, PATH_MAX, Errno::ENAMETOOLONG)?;
-        String::from_utf8(bytes).map_err(|_| Stop::Errno(Errno::EINVAL))
-    };
-    let (kind, source, options) = (text(kind)?, text(source)?, text(data)?);
-    let file_system = crate::fs::by_name(k, &kind, &options)?;
-    let source = if source.is_empty() { kind } else { source };
-    k.vfs.mount(file_system, &source, &target, mount_flags).map(|()| 0)
-}
-
-fn mount_flags(flags: u64) -> MountFlags {
-    const MS_NOATIME: u64 = 1024;
-    let has = |flag: u64| flags & flag != 0;
-    MountFlags {
-        read_only: has(MS_RDONLY),
-        no_suid: has(MS_NOSUID),
-        no_dev: has(MS_NODEV),
-        no_exec: has(MS_NOEXEC),
-        no_atime: has(MS_NOATIME),
-    }
-}
-
-pub(super) fn umount2(k: &mut Kernel, t: &Rc<Task>, target: u64, flags: u32) -> Outcome<u64> {
-    const MNT_DETACH: u32 = 2;
-    const UMOUNT_NOFOLLOW: u32 = 8;
-    if !t.credentials().is_privileged() {
-        return Err(Errno::EPERM.into());
-    }
-    let target = locate(k, t, &t.path_arg(target)?, flags & UMOUNT_NOFOLLOW == 0)?;
-    k.vfs.unmount(target, flags & MNT_DETACH != 0).map(|()| 0)
 }

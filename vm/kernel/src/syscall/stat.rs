@@ -130,8 +130,18 @@ fn encode_statfs(
     count: impl Fn(Writer, u64) -> Writer,
 ) -> Writer {
     const ST_VALID: u64 = 0x20;
+    const ST_RELATIME: u64 = 4096;
     let flags = location.mount().flags();
-    let bits = [(flags.read_only, 1), (flags.no_suid, 2), (flags.no_dev, 4), (flags.no_exec, 8)];
+    let relative = !flags.no_atime && !flags.strict_atime;
+    let bits = [
+        (location.is_read_only(), MS_RDONLY),
+        (flags.no_suid, MS_NOSUID),
+        (flags.no_dev, MS_NODEV),
+        (flags.no_exec, MS_NOEXEC),
+        (flags.no_atime, MS_NOATIME),
+        (flags.no_dir_atime, MS_NODIRATIME),
+        (relative, ST_RELATIME),
+    ];
     let flags = bits.iter().filter(|(on, _)| *on).fold(ST_VALID, |all, (_, bit)| all | bit);
     let counts = [s.blocks, s.blocks_free, s.blocks_available, s.files, s.files_free];
     let head = counts.into_iter().fold(layout.writer().word(s.magic).word(s.block_size), count);

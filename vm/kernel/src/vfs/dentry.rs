@@ -143,6 +143,20 @@ impl Dentry {
         false
     }
 
+    /// Where it is in its file system.
+    pub(super) fn path(self: &Rc<Self>) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = self.clone();
+        while let Some(parent) = at.parent() {
+            names.push(at.name());
+            at = parent;
+        }
+        match names.is_empty() {
+            true => b"/".to_vec(),
+            false => names.iter().rev().flat_map(|name| [b"/", &name[..]].concat()).collect(),
+        }
+    }
+
     /// Unhooks itself before being dropped, and hands over its hold on the parent.
     fn leave(&mut self) -> Option<Rc<Dentry>> {
         if let Some((ino, _)) = self.inode.take() {

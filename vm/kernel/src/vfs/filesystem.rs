@@ -252,6 +252,14 @@ pub trait FileSystem {
         Ok(())
     }
 
+    /// Takes other mount options (`mount -o remount`).
+    ///
+    /// # Errors
+    /// `EINVAL` for what it does not understand or can't do any more.
+    fn reconfigure(&mut self, options: &str) -> Outcome<()> {
+        Ok(())
+    }
+
     /// Name of its type as `/proc/mounts` shows it.
     fn type_name(&self) -> &'static str {
         "none"

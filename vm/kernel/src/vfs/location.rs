@@ -96,14 +96,17 @@ impl Location {
             if location.is(top) {
                 return true;
             }
-            at = location.parent();
+            at = match Rc::ptr_eq(&location.dentry, &location.mount.root) {
+                true => location.mount.mount_point(),
+                false => location.dentry.parent().map(|parent| Location::new(location.mount, parent)),
+            };
         }
         false
     }
 
     /// Its path as seen by a task whose root is `root`: what `readlink /proc/self/fd/N` shows. `" (deleted)"` follows
-    /// if the name is gone, `"(unreachable)"` precedes if it is outside `root`; something that never had a path (a
-    /// pipe) has a name of its own.
+    /// if the name is gone; outside `root` it begins at the root of all, or of the mount if that is nowhere; something
+    /// that never had a path (a pipe) has a name of its own.
     pub fn path(&self, root: &Location) -> Vec<u8> {
         let mut names = Vec::new();
         let mut at = self.clone();
@@ -115,10 +118,7 @@ impl Location {
             if Rc::ptr_eq(&at.dentry, &at.mount.root) {
                 match at.mount.mount_point() {
                     Some(point) => at = point,
-                    None => {
-                        path.extend_from_slice(b"(unreachable)");
-                        break;
-                    }
+                    None => break,
                 }
                 continue;
             }
@@ -196,14 +196,16 @@ impl Location {
 
     /// Refreshes the access time after reading. That it can't be done now is no reason for reading to fail.
     fn touch(&self) {
-        if self.mount.flags().no_atime || self.mount.flags().read_only {
+        let flags = self.mount.flags();
+        if flags.no_atime || (flags.no_dir_atime && self.is_directory()) || self.is_read_only() {
             return;
         }
         let now = self.dentry.volume.now();
         let mut file_system = self.dentry.volume.enter();
         let stale = |a: Attributes| {
             let age = now.seconds.saturating_sub(a.accessed.seconds);
-            a.accessed <= a.modified || a.accessed <= a.changed || age >= ACCESS_TIME_AGE_SECONDS_MAX
+            let stale = a.accessed <= a.modified || a.accessed <= a.changed || age >= ACCESS_TIME_AGE_SECONDS_MAX;
+            stale || flags.strict_atime
         };
         if file_system.attributes(self.ino()).is_ok_and(|a| a.accessed != now && stale(a)) {
             let _ = file_system.touch(self.ino());
@@ -220,7 +222,7 @@ impl Location {
 
     /// Whether mount or file system forbid changes.
     pub fn is_read_only(&self) -> bool {
-        self.mount.flags().read_only || self.dentry.volume.read_only
+        self.mount.flags().read_only || self.dentry.volume.is_read_only()
     }
 
     /// The time new timestamps get.

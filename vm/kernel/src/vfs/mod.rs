@@ -14,6 +14,7 @@
 //! | [`dentry`] | names in directories, cached |
 //! | [`location`] | a resolved file: dentry and mount; reading, writing, its path |
 //! | [`mount`] | mounted trees and the table of them |
+//! | [`mounting`] | mounting, binding, moving, unmounting |
 //! | [`walk`] | path resolution |
 //! | [`permission`] | permission bits |
 //! | [`open`] | `open(2)` |
@@ -29,6 +30,7 @@ mod entries;
 pub mod filesystem;
 mod location;
 mod mount;
+mod mounting;
 mod open;
 mod permission;
 mod rename;
@@ -42,14 +44,14 @@ use std::rc::Rc;
 
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
-use abi::Errno;
 
 pub use change::SetTime;
 use dentry::{Dentry, DentryCache};
 pub use filesystem::*;
 pub use location::Location;
 use mount::MountTable;
-pub use mount::{Mount, MountFlags};
+pub use mount::{Mount, MountFlags, Writing};
+pub use mounting::Unmount;
 pub use open::{OpenHow, Opened};
 pub use permission::Access;
 pub use rename::RenameMode;
@@ -111,7 +113,7 @@ impl<'a> At<'a> {
 /// All mounted file systems. Methods take `&self`, so that it can be shared (procfs shows the mounts).
 pub struct Vfs {
     mounts: RefCell<MountTable>,
-    root: Rc<Mount>,
+    root: RefCell<Rc<Mount>>,
     cache: DentryCache,
     clock: Rc<Cell<Timestamp>>,
     watches: Rc<Watches>,
@@ -128,13 +130,14 @@ impl Vfs {
         let mut mounts = MountTable::default();
         let root = mounts.create(root_of(&volume), source, flags);
         mounts.mounts.push(root.clone());
-        let (mounts, cache, devices) = (RefCell::new(mounts), DentryCache::default(), Cell::new(1));
+        let (mounts, root) = (RefCell::new(mounts), RefCell::new(root));
+        let (cache, devices) = (DentryCache::default(), Cell::new(1));
         Self { mounts, root, cache, clock, watches, devices }
     }
 
     /// The root of all.
     pub fn root(&self) -> Location {
-        self.top_of(self.root.root())
+        self.top_of(self.root.borrow().root())
     }
 
     /// Who watches which file.
@@ -149,7 +152,9 @@ impl Vfs {
 
     /// The file a path leads to. `follow` says whether a symbolic link as the last component is followed.
     pub fn resolve(&self, context: &Context<'_>, path: At<'_>, follow: bool) -> Outcome<Location> {
-        Walk::new(self, context, path)?.finish(follow)
+        let found = Walk::new(self, context, path)?.finish(follow)?;
+        found.mount.expiring.set(false);
+        Ok(found)
     }
 
     /// Mounts `file_system` on `at`, which may be a directory or (for one whose root is a file) a file.
@@ -184,67 +189,6 @@ impl Vfs {
         Ok(self.anonymous(mount, ino, FileKind::Regular, name))
     }
 
-    /// Makes the tree at `from` visible at `at` too (`mount --bind`, with `recursive` `--rbind`).
-    pub fn bind(&self, from: &Location, at: &Location, recursive: bool) -> Outcome<()> {
-        let copy = |of: &Location| {
-            let mount = &of.mount;
-            self.mounts.borrow_mut().create(of.dentry.clone(), &mount.source, mount.flags())
-        };
-        let top = copy(from);
-        self.attach(&top, at)?;
-        let mut copied = vec![(from.mount.clone(), top)];
-        while let (true, Some((original, twin))) = (recursive, copied.pop()) {
-            let inside = self.mounts.borrow().within(&original);
-            for mount in inside.into_iter().filter(|mount| !Rc::ptr_eq(mount, &twin)) {
-                let Some(on) = mount.mount_point().filter(|on| twin.root.is_ancestor_of(&on.dentry)) else { continue };
-                let under = copy(&mount.root());
-                self.attach(&under, &Location::new(twin.clone(), on.dentry))?;
-                copied.push((mount, under));
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes what the mount at `at` forbids (`mount -o remount`).
-    pub fn remount(&self, at: &Location, flags: MountFlags) -> Outcome<()> {
-        self.mount_rooted_at(at)?.flags.set(flags);
-        Ok(())
-    }
-
-    /// Takes the mount whose root is `at` away. Unless `detach` is set (`MNT_DETACH`), it must not be in use.
-    pub fn unmount(&self, at: Location, detach: bool) -> Outcome<()> {
-        let mount = self.mount_rooted_at(&at)?;
-        drop(at);
-        let inside = self.mounts.borrow().within(&mount);
-        if Rc::ptr_eq(&mount, &self.root) || (!detach && !inside.is_empty()) {
-            return Err(Errno::EBUSY.into());
-        }
-        // One reference is the table's, one is ours.
-        if !detach && Rc::strong_count(&mount) > 2 {
-            return Err(Errno::EBUSY.into());
-        }
-        let volume = mount.root.volume.clone();
-        volume.enter().sync()?;
-        for inner in inside {
-            self.unmount(inner.root(), true)?;
-        }
-        self.mounts.borrow_mut().detach(&mount);
-        self.cache.forget_volume(&volume);
-        if !self.mounts().iter().any(|other| Rc::ptr_eq(&other.root.volume, &volume)) {
-            self.watches.unmounted(volume.device);
-        }
-        Ok(())
-    }
-
-    /// Takes mounts away whose place is gone from a file system in which names come and go by themselves: what sits in
-    /// `/proc/PID` goes with the process. A mount that can't be synced yet goes the next time.
-    pub fn unmount_gone(&self) {
-        let is_gone = |at: Location| at.dentry.volume.volatile && at.attributes().is_err();
-        for mount in self.mounts().iter().filter(|mount| mount.mount_point().is_some_and(is_gone)) {
-            let _ = self.unmount(mount.root(), true);
-        }
-    }
-
     /// All mounts, in the order they were made.
     pub fn mounts(&self) -> Vec<Rc<Mount>> {
         self.mounts.borrow().mounts.clone()
@@ -256,22 +200,6 @@ impl Vfs {
             mount.root.volume.enter().sync()?;
         }
         Ok(())
-    }
-
-    fn attach(&self, mount: &Rc<Mount>, at: &Location) -> Outcome<()> {
-        if at.is_directory() != mount.root().is_directory() {
-            return Err(Errno::ENOTDIR.into());
-        }
-        if at.is_deleted() {
-            return Err(Errno::ENOENT.into());
-        }
-        let at = self.top_of(at.clone());
-        self.mounts.borrow_mut().attach(mount, &at);
-        Ok(())
-    }
-
-    fn mount_rooted_at(&self, at: &Location) -> Outcome<Rc<Mount>> {
-        if Rc::ptr_eq(&at.dentry, &at.mount.root) { Ok(at.mount.clone()) } else { Err(Errno::EINVAL.into()) }
     }
 }
 

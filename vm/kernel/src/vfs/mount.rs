@@ -16,6 +16,10 @@ pub struct MountFlags {
     pub no_exec: bool,
     /// Reading never changes access times; otherwise they are `relatime`.
     pub no_atime: bool,
+    /// Reading a directory never changes them.
+    pub no_dir_atime: bool,
+    /// Reading always changes them.
+    pub strict_atime: bool,
 }
 
 /// A mounted tree.
@@ -28,12 +32,57 @@ pub struct Mount {
     /// Where it sits; `None` for the root of all and for mounts that are nowhere.
     pub(super) on: RefCell<Option<Location>>,
     pub(super) flags: Cell<MountFlags>,
+    /// Whether bind mounts can't be made of it (`MS_UNBINDABLE`).
+    unbindable: Cell<bool>,
+    /// Files that are open for writing: it can't become read-only meanwhile.
+    writers: Cell<u32>,
+    /// Nobody has used it since somebody asked for that (`MNT_EXPIRE`).
+    pub(super) expiring: Cell<bool>,
+}
+
+/// Says that a file of a mount is open for writing, while it lives.
+pub struct Writing(Rc<Mount>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.writers.set(self.0.writers.get().saturating_sub(1));
+    }
 }
 
 impl Mount {
     /// What it forbids.
     pub fn flags(&self) -> MountFlags {
         self.flags.get()
+    }
+
+    /// Whether bind mounts can't be made of it.
+    pub fn is_unbindable(&self) -> bool {
+        self.unbindable.get()
+    }
+
+    /// Sets that.
+    pub fn set_unbindable(&self, unbindable: bool) {
+        self.unbindable.set(unbindable);
+    }
+
+    /// A file of it is opened for writing.
+    pub fn writing(self: &Rc<Self>) -> Writing {
+        self.writers.set(self.writers.get() + 1);
+        Writing(self.clone())
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.writers.get() > 0
+    }
+
+    /// Whether nothing in its file system can be changed, through whichever mount.
+    pub fn is_file_system_read_only(&self) -> bool {
+        self.root.volume.is_read_only()
+    }
+
+    /// Where its root is in the whole file system; another place than `/` if it is a bind mount.
+    pub fn root_path(&self) -> Vec<u8> {
+        self.root.path()
     }
 
     /// Name of the type of its file system.
@@ -64,22 +113,37 @@ impl MountTable {
     pub(super) fn create(&mut self, root: Rc<Dentry>, source: &str, flags: MountFlags) -> Rc<Mount> {
         self.last_id += 1;
         let on = RefCell::default();
-        Rc::new(Mount { id: self.last_id, source: source.to_owned(), root, on, flags: Cell::new(flags) })
+        let (unbindable, expiring) = (Cell::new(false), Cell::new(false));
+        let (id, source, flags, writers) = (self.last_id, source.to_owned(), Cell::new(flags), Cell::new(0));
+        Rc::new(Mount { id, source, root, on, flags, unbindable, writers, expiring })
     }
 
     /// Puts `mount` on top of `at`.
     pub(super) fn attach(&mut self, mount: &Rc<Mount>, at: &Location) {
+        self.place(mount, at);
+        self.mounts.push(mount.clone());
+    }
+
+    /// Puts a mount that sits elsewhere, or nowhere, on top of `at`.
+    pub(super) fn place(&mut self, mount: &Rc<Mount>, at: &Location) {
+        self.displace(mount);
         at.dentry.mounts_here.set(at.dentry.mounts_here.get() + 1);
         *mount.on.borrow_mut() = Some(at.clone());
-        self.mounts.push(mount.clone());
     }
 
     /// Takes `mount` away from where it sits.
     pub(super) fn detach(&mut self, mount: &Rc<Mount>) {
         self.mounts.retain(|other| !Rc::ptr_eq(other, mount));
-        if let Some(at) = mount.on.take() {
+        self.displace(mount);
+    }
+
+    /// Takes `mount` away from where it sits, to be put elsewhere; returns where that was.
+    pub(super) fn displace(&mut self, mount: &Rc<Mount>) -> Option<Location> {
+        let at = mount.on.take();
+        if let Some(at) = &at {
             at.dentry.mounts_here.set(at.dentry.mounts_here.get().saturating_sub(1));
         }
+        at
     }
 
     /// The mount that hides `at`, if any: the latest there.

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
 use super::{FileSystem, Ino, Timestamp, Watches};
+use crate::stop::Outcome;
+use abi::Errno;
 
 /// A file system in use (Linux: super block). It is dropped with the last mount, open file or cached entry.
 pub struct Volume {
@@ -12,7 +14,7 @@ pub struct Volume {
     /// Whether lookups must always ask the file system.
     pub(super) volatile: bool,
     /// Whether nothing in it can be changed.
-    pub(super) read_only: bool,
+    read_only: Cell<bool>,
     /// Name of its type. Kept here because procfs shows it while it is being read itself.
     pub(super) type_name: &'static str,
     file_system: RefCell<Box<dyn FileSystem>>,
@@ -34,7 +36,7 @@ impl Volume {
         Rc::new(Self {
             device,
             volatile: file_system.is_volatile(),
-            read_only: file_system.is_read_only(),
+            read_only: Cell::new(file_system.is_read_only()),
             type_name: file_system.type_name(),
             file_system: RefCell::new(file_system),
             released: RefCell::default(),
@@ -51,6 +53,23 @@ impl Volume {
             file_system.release(ino);
         }
         file_system
+    }
+
+    /// Whether nothing in it can be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only.get()
+    }
+
+    /// Forbids changes, or allows them again.
+    ///
+    /// # Errors
+    /// `EROFS` if the file system can't do them.
+    pub(super) fn set_read_only(&self, read_only: bool) -> Outcome<()> {
+        if !read_only && self.enter().is_read_only() {
+            return Err(Errno::EROFS.into());
+        }
+        self.read_only.set(read_only);
+        Ok(())
     }
 
     /// Queues the release of one hold on `ino`.

@@ -78,7 +78,10 @@ impl<'a> Walk<'a> {
                 b"." => {}
                 b".." if is_last => return Ok(Last::DotDot),
                 b".." => self.up()?,
-                name if is_last => return Ok(Last::Name(name.to_vec(), more)),
+                name if is_last => {
+                    self.at.mount.expiring.set(false);
+                    return Ok(Last::Name(name.to_vec(), more));
+                }
                 name => {
                     let found = self.vfs.existing_child(&self.at, name)?;
                     self.check_mount(&found)?;

@@ -50,7 +50,10 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("cmdline", Item::Text("edgebox\n")),
     ("cpuinfo", Item::Made(cpuinfo)),
     ("devices", Item::Text("Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n136 pts\n\nBlock devices:\n")),
-    ("filesystems", Item::Text("nodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\n\text2\n")),
+    (
+        "filesystems",
+        Item::Text("nodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\n\text2\n"),
+    ),
     ("interrupts", Item::Text("           CPU0\n")),
     ("loadavg", Item::Made(loadavg)),
     ("meminfo", Item::Made(meminfo)),

@@ -9,9 +9,11 @@
 //! | [`sysvipc`] | `/proc/sysvipc` |
 //! | [`process`] | what is said about a process |
 //! | [`maps`] | `/proc/PID/maps` and its relatives |
+//! | [`mounts`] | what is mounted |
 
 pub mod machine;
 pub mod maps;
+mod mounts;
 pub mod process;
 pub mod sysvipc;
 

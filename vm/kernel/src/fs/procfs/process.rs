@@ -7,7 +7,7 @@ use abi::process::*;
 use abi::time::USER_HZ;
 use memory::PAGE_SIZE;
 
-use super::maps;
+use super::{maps, mounts};
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
 use crate::task::{Process, ProcessState, RunState, Task};
@@ -124,8 +124,8 @@ pub fn render(
         (Entry::Statistics, task) => statistics(kernel, process, task.as_ref(), one_thread),
         (Entry::Status, task) => return Ok(status(kernel, process, task.as_ref())),
         (Entry::Name, Some(task)) => return Ok([&task.name.borrow()[..], b"\n"].concat()),
-        (Entry::Mounts, _) => return mounts(kernel, &root),
-        (Entry::MountInfo, _) => return mount_info(kernel, &root),
+        (Entry::Mounts, _) => return Ok(mounts::table(kernel, &root)),
+        (Entry::MountInfo, _) => return Ok(mounts::information(kernel, &root)),
         (Entry::Limits, _) => limits(process),
         (Entry::ControlGroup, _) => "0::/\n".to_owned(),
         (Entry::IdMap, _) => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
@@ -289,55 +289,6 @@ fn limits(process: &Process) -> String {
         text += &format!("{name:<25} {:<20} {:<20} {unit:<10}\n", value(limit.soft), value(limit.hard));
     }
     text
-}
-
-/// Flags, and what stands for `rw`, of a mount as `/proc/mounts` writes them.
-fn mount_options(mount: &crate::vfs::Mount) -> String {
-    let flags = mount.flags();
-    let mut options = vec![if flags.read_only { "ro" } else { "rw" }];
-    for (on, name) in [(flags.no_suid, "nosuid"), (flags.no_dev, "nodev"), (flags.no_exec, "noexec")] {
-        if on {
-            options.push(name);
-        }
-    }
-    options.push(if flags.no_atime { "noatime" } else { "relatime" });
-    options.join(",")
-}
-
-/// A path with blanks and backslashes as octal numbers.
-fn escaped(path: &[u8]) -> Vec<u8> {
-    let escape = |byte: &u8| match byte {
-        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
-        byte => vec![*byte],
-    };
-    path.iter().flat_map(escape).collect()
-}
-
-fn mounts(kernel: &Kernel, root: &Location) -> Outcome<Vec<u8>> {
-    let mut text = Vec::new();
-    for mount in kernel.vfs.mounts() {
-        text.extend(escaped(mount.source.as_bytes()));
-        text.push(b' ');
-        text.extend(escaped(&mount.root().path(root)));
-        text.extend(format!(" {} {} 0 0\n", mount.type_name(), mount_options(&mount)).bytes());
-    }
-    Ok(text)
-}
-
-fn mount_info(kernel: &Kernel, root: &Location) -> Outcome<Vec<u8>> {
-    use abi::file::{device_major, device_minor};
-    let mut text = Vec::new();
-    for mount in kernel.vfs.mounts() {
-        let parent = mount.mount_point().map_or(mount.id, |on| on.mount().id);
-        let device = mount.root().device();
-        let (major, minor) = (device_major(device), device_minor(device));
-        text.extend(format!("{} {parent} {major}:{minor} / ", mount.id).bytes());
-        text.extend(escaped(&mount.root().path(root)));
-        let super_options = if mount.flags().read_only { "ro" } else { "rw" };
-        let kind = mount.type_name();
-        text.extend(format!(" {} - {kind} {} {super_options}\n", mount_options(&mount), mount.source).bytes());
-    }
-    Ok(text)
 }
 
 /// The text of a file below `fdinfo`.

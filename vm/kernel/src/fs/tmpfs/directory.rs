@@ -31,6 +31,12 @@ impl Entries {
         self.by_name.is_empty()
     }
 
+    /// What a directory says of its size: so much for each entry, `.` and `..` too (`BOGO_DIRENT_SIZE`).
+    pub(super) fn size_bytes(&self) -> u64 {
+        const ENTRY_BYTES: u64 = 20;
+        (self.by_name.len() as u64 + 2) * ENTRY_BYTES
+    }
+
     /// Adds an entry, or makes an existing one stand for `ino`.
     pub(super) fn insert(&mut self, name: &[u8], ino: Ino) {
         if let Some(entry) = self.by_name.get_mut(name) {

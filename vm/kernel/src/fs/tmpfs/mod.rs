@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`pages`] | contents of regular files |
 //! | [`directory`] | contents of directories |
+//! | [`options`] | what can be said when it is mounted |
 
 mod directory;
+mod options;
 mod pages;
 
 use std::cell::Cell;
@@ -20,6 +22,7 @@ use crate::vfs::{
 use abi::Errno;
 use abi::file::F_SEAL_SEAL;
 use directory::{Entries, FIRST_COOKIE};
+pub use options::{BYTES_MAX, Options};
 use pages::{PAGE, Pages};
 
 /// `TMPFS_MAGIC` of `statfs(2)`.
@@ -89,6 +92,17 @@ impl Tmpfs {
     #[must_use]
     pub fn sharing(mut self, pages: Rc<Cell<u64>>) -> Self {
         self.shared = pages;
+        self
+    }
+
+    /// The same with a root directory, and so many inodes, as options say.
+    #[must_use]
+    pub fn configured(mut self, options: &Options) -> Self {
+        if let Some(root) = self.nodes.get_mut(&ROOT) {
+            root.attributes.uid = options.uid.unwrap_or(0);
+            root.attributes.gid = options.gid.unwrap_or(0);
+        }
+        self.names_max = options.inodes.unwrap_or(self.names_max);
         self
     }
 
@@ -270,8 +284,12 @@ impl FileSystem for Tmpfs {
 
     fn attributes(&mut self, ino: Ino) -> Outcome<Attributes> {
         let node = self.node(ino)?;
-        let blocks = if let Content::File(pages) = &node.content { pages.count() * (PAGE / 512) } else { 0 };
-        Ok(Attributes { blocks, ..node.attributes })
+        let attributes = node.attributes;
+        Ok(match &node.content {
+            Content::File(pages) => Attributes { blocks: pages.count() * (PAGE / 512), ..attributes },
+            Content::Directory(entries) => Attributes { size_bytes: entries.size_bytes(), ..attributes },
+            Content::Symlink(_) | Content::Node => attributes,
+        })
     }
 
     fn set_attributes(&mut self, ino: Ino, set: &SetAttributes) -> Outcome<()> {
@@ -525,6 +543,17 @@ impl FileSystem for Tmpfs {
             files_free: self.names_max.saturating_sub(self.names),
             name_len_max: NAME_LEN_MAX as u64,
         })
+    }
+
+    /// Only limits can be changed, and not to less than is there.
+    fn reconfigure(&mut self, options: &str) -> Outcome<()> {
+        let options = Options::parse(options)?;
+        let (pages, names) = (options.pages.unwrap_or(self.pages_max), options.inodes.unwrap_or(self.names_max));
+        if pages < self.pages || names < self.names {
+            return Err(Errno::EINVAL.into());
+        }
+        (self.pages_max, self.names_max) = (pages, names);
+        Ok(())
     }
 
     fn type_name(&self) -> &'static str {

@@ -28,7 +28,7 @@ pub const TABLE: &[Row] = table! {
         16 lchown ia32::lchown16, 3;
         19 lseek rw::lseek, 3;
         20 getpid ids::getpid, 0;
-        21 mount path::mount, 5;
+        21 mount mount::mount, 5;
         22 umount ia32::umount, 1;
         23 setuid ia32::setuid16, 1;
         24 getuid ia32::getuid16, 0;
@@ -53,13 +53,13 @@ pub const TABLE: &[Row] = table! {
         48 signal ia32::signal, 2;
         49 geteuid ia32::geteuid16, 0;
         50 getegid ia32::getegid16, 0;
-        52 umount2 path::umount2, 2;
+        52 umount2 mount::umount2, 2;
         54 ioctl fd::ioctl, 3;
         55 fcntl fd::fcntl, 3;
         57 setpgid ids::setpgid, 2;
         59 oldolduname ia32::oldolduname, 1;
         60 umask path::umask, 1;
-        61 chroot path::chroot, 1;
+        61 chroot mount::chroot, 1;
         63 dup2 fd::dup2, 2;
         64 getppid ids::getppid, 0;
         65 getpgrp ids::getpgrp, 0;
@@ -188,7 +188,7 @@ pub const TABLE: &[Row] = table! {
         214 setgid32 ids::setgid, 1;
         215 setfsuid32 ids::setfsuid, 1;
         216 setfsgid32 ids::setfsgid, 1;
-        217 pivot_root system::privileged, 0;
+        217 pivot_root mount::pivot_root, 2;
         218 mincore memory::mincore, 3;
         219 madvise memory::madvise, 3;
         220 getdents64 stat::getdents64, 3;
@@ -242,7 +242,7 @@ pub const TABLE: &[Row] = table! {
         274 mbind nodes::mbind, 6 "one node";
         275 get_mempolicy nodes::get_mempolicy, 5;
         276 set_mempolicy nodes::set_mempolicy, 3 "remembered without effect";
-        277 mq_open mq::mq_open, 4 "queues are not shown below /dev/mqueue";
+        277 mq_open mq::mq_open, 4;
         278 mq_unlink mq::mq_unlink, 1;
         279 mq_timedsend mq::mq_timedsend, 5;
         280 mq_timedreceive mq::mq_timedreceive, 5;
