@@ -1,6 +1,7 @@
 // A bucket at the tool's disposal (scripts/src/deploy/bucket.rs): commands come in and answers go out as lines of JSON. The
-// same binding of R2 serves both buckets, so what is tested on one is what happens to the other. A Worker in between (bucket-worker.mjs) needs one request for what the
-// binding, used from Node.js, takes thousands for.
+// same binding of R2 serves both buckets, so what is tested on one is what happens to the other. A Worker in between
+// (bucket-worker.mjs) needs one request for what the binding, used from Node.js, takes thousands for; requests that fail are
+// made again (bucket-client.mjs).
 //
 //   node scripts/bucket.mjs local DIR     wrangler's local storage, which it calls `--persist-to DIR`
 //   node scripts/bucket.mjs remote        the account's own bucket, by wrangler's remote bindings
@@ -19,11 +20,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { unstable_readConfig, unstable_startWorker } from "wrangler";
 
+import { client } from "./bucket-client.mjs";
+
 const BINDING = "DISK";
 /** Commands carried out at a time: enough to keep a connection busy, few enough to hold their objects in memory. */
 const PARALLEL = 32;
-/** A command that fails is tried again after each of these: connections break, and R2 asks for patience at times. */
-const PAUSES_MS = [200, 1000, 5000];
 
 const [place, directory] = process.argv.slice(2);
 const project = join(import.meta.dirname, "..");
@@ -57,13 +58,7 @@ async function start() {
     },
   });
   await started.ready;
-  const url = await started.url;
-  const request = async (path, options) => {
-    const response = await fetch(new URL(path, url), { ...options, headers: { authorization: token } });
-    if (!response.ok && response.status !== 404) throw new Error(await response.text());
-    return response;
-  };
-  return { request, dispose: () => started.dispose() };
+  return { request: client(await started.url, token), dispose: () => started.dispose() };
 }
 
 /** One request to the bucket. */
@@ -83,17 +78,17 @@ const actions = {
   list: async ({ id }) => {
     let cursor = "";
     do {
-      const page = await (await ask(`/list${cursor && `?cursor=${encodeURIComponent(cursor)}`}`)).json();
+      const { body } = await ask(`/list${cursor && `?cursor=${encodeURIComponent(cursor)}`}`);
+      const page = JSON.parse(body);
       for (const object of page.objects) answer(id, object);
       cursor = page.cursor;
     } while (cursor);
     return { end: true };
   },
   get: async ({ key, path }) => {
-    const response = await ask(objectAt(key));
-    if (response.ok) await writeFile(path, Buffer.from(await response.arrayBuffer()));
-    else await response.arrayBuffer();
-    return { found: response.ok };
+    const { isThere, body } = await ask(objectAt(key));
+    if (isThere) await writeFile(path, body);
+    return { found: isThere };
   },
   put: async ({ key, path }) => {
     await ask(objectAt(key), { method: "PUT", body: await readFile(path) });
@@ -105,19 +100,11 @@ const actions = {
   },
 };
 
-/** Whether trying again may help: what was listed in part must not be listed twice, and a missing file stays missing. */
-const isWorthATry = (command, error) => command.do !== "list" && error.code !== "ENOENT";
-
 async function carryOut(command) {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return answer(command.id, await actions[command.do](command));
-    } catch (error) {
-      if (attempt === PAUSES_MS.length || !isWorthATry(command, error)) {
-        return answer(command.id, { error: String(error?.message ?? error) });
-      }
-      await new Promise((resolve) => { setTimeout(resolve, PAUSES_MS[attempt]); });
-    }
+  try {
+    answer(command.id, await actions[command.do](command));
+  } catch (error) {
+    answer(command.id, { error: String(error?.message ?? error) });
   }
 }
 

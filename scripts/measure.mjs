@@ -1,17 +1,24 @@
 // What a visitor gets: seconds, requests and bytes to the prompt, speed and memory. `edgebox bench`.
 //
-// Arguments: URL, rounds, path of a JSON file or "". Each round opens the page in a browser that has never seen it
-// (cold), then again in the same one (warm), then once more after its HTTP cache has been emptied (kept), types nothing, and
-// runs a loop in python3. Requests are what went over the network, those that found nothing changed included.
+// Argument: JSON { url, image, rounds, line, file }: `line` is null or { roundTripMs, bytesPerS }, by which the server is then
+// reached; `file` gets all figures, or is "". Each round opens the page in a browser that has never seen it (cold), then again
+// in the same one (warm), then once more after its HTTP cache has been emptied (kept), types nothing, and runs a loop in
+// python3; and in further browsers programs that nobody started there before. Requests are what went over the network,
+// those that found nothing changed included.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 import { TerminalPage, openBrowser } from "../site/tests/terminal.mjs";
+import { openLine } from "./line.mjs";
 
-const [url, roundsText, file] = process.argv.slice(2);
-const rounds = Number(roundsText);
+const { url: server, image, rounds, line, file } = JSON.parse(process.argv[2]);
+const slow = line && await openLine(server, line);
+const url = `${slow?.url ?? server}/?image=${encodeURIComponent(image)}`;
 
 /** Guest work for the speed figure: arithmetic and memory in an interpreter, as much guest software is. */
 const LOOP = ["python3", "-c", "s = 0\nfor i in range(1000000): s += i * 3 ^ i\nprint(s)"];
+
+/** What visitors of the default image do first, perhaps. Its profile has the same. */
+const PROGRAMS = { python3: ["python3", "-c", "pass"], gcc: ["gcc", "-o", "/tmp/hello", "hello.c"] };
 
 /** Resident bytes of the largest renderer process: the tab. */
 function tabBytes() {
@@ -60,12 +67,30 @@ async function speed(terminal) {
   }, LOOP);
 }
 
+/** A program's first run after a first boot; nothing if the image does not have it. */
+async function firstRun(command) {
+  const browser = await openBrowser();
+  const terminal = await TerminalPage.open(browser, "about:blank");
+  await boot(terminal);
+  const before = await terminal.traffic();
+  const run = await terminal.page.evaluate(async (command) => {
+    const start = performance.now();
+    const { status } = await globalThis.box.run(command);
+    return { status, seconds: (performance.now() - start) / 1000 };
+  }, command);
+  const after = await terminal.traffic();
+  await browser.close();
+  const [requests, megabytes] = [after.requests - before.requests, (after.bytes - before.bytes) / 1e6];
+  return run.status === 0 ? [{ seconds: run.seconds, requests, megabytes }] : [];
+}
+
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1];
 }
 
 const results = { cold: [], warm: [], kept: [], speed: [] };
+for (const name of Object.keys(PROGRAMS)) results[name] = [];
 for (let round = 0; round < rounds; round += 1) {
   const browser = await openBrowser();
   const terminal = await TerminalPage.open(browser, "about:blank");
@@ -76,12 +101,15 @@ for (let round = 0; round < rounds; round += 1) {
   results.kept.push(await boot(terminal));
   results.speed.push({ ...(await speed(terminal)), tabMegabytes: tabBytes() / 1e6 });
   await browser.close();
+  for (const [name, command] of Object.entries(PROGRAMS)) results[name].push(...await firstRun(command));
 }
-const summary = Object.fromEntries(Object.entries(results).map(([kind, list]) => [
+slow?.stop();
+const measured = Object.entries(results).filter(([, list]) => list.length > 0);
+const summary = Object.fromEntries(measured.map(([kind, list]) => [
   kind, Object.fromEntries(Object.keys(list[0]).map((name) => [name, median(list.map((each) => each[name]))])),
 ]));
 for (const [kind, figures] of Object.entries(summary)) {
   const cells = Object.entries(figures).map(([name, value]) => `${name} ${value.toFixed(value < 10 ? 2 : 0)}`);
-  console.log(`${kind.padEnd(6)} ${cells.join("  ")}`);
+  console.log(`${kind.padEnd(8)} ${cells.join("  ")}`);
 }
-if (file) writeFileSync(file, `${JSON.stringify({ url, rounds, summary, results }, null, 1)}\n`);
+if (file) writeFileSync(file, `${JSON.stringify({ server, image, line, rounds, summary, results }, null, 1)}\n`);

@@ -17,11 +17,12 @@ impl Progress {
     /// Begins a step of `total_bytes`.
     pub fn start(&self, what: &'static str, total_bytes: u64) {
         let style = "{msg:26} {bar:30} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>12} {eta:>4}";
-        self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        self.bar.reset();
         self.bar.set_length(total_bytes);
         self.bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message(what);
+        // Only now: everything above would draw what there is so far.
+        self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        self.bar.reset();
     }
 
     /// Notes that `bytes` more are done. Callable from several threads.

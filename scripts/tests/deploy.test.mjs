@@ -83,6 +83,23 @@ test("what is missing is uploaded, once; a dry run does nothing", async () => {
   await assert.rejects(deploy("--image", "c"), /there is no image "c": build it/);
 });
 
+test("progress is shown on a terminal, and nowhere else", async () => {
+  const here = await place("progress");
+  const { root, build, persist, tool, deploy } = here;
+  await writeFile(join(root, "raw"), image([1, 2, 3]));
+  const onTerminal = async (...args) => {
+    const command = [process.env.EDGEBOX_TOOL, "--build-dir", build, ...args].map((word) => `'${word}'`).join(" ");
+    const { stdout } = await promisify(execFile)("script", ["-qec", command, "/dev/null"], { cwd: root, env });
+    return stdout;
+  };
+  const bar = (what) => new RegExp(`${what} +\\S+ +\\S+ \\S+ of 3\\d\\d\\.\\d+ KiB`);
+  assert.match(await onTerminal("pack", "raw", "-t", "a"), bar("packing"));
+  assert.match(await onTerminal("deploy", "--image", "a", "--local", "--persist-to", persist), bar("uploading"));
+  await writeFile(join(root, "raw"), image([4, 5, 6]));
+  assert.match((await tool("pack", "raw", "-t", "b")).stderr, /^image b: 5 chunks, 5 of them new \(\d\.\d MB\)\n(image b: no boot profile.*\n)?$/);
+  assert.match(await deploy("--image", "b"), /^5 objects, 5 of them missing \(0\.\d+ MB\); 1 manifests new\n$/);
+});
+
 test("an upload that fails or is killed is taken up where it ended", async () => {
   const here = await place("resume");
   const seeds = Array.from({ length: 300 }, (_, seed) => seed);

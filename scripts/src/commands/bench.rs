@@ -70,9 +70,34 @@ pub struct BenchArgs {
     /// For `visitor`: measure this address instead of a server started here.
     #[arg(long)]
     pub url: Option<String>,
+    /// For `visitor`: reach the server by a line like this one. Milliseconds of a round trip, and megabytes a second.
+    #[arg(long, value_name = "MS,MB/S")]
+    pub line: Option<Line>,
     /// A command of the image to be measured instead.
     #[arg(last = true, value_parser = NonEmptyStringValueParser::new())]
     pub command: Vec<String>,
+}
+
+/// A line as it is simulated: what `scripts/line.mjs` takes.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    pub round_trip_ms: u32,
+    pub bytes_per_s: f64,
+}
+
+impl std::str::FromStr for Line {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (round_trip, rate) = text.split_once(',').context("expected MS,MB/S, as in 40,3")?;
+        let megabytes_per_s: f64 = rate.parse().context("megabytes a second")?;
+        if !(0.001..=1000.0).contains(&megabytes_per_s) {
+            bail!("lines have 0.001 to 1000 MB/s");
+        }
+        let round_trip_ms = round_trip.parse().context("milliseconds")?;
+        Ok(Line { round_trip_ms, bytes_per_s: megabytes_per_s * 1e6 })
+    }
 }
 
 /// Something to measure.
@@ -161,9 +186,12 @@ fn visitor(paths: &Paths, args: &BenchArgs) -> Result<()> {
             server.url()
         }
     };
-    let script = node.script(&paths.root().join("scripts/measure.mjs")).arg(&url).arg(&args.rounds.to_string());
-    let file = args.json.clone().unwrap_or_default();
-    script.path(&file).env("EDGEBOX_CHROMIUM", chromium).run()
+    let setup = json!({
+        "url": url, "image": args.image.as_deref().unwrap_or("default"), "rounds": args.rounds,
+        "line": args.line, "file": args.json.clone().unwrap_or_default(),
+    });
+    let script = node.script(&paths.root().join("scripts/measure.mjs")).arg(&setup.to_string());
+    script.env("EDGEBOX_CHROMIUM", chromium).run()
 }
 
 /// What the Worker is compared with and asked by, and Debian's packages with it.

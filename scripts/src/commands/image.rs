@@ -14,6 +14,7 @@ use crate::ext2::{self, FreeSpace};
 use crate::image::base::{self, Supplied};
 use crate::image::builder::Builder;
 use crate::image::fingerprint::Fingerprint;
+use crate::image::platform::Platform;
 use crate::image::tree::Tree;
 use crate::image::{archive, directory, runtime_files};
 use crate::pack::Store;
@@ -37,6 +38,10 @@ pub struct ImageArgs {
     /// Root file system for a base image that can't be pulled.
     #[arg(long = "base", value_name = "NAME=TAR")]
     pub bases: Vec<Supplied>,
+    /// Which image of an archive that has several: linux/amd64 or linux/386. The first there is, if none is named. Dockerfiles
+    /// decide by their base: `FROM i386/debian` is for linux/386.
+    #[arg(long)]
+    pub platform: Option<Platform>,
     /// Build even if nothing changed since the last time.
     #[arg(long)]
     pub force: bool,
@@ -89,6 +94,11 @@ enum Input {
 
 pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let input = kind_of(&args.input)?;
+    if args.platform.is_some() && !matches!(input, Input::Archive) {
+        bail!(
+            "--platform chooses an image of an archive; a Dockerfile's is for what its base is for (`FROM i386/debian`)"
+        );
+    }
     let name = name_of(args)?;
     let context = match (&args.context, &input) {
         (Some(context), _) => context.clone(),
@@ -107,7 +117,7 @@ pub fn run(paths: &Paths, args: &ImageArgs) -> Result<()> {
     let scratch = tempfile::tempdir_in(paths.images())?;
     let (mut tree, mut config) = match input {
         Input::Directory => (directory::read(&args.input)?, ImageConfig::default()),
-        Input::Archive => read_archive(&args.input, scratch.path())?,
+        Input::Archive => read_archive(&args.input, scratch.path(), args.platform)?,
         Input::Dockerfile => build(args, &name, &context, scratch.path())?,
     };
     runtime_files::add(&mut tree, &mut config)?;
@@ -160,7 +170,7 @@ fn fingerprint(paths: &Paths, args: &ImageArgs, context: &Path) -> Result<Finger
         fingerprint.add(base.name.as_bytes());
         fingerprint.add_files(&base.tar)?;
     }
-    fingerprint.add(format!("{} {:?}", args.free, args.pack).as_bytes());
+    fingerprint.add(format!("{} {:?} {:?}", args.free, args.platform, args.pack).as_bytes());
     Ok(fingerprint)
 }
 
@@ -180,10 +190,10 @@ fn build(args: &ImageArgs, name: &str, context: &Path, scratch: &Path) -> Result
         let _spinner = progress::spinner("saving the image's layers");
         builder.save(&tag, &archive)?;
     }
-    read_archive(&archive, scratch)
+    read_archive(&archive, scratch, None)
 }
 
-fn read_archive(path: &Path, scratch: &Path) -> Result<(Tree, ImageConfig)> {
-    let image = archive::read(path, scratch)?;
+fn read_archive(path: &Path, scratch: &Path, platform: Option<Platform>) -> Result<(Tree, ImageConfig)> {
+    let image = archive::read(path, scratch, platform)?;
     Ok((image.tree, image.config))
 }

@@ -139,7 +139,7 @@ fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
     }
     let (chromium, firefox) = (tools::ensure_chromium()?, tools::ensure_firefox()?);
     // Before the rest: it goes into wrangler's storage with it.
-    for name in ["i386", "software", "cpython", "runtimes"] {
+    for name in ["i386", "software", "cpython", "runtimes", "trixie"] {
         image::run(paths, &ImageArgs::of_project(paths, name))?;
     }
     let node = server::build(paths)?;

@@ -20,6 +20,9 @@ const SPARSE_RECORD: &str = "GNU.sparse.";
 /// The PAX record of modification times that a header can't express: decimal seconds, with a fraction.
 const MTIME_RECORD: &str = "mtime";
 
+/// PAX records that replace numbers of a header. One that is no number would be passed over, and the header's taken.
+const NUMBER_RECORDS: [&str; 3] = ["size", "uid", "gid"];
+
 enum Change {
     Put { path: Vec<u8>, node: Node },
     Link { path: Vec<u8>, existing: Vec<u8> },
@@ -116,6 +119,8 @@ fn metadata<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Metadata> {
             bail!("files with holes are not supported in layers");
         } else if key == MTIME_RECORD {
             mtime_s = Some(seconds(record.value()?).context("its modification time")?);
+        } else if NUMBER_RECORDS.contains(&key) && record.value().ok().and_then(|it| it.parse::<u64>().ok()).is_none() {
+            bail!("its {key} is no number");
         }
     }
     let header = entry.header();

@@ -1,5 +1,7 @@
 //! `Platform`: the processors that images may be for.
 
+use anyhow::{Result, bail};
+
 /// A kind of processor that edgebox is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Platform {
@@ -15,6 +17,17 @@ impl Platform {
     pub fn of_image(name: &str) -> Self {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);
         if name.starts_with("i386/") { Platform::I386 } else { Platform::Amd64 }
+    }
+
+    /// Those that an image may be for: the one that was asked for, or all, the first one being preferred.
+    pub fn acceptable(wanted: Option<Platform>) -> Vec<Platform> {
+        wanted.map_or(Platform::ALL.to_vec(), |platform| vec![platform])
+    }
+
+    /// What is wanted, and how whoever builds or pulls an image gets it, for messages.
+    pub fn way_out(acceptable: &[Platform]) -> String {
+        let options: Vec<_> = acceptable.iter().map(|platform| format!("--platform {}", platform.name())).collect();
+        format!("build or pull it with {}", options.join(" or "))
     }
 
     /// As builders call it.
@@ -39,5 +52,16 @@ impl Platform {
             Platform::Amd64 => "amd64",
             Platform::I386 => "i386",
         }
+    }
+}
+
+impl std::str::FromStr for Platform {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some(platform) = Platform::ALL.into_iter().find(|platform| platform.name() == text) else {
+            bail!("edgebox is {}", Platform::ALL.map(Platform::name).join(" and "));
+        };
+        Ok(platform)
     }
 }

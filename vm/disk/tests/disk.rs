@@ -5,7 +5,7 @@ mod common;
 use common::{Mode, SIZE, Source, add_pack, image, pack, read};
 use disk::codec::{self, Quality};
 use disk::index::IndexBuilder;
-use disk::layout::{CHUNK_BYTES_MIN, LEAF_CHUNKS};
+use disk::layout::{CHUNK_BYTES, CHUNK_BYTES_MIN, LEAF_CHUNKS};
 use disk::readahead::READ_AHEAD_CHUNKS_MAX;
 use disk::{BlockDevice, BlockError, ChunkDigest, Disk, FetchError, ImageConfig, Layout, Manifest, Runs};
 use proptest::prelude::*;
@@ -155,6 +155,55 @@ fn a_sparse_terabyte_costs_nothing_to_speak_of() {
     assert_eq!(read(&mut disk, 5 << 38, 4096).map_err(|_| ()), Err(()), "past the end");
     assert_eq!(read(&mut disk, 3 << 38, 4096), Ok(vec![0; 4096]));
     assert_eq!((source.requests(), LEAF_CHUNKS), (3, 4096));
+}
+
+/// A terabyte without a zero in it: no page of its index can be compressed. The manifest and the root page are all that a
+/// visitor needs before reads are told apart; each then costs the leaf page and the chunk, those at other places alone.
+#[test]
+fn a_full_terabyte_is_opened_by_two_round_trips_and_less_than_100_kb() {
+    let layout = Layout::new(1 << 40, CHUNK_BYTES).expect("layout");
+    let source = Source::default();
+    source.0.borrow_mut().mode = Some(Mode::Later);
+    let put = |bytes: &[u8]| {
+        let digest = ChunkDigest::of(bytes);
+        source.0.borrow_mut().objects.insert(digest, codec::encode(bytes, Quality::QUICK));
+        digest
+    };
+    // Chunks differ by what they begin with; the pages of two leaves are there, those that are read.
+    let chunk = |number: u64| [number.to_le_bytes().to_vec(), vec![7; CHUNK_BYTES as usize - 8]].concat();
+    let digest = |number: u64| ChunkDigest::of(&number.to_le_bytes());
+    let read_chunks = [5, 6 * LEAF_CHUNKS + 1];
+    let mut index = IndexBuilder::new(layout);
+    for number in 0..layout.chunk_count() {
+        let digest = if read_chunks.contains(&number) { put(&chunk(number)) } else { digest(number) };
+        if let Some(leaf) = index.push(digest)
+            && read_chunks.iter().any(|read| read / LEAF_CHUNKS == number / LEAF_CHUNKS)
+        {
+            put(&leaf.bytes);
+        }
+    }
+    let root = index.finish();
+    put(&root.bytes);
+    let manifest = Manifest { layout, index_root: root.digest, config: ImageConfig::default(), packs: Vec::new() };
+
+    let mut disk = Disk::new(&manifest, source.clone());
+    let mut trips = Vec::new();
+    let mut read = |number: u64| {
+        let mut bytes = [0; 8];
+        while disk.read(number * u64::from(CHUNK_BYTES), &mut bytes) == Err(BlockError::Pending) {
+            let requests = std::mem::take(&mut source.0.borrow_mut().requests);
+            let answers: Vec<_> =
+                requests.iter().map(|(digest, _)| (*digest, source.0.borrow().answer(digest, false))).collect();
+            trips.push(answers.iter().flat_map(|(_, answer)| answer.as_ref().map(|it| it.bytes.len())).sum::<usize>());
+            answers.into_iter().for_each(|(digest, answer)| disk.arrived(&digest, answer));
+        }
+        assert_eq!(bytes, number.to_le_bytes());
+    };
+    read_chunks.into_iter().for_each(&mut read);
+    let opening = manifest.to_json().len() + trips[0];
+    assert!(opening < 100_000, "{opening} bytes");
+    assert!(trips[0] > 65_000, "the root page, which can't be compressed");
+    assert_eq!(trips.len(), 5, "the root page, a leaf page, a chunk; another leaf page, another chunk: {trips:?}");
 }
 
 #[test]

@@ -42,11 +42,10 @@ impl From<RuntimeConfig> for ImageConfig {
 }
 
 impl ConfigFile {
-    /// How to run the image, if it is for a processor that we are.
-    pub fn into_config(self) -> Result<ImageConfig> {
-        if Platform::ALL.iter().all(|platform| platform.architecture() != self.architecture) {
-            let ours = Platform::ALL.map(|platform| format!("--platform {}", platform.name())).join(" or ");
-            bail!("the image is for {}, which edgebox does not run: build it with {ours}", self.architecture);
+    /// How to run the image, if it is for one of the platforms that are `acceptable`.
+    pub fn into_config(self, acceptable: &[Platform]) -> Result<ImageConfig> {
+        if acceptable.iter().all(|platform| platform.architecture() != self.architecture) {
+            bail!("the image is for linux/{}: {}", self.architecture, Platform::way_out(acceptable));
         }
         Ok(self.config.unwrap_or_default().into())
     }

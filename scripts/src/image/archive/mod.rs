@@ -25,6 +25,7 @@ use self::config::ConfigFile;
 use self::members::{Members, parse_json};
 use self::unpack::{UNPACKED_BYTES_MAX, Unpacker};
 use super::layers;
+use super::platform::Platform;
 use super::section::Section;
 use super::tree::Tree;
 
@@ -49,13 +50,15 @@ pub fn is_layout(directory: &Path) -> bool {
     directory.join("oci-layout").is_file() && directory.join("index.json").is_file()
 }
 
-/// Reads the image in the archive at `path`. What is compressed is unpacked to unnamed files in `scratch`.
-pub fn read(path: &Path, scratch: &Path) -> Result<Image> {
-    read_bounded(path, scratch, UNPACKED_BYTES_MAX)
+/// Reads the image for `wanted` in the archive at `path`, or for any platform that we are. What is compressed is unpacked to
+/// unnamed files in `scratch`.
+pub fn read(path: &Path, scratch: &Path, wanted: Option<Platform>) -> Result<Image> {
+    read_bounded(path, scratch, wanted, UNPACKED_BYTES_MAX)
 }
 
 /// [`read`], but no more than `limit_bytes` are unpacked.
-pub fn read_bounded(path: &Path, scratch: &Path, limit_bytes: u64) -> Result<Image> {
+pub fn read_bounded(path: &Path, scratch: &Path, wanted: Option<Platform>, limit_bytes: u64) -> Result<Image> {
+    let acceptable = Platform::acceptable(wanted);
     let mut unpacker = Unpacker::new(scratch, limit_bytes);
     let members = open(path, &mut unpacker);
     let members = members.with_context(|| format!("reading the image archive {}", path.display()))?;
@@ -63,13 +66,13 @@ pub fn read_bounded(path: &Path, scratch: &Path, limit_bytes: u64) -> Result<Ima
     let (config, layers) = if members.has("manifest.json") || !members.has("index.json") {
         read_docker(&members).with_context(|| path.display().to_string())?
     } else {
-        oci::read(&members).with_context(|| path.display().to_string())?
+        oci::read(&members, &acceptable).with_context(|| path.display().to_string())?
     };
     if layers.len() > LAYERS_MAX {
         bail!("the image has {} layers, more than {LAYERS_MAX}", layers.len());
     }
     let config: ConfigFile = parse_json(&config).context("the image's configuration")?;
-    let config = config.into_config()?;
+    let config = config.into_config(&acceptable)?;
     let mut tree = Tree::new();
     for (name, layer) in layers {
         let applied = unpacker.unpacked(layer).and_then(|layer| layers::apply(&mut tree, &layer));

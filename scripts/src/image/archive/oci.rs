@@ -43,9 +43,10 @@ struct ImageManifest {
     layers: Vec<Descriptor>,
 }
 
-/// The configuration and the layers of the one image for us in `members`: verified.
-pub fn read(members: &Members) -> Result<(Section, Vec<(String, Section)>)> {
-    let manifest = manifest(members)?;
+/// The configuration and the layers of the one image in `members` that is for one of the platforms that are `acceptable`:
+/// verified.
+pub fn read(members: &Members, acceptable: &[Platform]) -> Result<(Section, Vec<(String, Section)>)> {
+    let manifest = manifest(members, acceptable)?;
     let manifest: ImageManifest = parse_json(&manifest).context("the image's manifest")?;
     let config = blob(members, &manifest.config.digest)?;
     let mut layers = Vec::new();
@@ -56,10 +57,10 @@ pub fn read(members: &Members) -> Result<(Section, Vec<(String, Section)>)> {
     Ok((config, layers))
 }
 
-fn manifest(members: &Members) -> Result<Section> {
+fn manifest(members: &Members, acceptable: &[Platform]) -> Result<Section> {
     let mut index: Index = members.json("index.json")?;
     for _ in 0..INDEX_DEPTH_MAX {
-        let chosen = choose(&index.manifests)?;
+        let chosen = choose(&index.manifests, acceptable)?;
         let content = blob(members, &chosen.digest)?;
         if !INDEX_TYPES.contains(&chosen.media_type.as_str()) {
             return Ok(content);
@@ -69,8 +70,9 @@ fn manifest(members: &Members) -> Result<Section> {
     bail!("the archive's indexes go deeper than {INDEX_DEPTH_MAX} levels")
 }
 
-/// The image for a processor that we are: the first of ours that there is one for, or the only one there is.
-fn choose(manifests: &[Descriptor]) -> Result<&Descriptor> {
+/// The image for the first of the platforms that there is one for; or the only one there is, whose configuration tells what it
+/// is for.
+fn choose<'a>(manifests: &'a [Descriptor], acceptable: &[Platform]) -> Result<&'a Descriptor> {
     // Builders describe attestations as images for `unknown`.
     let is_image = |descriptor: &&Descriptor| {
         descriptor.platform.as_ref().is_none_or(|platform| platform.architecture != "unknown")
@@ -79,7 +81,7 @@ fn choose(manifests: &[Descriptor]) -> Result<&Descriptor> {
     if let [only] = images.as_slice() {
         return Ok(only);
     }
-    for ours in Platform::ALL {
+    for ours in acceptable {
         let is_ours = |descriptor: &&&Descriptor| {
             let platform = descriptor.platform.as_ref();
             platform.is_some_and(|platform| platform.architecture == ours.architecture() && platform.os == "linux")
@@ -90,7 +92,13 @@ fn choose(manifests: &[Descriptor]) -> Result<&Descriptor> {
             several => bail!("the archive has {} images for {}; save one at a time", several.len(), ours.name()),
         }
     }
-    bail!("none of the archive's {} images is for a processor that edgebox is", images.len())
+    let described: Option<Vec<_>> = images.iter().map(|descriptor| descriptor.platform.as_ref()).collect();
+    let Some(described) = described else {
+        bail!("the archive has {} images and does not say what they are for; save one at a time", images.len());
+    };
+    let names: Vec<_> = described.iter().map(|platform| format!("{}/{}", platform.os, platform.architecture)).collect();
+    let what = if names.is_empty() { "no images".into() } else { format!("images for {} only", names.join(", ")) };
+    bail!("the archive has {what}: {}", Platform::way_out(acceptable))
 }
 
 /// A blob that is what its name says.

@@ -26,14 +26,37 @@ fn a_bomb_is_refused_before_it_fills_the_disk() {
     let path = scratch.path().join("bomb.tar");
     for archive in [archive_of(CONFIG, std::slice::from_ref(&bomb)), bomb, gzip(&archive_of(CONFIG, &[gzip(&zeros)]))] {
         std::fs::write(&path, archive).expect("written");
-        let error = archive::read_bounded(&path, scratch.path(), 16 << 20).err().expect("refused");
+        let error = archive::read_bounded(&path, scratch.path(), None, 16 << 20).err().expect("refused");
         assert!(format!("{error:#}").contains("unpacks to more than"), "{error:#}");
     }
     // Layers count together.
     let half = || gzip(&zeros[..10 << 20]);
     std::fs::write(&path, archive_of(CONFIG, &[half(), half()])).expect("written");
-    assert!(archive::read_bounded(&path, scratch.path(), 16 << 20).is_err());
-    assert!(archive::read_bounded(&path, scratch.path(), 20 << 20).is_ok());
+    assert!(archive::read_bounded(&path, scratch.path(), None, 16 << 20).is_err());
+    assert!(archive::read_bounded(&path, scratch.path(), None, 20 << 20).is_ok());
+}
+
+/// Zstd has frames that say they unpack to exabytes, or that need as much memory to be unpacked.
+#[test]
+fn a_bomb_of_zstd_is_refused_before_it_fills_disk_or_memory() {
+    let scratch = tempfile::tempdir().expect("directory");
+    let path = scratch.path().join("bomb.tar");
+    let zeros = vec![0; 32 << 20];
+    let bomb = super::inputs::piped("zstd", &["--quiet"], &zeros);
+    assert!(bomb.len() < 10_000);
+    std::fs::write(&path, archive_of(CONFIG, &[bomb])).expect("written");
+    let error = archive::read_bounded(&path, scratch.path(), None, 16 << 20).err().expect("refused");
+    assert!(format!("{error:#}").contains("unpacks to more than"), "{error:#}");
+    assert!(archive::read_bounded(&path, scratch.path(), None, 33 << 20).is_ok());
+
+    // RFC 8878, 3.1.1.1: a window of 3.75 TB; then content of 2^60 bytes, which is the window as well. One block of a byte.
+    let block = [1 | 1 << 3, 0, 0, 0];
+    let window = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0xff][..], &block].concat();
+    let content = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1u64 << 60).to_le_bytes(), &block].concat();
+    for layer in [window, content] {
+        let error = read(&archive_of(CONFIG, &[layer])).err().expect("refused");
+        assert!(format!("{error:#}").contains("unpacking"), "{error:#}");
+    }
 }
 
 /// A header that says its name, or its attributes, have gigabytes: they must not be read into memory.
@@ -50,6 +73,167 @@ fn endless_names_and_attributes_are_refused() {
         let layer = Section::of_file(file).expect("section");
         let error = layers::apply(&mut Tree::new(), &layer).expect_err("refused");
         assert!(format!("{error:#}").contains("bytes of names and attributes"), "{error:#}");
+    }
+}
+
+/// A layer of one entry whose header is changed before its checksum is made.
+fn with_header(change: impl FnOnce(&mut tar::Header)) -> anyhow::Result<Tree> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("file").expect("path");
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    change(&mut header);
+    header.set_cksum();
+    applied_to_nothing(&[header.as_bytes(), &[0; 2048][..]].concat())
+}
+
+fn applied_to_nothing(layer: &[u8]) -> anyhow::Result<Tree> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), layer)?;
+    let mut tree = Tree::new();
+    layers::apply(&mut tree, &Section::of_file(File::open(file.path())?)?)?;
+    Ok(tree)
+}
+
+/// Numbers that are negative or have more bits than anybody needs: in octal, in the binary form of GNU tar (whose first byte
+/// is 0x80, or 0xff if it is negative), and as PAX records, which replace those of the header.
+#[test]
+fn sizes_and_numbers_that_can_not_be_are_refused() {
+    assert!(with_header(|_| {}).is_ok());
+    let negative = |field: &mut [u8]| field.fill(0xff);
+    let huge = |field: &mut [u8]| {
+        field.fill(0x7f);
+        field[0] = 0x80;
+    };
+    let text = |text: &'static str| move |field: &mut [u8]| field[..text.len()].copy_from_slice(text.as_bytes());
+    for (what, outcome) in [
+        ("negative", with_header(|header| negative(&mut header.as_old_mut().size))),
+        ("huge", with_header(|header| huge(&mut header.as_old_mut().size))),
+        ("-1", with_header(|header| text("-0000000001\0")(&mut header.as_old_mut().size))),
+        ("more than there is", with_header(|header| text("77777777777\0")(&mut header.as_old_mut().size))),
+        ("no number", with_header(|header| text("0x7fff\0")(&mut header.as_old_mut().size))),
+        ("negative user", with_header(|header| negative(&mut header.as_old_mut().uid))),
+        ("huge group", with_header(|header| huge(&mut header.as_old_mut().gid))),
+        ("mode", with_header(|header| text("99999\0")(&mut header.as_old_mut().mode))),
+    ] {
+        assert!(outcome.is_err(), "{what}");
+    }
+    for record in [
+        ("size", "18446744073709551615"),
+        ("size", "9223372036854775808"),
+        ("size", "1000000"),
+        ("size", "-1"),
+        ("uid", "-1"),
+        ("gid", "x"),
+    ] {
+        let outcome = super::inputs::with_records(&[(record.0, record.1.as_bytes())]);
+        assert!(outcome.is_err(), "{record:?}");
+    }
+}
+
+/// Records whose length leads elsewhere, and paths in records that no header could have.
+#[test]
+fn damaged_records_are_refused() {
+    let records = |records: &str| {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(EntryType::XHeader);
+        header.set_size(records.len() as u64);
+        header.set_cksum();
+        builder.append(&header, records.as_bytes()).expect("appended");
+        let file = tar_of(&[(Regular, "file", "x")]);
+        applied_to_nothing(&[builder.into_inner().expect("tar")[..1024].to_vec(), file].concat())
+    };
+    assert!(records("12 path=abc\n").expect("a layer").find(b"abc").is_some());
+    for damaged in [
+        "99999 path=abc\n",
+        "0 path=abc\n",
+        "-12 path=abc\n",
+        "12path=abc\n",
+        "99999999999999999999 path=abc\n",
+        "15 path=../abc\n",
+        "13 path=a\0bc\n",
+    ] {
+        let outcome = records(damaged);
+        let harmless = outcome.as_ref().is_ok_and(|tree| tree.find(b"file").is_some() && tree.find(b"abc").is_none());
+        assert!(outcome.is_err() || harmless, "{damaged:?}");
+    }
+}
+
+/// Files with holes, as GNU tar describes them in headers: their stretches could overlap, or go on for petabytes.
+#[test]
+fn files_with_holes_are_refused() {
+    for (offset, len, size) in [(0, 0, 0), (1 << 50, 1, 1 << 50), (0, 1 << 60, 1 << 60), (5, u64::MAX, 4)] {
+        let outcome = with_header(|header| {
+            header.set_entry_type(EntryType::GNUSparse);
+            let gnu = header.as_gnu_mut().expect("a header of GNU tar");
+            gnu.sparse[0].offset = binary(offset);
+            gnu.sparse[0].numbytes = binary(len);
+            gnu.realsize = binary(size);
+        });
+        assert!(outcome.is_err(), "{offset} {len} {size}");
+    }
+}
+
+/// A number in GNU tar's binary form.
+fn binary(number: u64) -> [u8; 12] {
+    let mut field = [0; 12];
+    field[0] = 0x80;
+    field[4..].copy_from_slice(&number.to_be_bytes());
+    field
+}
+
+/// Devices are entries like others: nothing is made on this machine, and their numbers are such as Linux has.
+#[test]
+fn devices_stay_in_the_image() {
+    let device = |major, minor| {
+        with_header(|header| {
+            header.set_entry_type(Block);
+            header.set_device_major(major).expect("major");
+            header.set_device_minor(minor).expect("minor");
+        })
+    };
+    let directory = tempfile::tempdir().expect("directory");
+    let image = directory.path().join("image");
+    let mut tree = device(0xfff, 0xfffff).expect("a layer");
+    ext2::write(&mut tree, &image, NOTHING_FREE, &Progress::new()).expect("written");
+    e2fsck(&image);
+    let shown = Cmd::new("debugfs").args(["-R", "stat /file"]).path(&image).output().expect("debugfs");
+    assert!(shown.contains("Device major/minor number: 4095:1048575"), "{shown}");
+    for (major, minor) in [(0x1000, 0), (0, 0x10_0000), (0x1f_ffff, 0x1f_ffff)] {
+        let error = device(major, minor).expect_err("refused");
+        assert!(format!("{error:#}").contains("Linux has numbers up to"), "{error:#}");
+    }
+}
+
+/// Members of the archive itself: links in a circle, and more of everything than an image can have.
+#[test]
+fn archives_are_bounded() {
+    let circle = tar_of(&[(Symlink, "manifest.json", "../index.json"), (Symlink, "index.json", "../manifest.json")]);
+    let member = |path: &str, size: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(path).expect("path");
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let long_json = [member("manifest.json", 17 << 20), vec![b' '; 17 << 20], vec![0; 1024]].concat();
+    let deep_json = format!(r#"[{{"Config": "config.json", "Layers": [], "deep": {}"#, "[".repeat(10_000));
+    let deep_json = tar_of(&[(Regular, "manifest.json", &deep_json)]);
+    let many_members = (0..=100_000).flat_map(|number| member(&number.to_string(), 0)).collect();
+    let many_layers = archive_of(CONFIG, &vec![Vec::new(); 1001]);
+    for (archive, expected) in [
+        (circle, "neither a `docker save` nor an OCI archive"),
+        (long_json, "bytes, more than"),
+        (deep_json, "EOF while parsing"),
+        (many_members, "more than 100000 files"),
+        (many_layers, "1001 layers, more than"),
+    ] {
+        let error = format!("{:#}", read(&archive).err().expect("refused"));
+        assert!(error.contains(expected), "{expected} is not in {error}");
     }
 }
 

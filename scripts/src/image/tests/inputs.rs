@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use tar::EntryType::Regular;
 use tar::{Builder, Header};
 
-use super::{CONFIG, archive_of, gzip, read, tar_of, text};
+use super::{CONFIG, archive_of, gzip, read, read_wanted, tar_of, text};
 use crate::image::archive::{self, Image};
+use crate::image::platform::Platform;
 use crate::image::section::Section;
 use crate::image::tree::Tree;
 use crate::image::{layers, tree::Content};
@@ -43,7 +44,7 @@ pub fn oci_archive_of(config: &str, layers: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What the command-line program `program` makes of `bytes`.
-fn piped(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
+pub fn piped(program: &str, args: &[&str], bytes: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(program);
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -101,43 +102,117 @@ fn a_layout_in_a_directory() {
     let root = directory.path().join("layout");
     tar::Archive::new(&oci_archive_of(CONFIG, &layers())[..]).unpack(&root).expect("unpacked");
     assert!(archive::is_layout(&root) && !archive::is_layout(directory.path()));
-    is_right(&archive::read(&root, directory.path()).expect("image"));
+    is_right(&archive::read(&root, directory.path(), None).expect("image"));
     // Docker's own description must not lead out of the directory.
     let outside = r#"[{"Config": "../config.json", "Layers": []}]"#;
     std::fs::write(root.join("manifest.json"), outside).expect("written");
     std::fs::write(directory.path().join("config.json"), CONFIG).expect("written");
-    let error = archive::read(&root, directory.path()).err().expect("refused");
+    let error = archive::read(&root, directory.path(), None).err().expect("refused");
     assert!(format!("{error:#}").contains("outside"), "{error:#}");
 }
 
 #[test]
-fn of_several_images_the_one_for_us_is_taken() {
-    let build = |platforms: &[&str]| {
+fn of_several_images_the_one_that_is_wanted_is_taken() {
+    let build = |platforms: &[&str], wanted: Option<Platform>| {
         let mut builder = Builder::new(Vec::new());
         let mut entries = Vec::new();
         for platform in platforms {
-            let digest = manifest(&mut builder, &CONFIG.replace("amd64", platform), &layers());
-            let os = if *platform == "unknown" { "unknown" } else { "linux" };
-            let platform = format!(r#""platform": {{"architecture": "{platform}", "os": "{os}"}}"#);
-            entries.push(format!(r#"{{"digest": "{digest}", {platform}}}"#));
+            let config = CONFIG.replace("amd64", platform).replace(r#""k""#, &format!(r#""for": "{platform}", "k""#));
+            let digest = manifest(&mut builder, &config, &layers());
+            // So attestations are described; and what several images are for may not be.
+            let os = match *platform {
+                "unknown" => "unknown",
+                "undescribed" => "",
+                _ => "linux",
+            };
+            let platform = format!(r#", "platform": {{"architecture": "{platform}", "os": "{os}"}}"#);
+            let platform = if os.is_empty() { String::new() } else { platform };
+            entries.push(format!(r#"{{"digest": "{digest}"{platform}}}"#));
         }
         let inner = blob(&mut builder, format!(r#"{{"manifests": [{}]}}"#, entries.join(",")).as_bytes());
         let kind = "application/vnd.oci.image.index.v1+json";
         let index = format!(r#"{{"manifests": [{{"mediaType": "{kind}", "digest": "{inner}"}}]}}"#);
         member(&mut builder, "index.json", index.as_bytes());
-        read(&builder.into_inner().expect("tar")).map_err(|error| format!("{error:#}"))
+        read_wanted(&builder.into_inner().expect("tar"), wanted).map_err(|error| format!("{error:#}"))
     };
-    for platforms in [&["arm64", "386", "amd64", "unknown"][..], &["386", "arm64"], &["amd64", "unknown"]] {
-        is_right(&build(platforms).expect("image"));
-    }
-    for (platforms, expected) in [
-        (&["arm64", "s390x"][..], "none of the archive's 2 images"),
-        (&["arm64"], "which edgebox does not run"),
-        (&["amd64", "amd64"], "2 images for linux/amd64"),
+    let all = &["arm64", "386", "unknown", "amd64", "unknown"][..];
+    for (platforms, wanted, architecture) in [
+        (all, None, "amd64"),
+        (all, Some(Platform::Amd64), "amd64"),
+        (all, Some(Platform::I386), "386"),
+        (&["386", "arm64"], None, "386"),
+        (&["amd64", "unknown"], None, "amd64"),
     ] {
-        let error = build(platforms).err().expect("refused");
+        let image = build(platforms, wanted).expect("image");
+        is_right(&image);
+        assert_eq!(image.config.labels["for"], architecture);
+    }
+    let i386 = Some(Platform::I386);
+    for (platforms, wanted, expected) in [
+        (
+            &["arm64", "s390x"][..],
+            None,
+            "images for linux/arm64, linux/s390x only: build or pull it with --platform linux/amd64",
+        ),
+        (
+            &["arm64", "amd64"],
+            i386,
+            "images for linux/arm64, linux/amd64 only: build or pull it with --platform linux/386",
+        ),
+        (&["arm64", "unknown"], None, "the image is for linux/arm64: build or pull it with --platform linux/amd64 or"),
+        (&["amd64"], i386, "the image is for linux/amd64: build or pull it with --platform linux/386"),
+        (&["amd64", "amd64"], None, "2 images for linux/amd64; save one at a time"),
+        (&["undescribed", "undescribed"], None, "2 images and does not say what they are for; save one at a time"),
+        (&["unknown"], None, "the archive has no images"),
+    ] {
+        let error = build(platforms, wanted).err().expect("refused");
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// What `docker save` wrote until version 24: a directory for each layer, where a layer that several images share is a link;
+/// and since version 25: an OCI layout with an attestation, beside which `manifest.json` names the same blobs.
+#[test]
+fn what_docker_saves_old_and_new() {
+    let mut old = Builder::new(Vec::new());
+    let [first, second] = layers();
+    member(&mut old, "first.tar", &first);
+    for (name, to) in [("a/layer.tar", "../first.tar"), ("b/layer.tar", "../b/second.tar")] {
+        let mut link = Header::new_gnu();
+        link.set_entry_type(tar::EntryType::Symlink);
+        link.set_size(0);
+        old.append_link(&mut link, name, to).expect("appended");
+    }
+    member(&mut old, "b/second.tar", &second);
+    member(&mut old, "a/json", b"{}");
+    member(&mut old, "config.json", CONFIG.as_bytes());
+    let manifest_json = |config: &str, layers: [&str; 2]| {
+        let [first, second] = layers;
+        format!(r#"[{{"Config": "{config}", "RepoTags": null, "Layers": ["{first}", "{second}"]}}]"#)
+    };
+    member(&mut old, "manifest.json", manifest_json("config.json", ["a/layer.tar", "b/layer.tar"]).as_bytes());
+    member(&mut old, "repositories", b"{}");
+    is_right(&read(&old.into_inner().expect("tar")).expect("the old form"));
+
+    let mut new = Builder::new(Vec::new());
+    let image = manifest(&mut new, CONFIG, &layers());
+    let attestation = manifest(&mut new, "{}", &[]);
+    let described = |digest: &str, architecture: &str, os: &str| {
+        format!(r#"{{"digest": "{digest}", "platform": {{"architecture": "{architecture}", "os": "{os}"}}}}"#)
+    };
+    let manifests = [described(&image, "amd64", "linux"), described(&attestation, "unknown", "unknown")].join(",");
+    member(&mut new, "index.json", format!(r#"{{"manifests": [{manifests}]}}"#).as_bytes());
+    member(&mut new, "oci-layout", br#"{"imageLayoutVersion": "1.0.0"}"#);
+    let path = |bytes: &[u8]| blob(&mut Builder::new(Vec::new()), bytes).replace("sha256:", "blobs/sha256/");
+    let [first, second] = layers().map(|layer| path(&layer));
+    let beside = manifest_json(&path(CONFIG.as_bytes()), [&first, &second]);
+    let with_both = {
+        let mut both = Builder::new(new.get_ref().clone());
+        member(&mut both, "manifest.json", beside.as_bytes());
+        both.into_inner().expect("tar")
+    };
+    is_right(&read(&with_both).expect("the new form"));
+    is_right(&read(&new.into_inner().expect("tar")).expect("the same without Docker's own manifest"));
 }
 
 #[test]
@@ -157,7 +232,7 @@ fn blobs_are_what_their_names_say() {
 }
 
 /// A layer of one file with extended headers.
-fn with_records(records: &[(&str, &[u8])]) -> anyhow::Result<Tree> {
+pub fn with_records(records: &[(&str, &[u8])]) -> anyhow::Result<Tree> {
     let mut builder = Builder::new(Vec::new());
     builder.append_pax_extensions(records.iter().copied()).expect("appended");
     let mut header = Header::new_ustar();

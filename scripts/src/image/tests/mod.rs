@@ -9,6 +9,7 @@ use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
 use crate::image::archive::{self, Image};
+use crate::image::platform::Platform;
 use crate::image::tree::{Content, Tree};
 
 /// A tar entry: type, path, link target or content.
@@ -69,10 +70,14 @@ fn archive_of(config: &str, layers: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn read(archive: &[u8]) -> anyhow::Result<Image> {
+    read_wanted(archive, None)
+}
+
+fn read_wanted(archive: &[u8], platform: Option<Platform>) -> anyhow::Result<Image> {
     let scratch = tempfile::tempdir().expect("directory");
     let path = scratch.path().join("image.tar");
     std::fs::write(&path, archive).expect("written");
-    archive::read(&path, scratch.path())
+    archive::read(&path, scratch.path(), platform)
 }
 
 fn text(tree: &Tree, path: &str) -> Option<String> {

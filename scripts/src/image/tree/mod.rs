@@ -16,6 +16,10 @@ const PATH_BYTES_MAX: usize = 4095;
 /// Symbolic links followed on the way to a path, as Linux allows (`MAXSYMLINKS`).
 const LINKS_FOLLOWED_MAX: usize = 40;
 
+/// Largest numbers of devices, of 12 and 20 bits (`MKDEV` in Linux).
+const DEVICE_MAJOR_MAX: u32 = (1 << 12) - 1;
+const DEVICE_MINOR_MAX: u32 = (1 << 20) - 1;
+
 /// Most nodes a tree may have, dead ones included: each takes some 250 bytes of memory, and an archive of a few megabytes
 /// can name many millions of empty files.
 pub const NODES_MAX: usize = 8 << 20;
@@ -160,6 +164,11 @@ impl Tree {
             && (to.is_empty() || to.len() > PATH_BYTES_MAX)
         {
             bail!("a symbolic link to {} bytes; Linux has 1 to {PATH_BYTES_MAX}", to.len());
+        }
+        if let Content::Device { major, minor, .. } = node.content
+            && (major > DEVICE_MAJOR_MAX || minor > DEVICE_MINOR_MAX)
+        {
+            bail!("a device {major}:{minor}; Linux has numbers up to {DEVICE_MAJOR_MAX}:{DEVICE_MINOR_MAX}");
         }
         self.nodes.push(node);
         Ok(NodeId(self.nodes.len() - 1))
