@@ -7,7 +7,7 @@ ENV LANG=C.UTF-8 TERM=xterm-256color
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       bash coreutils procps python3 curl iproute2 redis-server redis-tools nginx-light strace gdb gcc libc6-dev git make \
-      sqlite3 inotify-tools sudo dpkg tmux screen vim-tiny less htop nano mc dialog postgresql-15 ripgrep restic \
+      sqlite3 inotify-tools sudo dpkg tmux screen vim-tiny less htop nano mc dialog postgresql-15 ripgrep restic valgrind \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -60,6 +61,7 @@ pub fn run(paths: &Paths, args: &TestArgs) -> bool {
     let tool = std::env::current_exe().unwrap_or_else(|_| "edgebox".into());
     let mut tally = Tally::default();
     for stage in STAGES.into_iter().filter(|stage| args.stages.is_empty() || args.stages.contains(stage)) {
+        let start = Instant::now();
         println!("\n=== {stage:?}");
         let outcome = match stage {
             Stage::Format => checked(&cargo(paths, "fmt").args(["--all", "--check"])),
@@ -71,6 +73,7 @@ pub fn run(paths: &Paths, args: &TestArgs) -> bool {
             eprintln!("{error:#}");
             Tally { passed: 0, failed: 1 }
         }));
+        println!("=== {stage:?} took {} s", start.elapsed().as_secs());
     }
     let Tally { passed, failed } = tally;
     println!("\n{passed} passed, {failed} failed");
