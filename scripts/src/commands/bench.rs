@@ -117,12 +117,14 @@ pub enum Part {
     Edge,
     /// Packing an image, beside `split` and `brotli`.
     Pack,
+    /// The way to the prompt of the same disk, beside v86.
+    V86,
 }
 
 impl Part {
     fn group(self) -> Option<Group> {
         match self {
-            Part::Visitor | Part::Edge | Part::Pack => None,
+            Part::Visitor | Part::Edge | Part::Pack | Part::V86 => None,
             Part::Compute => Some(Group::Compute),
             Part::System => Some(Group::System),
             Part::Start => Some(Group::Start),
@@ -135,7 +137,7 @@ pub fn run(paths: &Paths, args: &BenchArgs) -> Result<()> {
     let parts = if args.command.is_empty() { args.parts.as_slice() } else { &[] };
     let has_own_figures = parts.iter().any(|part| part.group().is_none());
     if has_own_figures && parts.len() > 1 && args.json.is_some() {
-        bail!("--json takes the figures of `visitor`, of `edge`, of `pack` or of other parts: run them one by one");
+        bail!("--json takes the figures of `visitor`, `edge`, `pack`, `v86` or of other parts: run them one by one");
     }
     if parts.contains(&Part::Visitor) {
         visitor(paths, args)?;
@@ -145,6 +147,9 @@ pub fn run(paths: &Paths, args: &BenchArgs) -> Result<()> {
     }
     if parts.contains(&Part::Pack) {
         pack(paths, args)?;
+    }
+    if parts.contains(&Part::V86) {
+        v86(paths, args)?;
     }
     let groups: Vec<Group> = parts.iter().filter_map(|part| part.group()).collect();
     let mut reports = Vec::new();
@@ -191,6 +196,26 @@ fn visitor(paths: &Paths, args: &BenchArgs) -> Result<()> {
         "line": args.line, "file": args.json.clone().unwrap_or_default(),
     });
     let script = node.script(&paths.root().join("scripts/measure.mjs")).arg(&setup.to_string());
+    script.env("EDGEBOX_CHROMIUM", chromium).run()
+}
+
+/// Where the package `seabios` has what v86 starts from.
+const BIOS: &str = "/usr/share/seabios";
+
+fn v86(paths: &Paths, args: &BenchArgs) -> Result<()> {
+    const IMAGE: &str = "v86";
+    let chromium = tools::ensure_chromium()?;
+    tools::ensure_debian_file(&Path::new(BIOS).join("bios.bin"), "seabios")?;
+    tools::ensure_debian_package("debugfs", "e2fsprogs")?;
+    // First: it goes into wrangler's storage with the rest.
+    image::run(paths, &ImageArgs::of_project(paths, IMAGE))?;
+    let node = server::build(paths)?;
+    let server = Server::start(&node, server::free_port()?, true)?;
+    let setup = json!({
+        "url": server.url(), "image": IMAGE, "raw": paths.raw_image(IMAGE), "bios": BIOS, "rounds": args.rounds,
+        "file": args.json.clone().unwrap_or_default(),
+    });
+    let script = node.script(&paths.root().join("scripts/bench-v86.mjs")).arg(&setup.to_string());
     script.env("EDGEBOX_CHROMIUM", chromium).run()
 }
 

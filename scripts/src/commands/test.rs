@@ -125,15 +125,17 @@ fn rust(paths: &Paths) -> Result<Tally> {
     counted(&cargo(paths, "test").args(["--locked", "--workspace", "--no-fail-fast"]))
 }
 
-/// Other people's programs that the Worker is tested with, and Debian's packages with them: a server to be compared
-/// with, clients, and a judge of file systems.
-const WEB_TEST_PROGRAMS: [(&str, &str); 6] = [
+/// Other people's programs that tests in browsers need, and Debian's packages with them: a server to be compared with,
+/// clients, a judge of file systems, and what says of guests' programs what it must say in the guest.
+const WEB_TEST_PROGRAMS: [(&str, &str); 8] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("nbdkit", "nbdkit"),
     ("nbdcopy", "libnbd-bin"),
     ("qemu-img", "qemu-utils"),
     ("e2fsck", "e2fsprogs"),
+    ("gcc", "gcc"),
+    ("valgrind", "valgrind"),
 ];
 
 fn web(paths: &Paths, tool: &Path) -> Result<Tally> {
