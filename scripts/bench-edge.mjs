@@ -15,6 +15,7 @@ import { brotliDecompressSync } from "node:zlib";
 import workerd from "workerd";
 
 import { callsOfWorker } from "./bench-edge-cpu.mjs";
+import { medians } from "./figures.mjs";
 import { cpuMs, freePort, startNginx, startServer } from "./servers.mjs";
 
 const run = promisify(execFile);
@@ -155,19 +156,13 @@ async function cpu(all, some) {
   return figures;
 }
 
-function median(values) {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
-}
-
 /** Measures everything in turns, so that a machine that is busy for a while is so for all; medians of all rounds. */
 async function measureInTurns(kinds) {
   const results = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
   for (let round = 0; round < setup.rounds; round += 1) {
     for (const [kind, measure] of Object.entries(kinds)) results[kind].push(await measure());
   }
-  const medians = Object.entries(results).map(([kind, list]) =>
-    [kind, Object.fromEntries(Object.keys(list[0]).map((name) => [name, median(list.map((each) => each[name]))]))]);
-  return { medians: Object.fromEntries(medians), results };
+  return { medians: Object.fromEntries(Object.entries(results).map(([kind, list]) => [kind, medians(list)])), results };
 }
 
 function print(title, units, figures) {

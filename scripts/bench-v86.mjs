@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import { brotliCompressSync } from "node:zlib";
 
 import { TerminalPage, openBrowser } from "../site/tests/terminal.mjs";
+import { medians, printLines } from "./figures.mjs";
 
 const run = promisify(execFile);
 const { url, image, raw, bios, rounds, file } = JSON.parse(process.argv[2]);
@@ -115,9 +116,6 @@ try {
 } finally {
   server.close();
 }
-for (const [name, list] of Object.entries(results)) {
-  const median = (key) => list.map((each) => each[key]).sort((a, b) => a - b)[list.length >> 1];
-  const cells = ["seconds", "requests", "megabytes"].map((key) => `${key} ${median(key).toFixed(median(key) < 10 ? 2 : 0)}`);
-  console.log(`${name.padEnd(8)} ${cells.join("  ")}`);
-}
-if (file) await writeFile(file, `${JSON.stringify({ url, image, rounds, results }, null, 1)}\n`);
+const summary = Object.fromEntries(Object.entries(results).map(([name, list]) => [name, medians(list)]));
+printLines(summary);
+if (file) await writeFile(file, `${JSON.stringify({ url, image, rounds, summary, results }, null, 1)}\n`);

@@ -8,6 +8,7 @@
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 import { TerminalPage, openBrowser } from "../site/tests/terminal.mjs";
+import { medians, printLines } from "./figures.mjs";
 import { openLine } from "./line.mjs";
 
 const { url: server, image, rounds, line, file } = JSON.parse(process.argv[2]);
@@ -84,11 +85,6 @@ async function firstRun(command) {
   return run.status === 0 ? [{ seconds: run.seconds, requests, megabytes }] : [];
 }
 
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-}
-
 const results = { cold: [], warm: [], kept: [], speed: [] };
 for (const name of Object.keys(PROGRAMS)) results[name] = [];
 for (let round = 0; round < rounds; round += 1) {
@@ -105,11 +101,6 @@ for (let round = 0; round < rounds; round += 1) {
 }
 slow?.stop();
 const measured = Object.entries(results).filter(([, list]) => list.length > 0);
-const summary = Object.fromEntries(measured.map(([kind, list]) => [
-  kind, Object.fromEntries(Object.keys(list[0]).map((name) => [name, median(list.map((each) => each[name]))])),
-]));
-for (const [kind, figures] of Object.entries(summary)) {
-  const cells = Object.entries(figures).map(([name, value]) => `${name} ${value.toFixed(value < 10 ? 2 : 0)}`);
-  console.log(`${kind.padEnd(8)} ${cells.join("  ")}`);
-}
+const summary = Object.fromEntries(measured.map(([kind, list]) => [kind, medians(list)]));
+printLines(summary);
 if (file) writeFileSync(file, `${JSON.stringify({ server, image, line, rounds, summary, results }, null, 1)}\n`);

@@ -19,6 +19,13 @@ use memory::{BLOCK_BYTES, GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageIndex};
 use super::vma::{VMA_COUNT_MAX, page_align_up};
 use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags, VmaSet};
 
+impl Vma {
+    /// Whether there are mappings in blocks that say what it shows: it is high, and not just memory.
+    fn is_shown_in_blocks(&self) -> bool {
+        self.start >= GUEST_TOP && !matches!(self.backing, Backing::Anonymous)
+    }
+}
+
 impl Mm {
     /// The mappings among which one at an address is.
     pub fn maps_at(&self, addr: u64) -> &RefCell<VmaSet> {
@@ -147,7 +154,7 @@ impl Mm {
 
     /// Gives a high mapping of a file, or a shared one, its places.
     fn show_in_blocks(self: &Rc<Self>, vma: &Vma) -> Result<(), Errno> {
-        if matches!(vma.backing, Backing::Anonymous) {
+        if !vma.is_shown_in_blocks() {
             return Ok(());
         }
         if let Backing::Shared { object, .. } = &vma.backing {
@@ -168,9 +175,9 @@ impl Mm {
         Ok(())
     }
 
-    /// The mappings that hold a part of a mapping: itself, or those in its blocks if it is high.
+    /// The mappings that say what a part of a mapping shows: itself, or those in its blocks.
     pub(super) fn places_of(&self, part: &Vma) -> Vec<Vma> {
-        if part.start < GUEST_TOP {
+        if !part.is_shown_in_blocks() {
             return vec![part.clone()];
         }
         let space = self.space.borrow();
@@ -179,12 +186,11 @@ impl Mm {
         blocks.flat_map(|(range, low)| maps.in_range(low..low + (range.end - range.start))).collect()
     }
 
-    /// The mapping that says what is at an address in one: itself, or that in its block if it is high and not just memory.
+    /// The mapping that says what a page of one shows: itself, or that in its block.
     pub(super) fn holder_of(&self, vma: Vma, page: PageIndex) -> Vma {
-        match &vma.backing {
-            Backing::Anonymous => vma,
-            _ if vma.start < GUEST_TOP => vma,
-            _ => self.maps.borrow().find(page.start().0).cloned().unwrap_or(vma),
+        match vma.is_shown_in_blocks() {
+            true => self.maps.borrow().find(page.start().0).cloned().unwrap_or(vma),
+            false => vma,
         }
     }
 
@@ -207,7 +213,7 @@ impl Mm {
 
     /// Changes what may be done with what blocks show of a mapping.
     pub(super) fn protect_blocks(&self, part: &Vma, prot: u32) {
-        if part.start >= GUEST_TOP && !matches!(part.backing, Backing::Anonymous) {
+        if part.is_shown_in_blocks() {
             for place in self.places_of(part) {
                 self.maps.borrow_mut().change(place.start..place.end, |vma| vma.prot = prot);
             }
@@ -216,7 +222,7 @@ impl Mm {
 
     /// Forgets what blocks show of a mapping that is about to go.
     pub(super) fn empty_blocks(&self, part: &Vma) {
-        if part.start < GUEST_TOP || matches!(part.backing, Backing::Anonymous) {
+        if !part.is_shown_in_blocks() {
             return;
         }
         for place in self.places_of(part) {
