@@ -135,7 +135,7 @@ programs! {
         tcp_defer, tcp_errors, threads, time, tty, udp, udp_errors, unix, urgent, x87_pointers, xsave;
     ONLY_STATIC => limits, option_numbers, waiting;
     ONLY_32 => i386_calls, i386_signals;
-    ONLY_64 => far, int80, reserve;
+    ONLY_64 => far, int80, large, reserve;
 }
 
 /// Programs of either kind execute the other.

@@ -5,8 +5,8 @@
 //! (AddressSanitizer). From [`GUEST_TOP`] on all of that is free. What is touched of it gets *blocks* below, 64 KiB each, that
 //! hold its bytes ([`memory::high`]): the mappings there say so, can't be accessed by themselves, and are not listed.
 //!
-//! What shows a file or is shared gets all its blocks when it is mapped, and in them mappings of the same: whoever looks for
-//! places of a file's pages finds them there. None of it can be moved.
+//! In blocks of what shows a file or is shared there are mappings of the same: whoever looks for places of a file's pages
+//! finds them there.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::memory::PROT_NONE;
-use memory::{BLOCK_BYTES, GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageIndex};
+use memory::{BLOCK_BYTES, GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageIndex, PageState};
 
-use super::vma::{VMA_COUNT_MAX, page_align_up};
-use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags, VmaSet};
+use super::vma::VMA_COUNT_MAX;
+use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags, VmaSet, pages};
 
 impl Vma {
     /// Whether there are mappings in blocks that say what it shows: it is high, and not just memory.
@@ -80,38 +80,47 @@ impl Mm {
         self.maps_at(addr).borrow().find(addr).is_some_and(|vma| !vma.flags.is_block)
     }
 
+    /// The pieces of a range that have places, and where these begin. It may not go past [`GUEST_TOP`].
+    pub(super) fn placed(&self, range: Range<u64>) -> Vec<(Range<u64>, u64)> {
+        match range.start < GUEST_TOP {
+            true => vec![(range.clone(), range.start)],
+            false => self.space.borrow().blocks().in_range(range).collect(),
+        }
+    }
+
     /// Where the pages of a part of a mapping are, as far as there is a place for them.
     pub(super) fn pages_of(&self, part: &Vma) -> impl Iterator<Item = PageIndex> + use<> {
-        let to_pages = |start: u64, len: u64| (start / PAGE_SIZE) as u32..((start + len) / PAGE_SIZE) as u32;
-        let runs: Vec<Range<u32>> = match part.start < GUEST_TOP {
-            true => vec![to_pages(part.start, part.len())],
-            false => {
-                let space = self.space.borrow();
-                let blocks = space.blocks().in_range(part.start..part.end);
-                blocks.map(|(range, low)| to_pages(low, range.end - range.start)).collect()
+        let pieces = self.placed(part.start..part.end).into_iter();
+        pieces.flat_map(|(range, low)| pages(low..low + (range.end - range.start)))
+    }
+
+    /// Which pages of a range are in memory, a byte for each (`mincore`).
+    pub fn residence(&self, range: Range<u64>) -> Vec<u8> {
+        let mut bytes = vec![0; ((range.end - range.start) / PAGE_SIZE) as usize];
+        let in_memory = PageState::PRESENT | PageState::INHERITED;
+        for part in self.parts(range.clone()) {
+            for (piece, low) in self.placed(part.start..part.end) {
+                let first = ((piece.start - range.start) / PAGE_SIZE) as usize;
+                for (byte, page) in bytes[first..].iter_mut().zip(pages(low..low + (piece.end - piece.start))) {
+                    *byte = u8::from(self.space.borrow().state(page).0 & in_memory.0 != 0);
+                }
             }
-        };
-        runs.into_iter().flatten().map(PageIndex)
+        }
+        bytes
     }
 
     /// How many pages of a mapping are in memory.
     pub fn resident_pages(&self, vma: &Vma) -> u64 {
         let space = self.space.borrow();
-        self.pages_of(vma).filter(|page| space.state(*page).has(memory::PageState::PRESENT)).count() as u64
+        self.pages_of(vma).filter(|page| space.state(*page).has(PageState::PRESENT)).count() as u64
     }
 
-    /// Maps `len` bytes of private memory at the highest addresses that are free; returns where.
-    /// `limit_bytes` is `RLIMIT_AS`.
-    ///
-    /// # Errors
-    /// `ENOMEM` if there is no such room, or may not be.
-    pub fn map_somewhere_high(self: &Rc<Self>, len: u64, prot: u32, limit_bytes: u64) -> Result<u64, Errno> {
-        let len = page_align_up(len).filter(|len| *len <= HIGH_END).ok_or(Errno::ENOMEM)?;
+    /// The highest addresses that are free.
+    pub(super) fn find_high(&self, len: u64) -> Option<Range<u64>> {
         let area = GUEST_TOP.next_multiple_of(1 << 32)..HIGH_END / BLOCK_BYTES * BLOCK_BYTES;
         // Beginning where blocks do, the fewest are half used.
-        let start = self.high.borrow().find_free(len.next_multiple_of(BLOCK_BYTES), area, false);
-        let start = start.ok_or(Errno::ENOMEM)?;
-        self.map_high(start..start + len, true, prot, VmaFlags::default(), &Backing::Anonymous, limit_bytes)
+        let start = self.high.borrow().find_free(len.checked_next_multiple_of(BLOCK_BYTES)?, area, false)?;
+        Some(start..start + len)
     }
 
     /// Maps a range that ends at a high address, replacing what is there unless `keeps`.
@@ -142,37 +151,29 @@ impl Mm {
         for part in [low, range.start.max(GUEST_TOP)..range.end] {
             if !part.is_empty() {
                 let vma = Vma { start: part.start, end: part.end, prot, flags, backing: backing.clone() };
-                self.maps_at(part.start).borrow_mut().insert(vma.clone());
-                if let Err(error) = self.show_in_blocks(&vma) {
-                    self.unmap_range(range);
-                    return Err(error);
+                if let Backing::Shared { object, .. } = backing {
+                    object.add_mapper(self);
                 }
+                self.maps_at(part.start).borrow_mut().insert(vma.clone());
+                self.show_in_blocks(&vma, part.start..part.end);
             }
         }
         Ok(range.start)
     }
 
-    /// Gives a high mapping of a file, or a shared one, its places.
-    fn show_in_blocks(self: &Rc<Self>, vma: &Vma) -> Result<(), Errno> {
+    /// Has the blocks in a range of a mapping show what it shows, if that is a file's bytes or shared.
+    fn show_in_blocks(&self, vma: &Vma, range: Range<u64>) {
         if !vma.is_shown_in_blocks() {
-            return Ok(());
-        }
-        if let Backing::Shared { object, .. } = &vma.backing {
-            object.add_mapper(self);
-        }
-        for block in (vma.start / BLOCK_BYTES..vma.end.div_ceil(BLOCK_BYTES)).map(|block| block * BLOCK_BYTES) {
-            self.place_of(GuestAddr(block.max(vma.start))).ok_or(Errno::ENOMEM)?;
+            return;
         }
         let flags = VmaFlags { is_block: true, never_write: vma.flags.never_write, ..VmaFlags::default() };
-        let space = self.space.borrow();
         let mut maps = self.maps.borrow_mut();
-        for (range, low) in space.blocks().in_range(vma.start..vma.end) {
+        for (range, low) in self.placed(range) {
             let end = low + (range.end - range.start);
             maps.remove(low..end);
             let backing = vma.backing.advanced(range.start - vma.start);
             maps.insert(Vma { start: low, end, prot: vma.prot, flags, backing });
         }
-        Ok(())
     }
 
     /// The mappings that say what a part of a mapping shows: itself, or those in its blocks.
@@ -206,9 +207,13 @@ impl Mm {
         let found = maps.find_free(room, low, false).or_else(|| maps.find_free(room, upper, true))?;
         let start = found.next_multiple_of(BLOCK_BYTES);
         maps.insert(empty_block(start..start + BLOCK_BYTES));
-        let mut space = self.space.borrow_mut();
-        space.place_block(GuestAddr(addr.0 / BLOCK_BYTES * BLOCK_BYTES), GuestAddr(start));
-        space.page_of(addr)
+        drop(maps);
+        let block = addr.0 / BLOCK_BYTES * BLOCK_BYTES;
+        self.space.borrow_mut().place_block(GuestAddr(block), GuestAddr(start));
+        for part in self.high.borrow().in_range(block..block + BLOCK_BYTES) {
+            self.show_in_blocks(&part, part.start..part.end);
+        }
+        self.space.borrow().page_of(addr)
     }
 
     /// Changes what may be done with what blocks show of a mapping.
@@ -249,9 +254,14 @@ impl Mm {
     }
 
     /// Copies high mappings to a child, whose blocks are where this space's are; their pages it inherits already.
-    pub(super) fn inherit_high(&self, child: &Mm) {
+    pub(super) fn inherit_high(&self, child: &Rc<Mm>) {
         child.space.borrow_mut().inherit_blocks(&self.space.borrow());
         child.high.borrow_mut().clone_from(&self.high.borrow());
+        for vma in self.high.borrow().iter() {
+            if let Backing::Shared { object, .. } = &vma.backing {
+                object.add_mapper(child);
+            }
+        }
         let not_inherited = |vma: &&Vma| vma.flags.dont_fork || vma.flags.wipe_on_fork;
         let others: Vec<Vma> = self.high.borrow().iter().filter(not_inherited).cloned().collect();
         for vma in others {

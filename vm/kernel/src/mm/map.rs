@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use abi::Errno;
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use memory::{GUEST_TOP, HIGH_END, PAGE_SIZE, PageIndex, PageState};
+use memory::{GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageState};
 
 use super::vma::{VMA_COUNT_MAX, page_align_up};
 use super::{Backing, MAP_MIN, Mm, UPPER_AREA, Vma, VmaFlags, pages};
@@ -15,6 +15,8 @@ use super::{Backing, MAP_MIN, Mm, UPPER_AREA, Vma, VmaFlags, pages};
 pub enum Placement {
     /// Anywhere; there if it is free and not 0.
     Hint(u64),
+    /// As above, but below 2 GiB (`MAP_32BIT`).
+    LowHint(u64),
     /// There, replacing what is mapped.
     Fixed(u64),
     /// There, or not at all.
@@ -70,7 +72,13 @@ impl Mm {
             let keeps = matches!(placement, Placement::FixedNoReplace(_));
             return self.map_high(self.page_range(addr, len)?, keeps, prot, flags, &backing, limit_bytes);
         }
-        let start = self.place(placement, len)?;
+        let start = match self.place(placement, len) {
+            Err(Errno::ENOMEM) if self.may_go_high(placement) => {
+                let range = self.find_high(len).ok_or(Errno::ENOMEM)?;
+                return self.map_high(range, true, prot, flags, &backing, limit_bytes);
+            }
+            start => start?,
+        };
         let replaced: u64 = match placement {
             Placement::Fixed(_) => self.maps.borrow().in_range(start..start + len).iter().map(Vma::len).sum(),
             _ => 0,
@@ -92,14 +100,18 @@ impl Mm {
     fn place(&self, placement: Placement, len: u64) -> Result<u64> {
         let maps = self.maps.borrow();
         match placement {
-            Placement::Hint(hint) => {
+            Placement::Hint(hint) | Placement::LowHint(hint) => {
+                let upper = match placement {
+                    Placement::Hint(_) => UPPER_AREA,
+                    _ => UPPER_AREA.start..UPPER_AREA.start,
+                };
                 let hint = hint & !(PAGE_SIZE - 1);
-                let fits = hint >= MAP_MIN && hint.checked_add(len).is_some_and(|end| end <= UPPER_AREA.end);
+                let fits = hint >= MAP_MIN && hint.checked_add(len).is_some_and(|end| end <= upper.end);
                 if fits && maps.is_free(hint..hint + len) {
                     return Ok(hint);
                 }
                 let found = maps.find_free(len, self.low_area(), false);
-                found.or_else(|| maps.find_free(len, UPPER_AREA, true)).ok_or(Errno::ENOMEM)
+                found.or_else(|| maps.find_free(len, upper, true)).ok_or(Errno::ENOMEM)
             }
             Placement::Fixed(addr) | Placement::FixedNoReplace(addr) => {
                 let range = self.page_range(addr, len)?;
@@ -116,6 +128,11 @@ impl Mm {
                 Ok(addr)
             }
         }
+    }
+
+    /// Whether a mapping that has no room below [`GUEST_TOP`] may be above.
+    fn may_go_high(&self, placement: Placement) -> bool {
+        matches!(placement, Placement::Hint(_)) && self.addresses_end.get() > GUEST_TOP
     }
 
     /// `munmap(2)`.
@@ -241,10 +258,12 @@ impl Mm {
     ) -> Result<u64> {
         let new_len = page_align_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
         let old = self.page_range(addr, old_len.max(1)).map_err(|_| Errno::EINVAL)?;
-        if old.end > GUEST_TOP {
+        // One that goes past the top is two to us.
+        if (old.start..old.end - 1).contains(&(GUEST_TOP - 1)) {
             return Err(Errno::ENOMEM);
         }
-        let vma = self.maps.borrow().find(addr).cloned().ok_or(Errno::EFAULT)?;
+        let found = self.maps_at(addr).borrow().find(addr).filter(|vma| !vma.flags.is_block).cloned();
+        let vma = found.ok_or(Errno::EFAULT)?;
         if old.end > vma.end {
             return Err(Errno::EFAULT);
         }
@@ -255,7 +274,8 @@ impl Mm {
                 return Ok(addr);
             }
             let more = old.end..addr.saturating_add(new_len);
-            if old.end == vma.end && more.end <= UPPER_AREA.end && self.maps.borrow().is_free(more.clone()) {
+            let end = if addr < GUEST_TOP { UPPER_AREA.end } else { HIGH_END };
+            if old.end == vma.end && more.end <= end && self.maps_at(addr).borrow().is_free(more.clone()) {
                 let backing = vma.backing.advanced(more.start - vma.start);
                 let (placement, len) = (Placement::FixedNoReplace(more.start), more.end - more.start);
                 return self.map(placement, len, vma.prot, vma.flags, backing, limit_bytes).map(|_| addr);
@@ -271,31 +291,43 @@ impl Mm {
         let new =
             self.map(placement, new_len, vma.prot, vma.flags, vma.backing.advanced(addr - vma.start), limit_bytes)?;
         if old_len > 0 {
-            self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new);
+            if let Err(error) = self.move_pages(&vma, old.start..old.start + old_len.min(new_len), new) {
+                self.unmap_range(new..new + new_len);
+                return Err(error);
+            }
             if keeps { self.drop_pages(&self.parts(old)) } else { self.unmap_range(old) }
         }
         Ok(new)
     }
 
     /// Moves the pages of a private mapping; those of a shared one come back by themselves.
-    fn move_pages(&self, vma: &Vma, from: Range<u64>, to: u64) {
+    ///
+    /// # Errors
+    /// `ENOMEM`, having moved none, if there is no place for those that would be at high addresses.
+    fn move_pages(&self, vma: &Vma, from: Range<u64>, to: u64) -> Result<()> {
         if vma.is_shared() {
-            return;
+            return Ok(());
+        }
+        let mut moves = Vec::new();
+        for (range, low) in self.placed(from.clone()) {
+            for page in pages(low..low + (range.end - range.start)) {
+                if self.space.borrow().state(page) != PageState::ABSENT {
+                    let target = GuestAddr(to + (range.start - from.start) + (page.start().0 - low));
+                    moves.push((page, self.place_of(target).ok_or(Errno::ENOMEM)?));
+                }
+            }
         }
         let mut bytes = [0; PAGE_SIZE as usize];
-        for page in pages(from.clone()) {
+        for (page, target) in moves {
             if self.space.borrow().state(page).has(PageState::INHERITED) {
                 self.take_inherited(page, vma);
             }
-            if !self.space.borrow().state(page).has(PageState::PRESENT) {
-                continue;
-            }
-            let target = PageIndex(((to + page.start().0 - from.start) / PAGE_SIZE) as u32);
             let mut space = self.space.borrow_mut();
             space.read_page(page, &mut bytes);
             space.fill_page(target, &bytes);
             space.set_state(target, vma.page_state());
         }
+        Ok(())
     }
 
     /// `MADV_DONTNEED`: drops pages; they come back as zeroes or as the file has them.

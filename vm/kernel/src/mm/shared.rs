@@ -53,14 +53,14 @@ impl SharedObject {
         let mappers: Vec<Rc<Mm>> = self.mappers.borrow().iter().filter_map(Weak::upgrade).collect();
         let shows =
             |vma: &&Vma| matches!(&vma.backing, Backing::Shared { object, .. } if std::ptr::eq(&**object, self));
-        mappers.iter().map(|mm| mm.maps.borrow().iter().filter(shows).count()).sum()
+        mappers.iter().map(|mm| mm.mappings().iter().filter(shows).count()).sum()
     }
 
     /// Whether a mapping shows it that may be written, or become so.
     pub fn may_be_written(&self) -> bool {
         let mappers: Vec<Rc<Mm>> = self.mappers.borrow().iter().filter_map(Weak::upgrade).collect();
         let shows = |vma: &Vma| matches!(&vma.backing, Backing::Shared { object, .. } if std::ptr::eq(&**object, self));
-        mappers.iter().any(|mm| mm.maps.borrow().iter().any(|vma| shows(vma) && !vma.flags.never_write))
+        mappers.iter().any(|mm| mm.mappings().iter().any(|vma| shows(vma) && !vma.flags.never_write))
     }
 
     /// How many pages of it exist.

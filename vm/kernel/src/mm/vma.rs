@@ -60,6 +60,8 @@ pub struct VmaFlags {
     pub never_write: bool,
     /// Its mount does not allow `PROT_EXEC`.
     pub never_execute: bool,
+    /// `MAP_NORESERVE`: it may be larger than all memory.
+    pub no_reserve: bool,
     /// The heap that `brk` moves.
     pub heap: bool,
     /// It holds a block of high addresses, and is nobody's otherwise ([`super::high`]).

@@ -6,16 +6,19 @@ use abi::Errno;
 use abi::file::{O_ACCMODE, O_RDONLY, O_RDWR};
 use abi::memory::*;
 use abi::process::{READ_IMPLIES_EXEC, RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA};
-use memory::{GUEST_TOP, HIGH_END, PAGE_SIZE, PageState};
+use memory::{HIGH_END, PAGE_SIZE};
 
 use super::memfd;
 use crate::files::device::Device;
 use crate::files::regular::Regular;
 use crate::kernel::Kernel;
-use crate::mm::{Backing, Moving, Placement, SharedObject, Vma, VmaFlags, pages};
+use crate::mm::{Backing, Moving, Placement, SharedObject, Vma, VmaFlags};
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::vfs::FileKind;
+
+/// How much `mincore` looks at, at a time: reservations may have terabytes.
+const MINCORE_BYTES: usize = 16 << 20;
 
 const PROT_MASK: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
 
@@ -43,7 +46,8 @@ pub(super) fn mmap(
         MAP_PRIVATE => false,
         _ => return Err(Errno::EINVAL.into()),
     };
-    let mut vma_flags = VmaFlags { grows_down: flags & MAP_GROWSDOWN != 0, ..VmaFlags::default() };
+    let (grows_down, no_reserve) = (flags & MAP_GROWSDOWN != 0, flags & MAP_NORESERVE != 0);
+    let mut vma_flags = VmaFlags { grows_down, no_reserve, ..VmaFlags::default() };
     let backing = match flags & MAP_ANONYMOUS {
         0 => file_backing(k, t, fd, offset, prot, shared, &mut vma_flags)?,
         _ if shared => Backing::Shared { object: SharedObject::new(None), offset: 0 },
@@ -52,20 +56,24 @@ pub(super) fn mmap(
     let placement = match addr {
         addr if flags & MAP_FIXED_NOREPLACE == MAP_FIXED_NOREPLACE => Placement::FixedNoReplace(addr),
         addr if flags & MAP_FIXED != 0 => Placement::Fixed(addr),
+        addr if flags & MAP_32BIT != 0 => Placement::LowHint(addr),
         addr => Placement::Hint(addr),
     };
+    let is_memory = if shared { flags & MAP_ANONYMOUS != 0 } else { prot & PROT_WRITE != 0 };
+    if is_memory && !no_reserve {
+        check_charge(k, len)?;
+    }
     if !shared && prot & PROT_WRITE != 0 && !vma_flags.grows_down {
         check_data(t, len)?;
     }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
-    // Linux's heuristics let programs reserve what they say they won't use.
-    let is_reservation = prot == PROT_NONE || flags & MAP_NORESERVE != 0;
-    let is_private = matches!((&backing, placement), (Backing::Anonymous, Placement::Hint(_)));
-    let may_be_high = is_reservation && is_private && flags & MAP_32BIT == 0 && t.layout().word_bytes == 8;
-    match t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes) {
-        Err(Errno::ENOMEM) if may_be_high => Ok(t.mm()?.map_somewhere_high(len, prot_arg(t, prot), limit_bytes)?),
-        outcome => Ok(outcome?),
-    }
+    Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
+}
+
+/// Linux's heuristics let programs map as often as they like what they say they may use, but never more than there is at
+/// a time (`vm.overcommit_memory` is 0).
+fn check_charge(k: &Kernel, len: u64) -> Outcome<()> {
+    if len > k.memory_limit_bytes { Err(Errno::ENOMEM.into()) } else { Ok(()) }
 }
 
 /// Whether there may be so many more bytes of data (`RLIMIT_DATA`).
@@ -130,15 +138,17 @@ pub(super) fn munmap(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64) -> Outco
     Ok(0)
 }
 
-pub(super) fn mprotect(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot: u32) -> Outcome<u64> {
+pub(super) fn mprotect(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, prot: u32) -> Outcome<u64> {
     if prot & !(PROT_MASK | PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
         return Err(Errno::EINVAL.into());
     }
     let mm = t.mm()?;
     if prot & PROT_WRITE != 0 {
         let end = addr.saturating_add(len);
-        let parts = mm.parts(addr..end);
-        check_data(t, parts.iter().filter(|vma| !vma.is_shared() && !vma.is_data()).map(Vma::len).sum())?;
+        let mut parts = mm.parts(addr..end);
+        parts.retain(|vma| !vma.is_shared() && !vma.is_data());
+        check_data(t, parts.iter().map(Vma::len).sum())?;
+        check_charge(k, parts.iter().filter(|vma| !vma.flags.no_reserve).map(Vma::len).sum())?;
     }
     mm.protect(addr, len, prot_arg(t, prot))?;
     Ok(0)
@@ -158,7 +168,7 @@ pub(super) fn pkey_free(_k: &mut Kernel, _t: &Rc<Task>, _key: i32) -> Outcome<u6
 }
 
 pub(super) fn mremap(
-    _k: &mut Kernel,
+    k: &mut Kernel,
     t: &Rc<Task>,
     addr: u64,
     old_len: u64,
@@ -181,7 +191,12 @@ pub(super) fn mremap(
         (false, true) => Moving::IfNeeded,
         (false, false) => Moving::Never,
     };
-    Ok(t.mm()?.remap(addr, old_len, new_len, way, keeps, limit_bytes)?)
+    let mm = t.mm()?;
+    let is_charged = |vma: &Vma| vma.is_data() && !vma.flags.no_reserve;
+    if new_len > old_len && mm.maps_at(addr).borrow().find(addr).is_some_and(is_charged) {
+        check_charge(k, new_len - old_len)?;
+    }
+    Ok(mm.remap(addr, old_len, new_len, way, keeps, limit_bytes)?)
 }
 
 pub(super) fn brk(_k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
@@ -239,17 +254,17 @@ pub(super) fn mincore(_k: &mut Kernel, t: &Rc<Task>, addr: u64, len: u64, vector
     if !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
-    let end = addr.checked_add(len).filter(|end| *end <= GUEST_TOP).ok_or(Errno::ENOMEM)?;
+    let end = addr.checked_add(len).filter(|end| *end <= HIGH_END).ok_or(Errno::ENOMEM)?;
     let range = addr..end.next_multiple_of(PAGE_SIZE);
     let mm = t.mm()?;
     if !mm.covers(range.clone()) {
         return Err(Errno::ENOMEM.into());
     }
-    let in_memory = PageState::PRESENT | PageState::INHERITED;
-    let space = mm.space.borrow();
-    let bytes: Vec<u8> = pages(range).map(|page| u8::from(space.state(page).0 & in_memory.0 != 0)).collect();
-    drop(space);
-    mm.write_user(vector, &bytes).map(|()| 0)
+    for (index, start) in range.clone().step_by(MINCORE_BYTES).enumerate() {
+        let bytes = mm.residence(start..range.end.min(start + MINCORE_BYTES as u64));
+        mm.write_user(vector.wrapping_add((index * MINCORE_BYTES) as u64 / PAGE_SIZE), &bytes)?;
+    }
+    Ok(0)
 }
 
 /// `mlock` and its relatives: nothing is ever paged out.
