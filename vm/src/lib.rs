@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`machine`] | `Machine`: kernel and engine, run in slices |
 //! | [`root`] | the root file system on a disk that arrives piece by piece |
+//! | [`heap`] | counts what all of this takes |
 //! | [`native`] | hosts it in a shell |
 //! | [`browser`] | hosts it in a Web Worker: the only code that knows JavaScript |
 
 pub mod browser;
+mod heap;
 pub mod machine;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;

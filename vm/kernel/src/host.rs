@@ -22,6 +22,11 @@ pub trait Host {
         usize::MAX
     }
 
+    /// Bytes that the kernel layer and the engine take for themselves; 0 if nobody counts them.
+    fn heap_bytes(&self) -> u64 {
+        0
+    }
+
     /// Takes a message for whoever runs the machine, as `dmesg` would show it.
     fn log(&mut self, line: &str);
 }

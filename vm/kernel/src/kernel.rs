@@ -18,6 +18,7 @@ use crate::futex::Futexes;
 use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
 use crate::ipc::Ipc;
+use crate::load::LoadAverages;
 use crate::mm::{Mm, SharedObjects};
 use crate::net::Net;
 use crate::stop::Outcome;
@@ -73,6 +74,8 @@ pub struct Kernel {
     pub(crate) domain_name: RefCell<Vec<u8>>,
     /// Guest memory in use beyond which a process is killed.
     pub(crate) memory_limit_bytes: u64,
+    /// `/proc/loadavg`.
+    pub(crate) load: LoadAverages,
     pub(crate) boot_ns: u64,
     /// `/proc/sys/kernel/random/boot_id`.
     pub(crate) boot_id: [u8; 16],
@@ -139,6 +142,7 @@ impl Kernel {
             host_name: RefCell::new(b"edgebox".to_vec()),
             domain_name: RefCell::new(b"(none)".to_vec()),
             memory_limit_bytes: crate::oom::MEMORY_LIMIT_BYTES,
+            load: LoadAverages::default(),
             boot_ns,
             boot_id,
             idle_ns: 0,

@@ -21,6 +21,7 @@
 //! | [`credentials`] | on whose behalf a task acts |
 //! | [`mm`] | memory maps and page faults |
 //! | [`oom`] | what happens when memory runs out |
+//! | [`load`] | load averages |
 //! | [`exec`] | starting programs |
 //! | [`seccomp`] | filters on system calls |
 //! | [`signal`] | signals |
@@ -41,6 +42,7 @@ pub mod host;
 pub mod hosted;
 pub mod ipc;
 pub mod kernel;
+pub mod load;
 pub mod mm;
 pub mod net;
 pub mod oom;

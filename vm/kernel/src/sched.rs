@@ -49,6 +49,7 @@ impl Kernel {
         if let Some(since_ns) = self.idle_since_ns.take() {
             self.idle_ns += self.host.monotonic_ns().saturating_sub(since_ns);
         }
+        self.load.advance(self.host.monotonic_ns(), self.ready.len());
         let mut spent = 0;
         while spent < budget {
             self.fire_timers();
@@ -93,7 +94,7 @@ impl Kernel {
                 hits => self.handle_watched(task, exit, hits),
             }
         }
-        self.check_memory();
+        self.check_memory(task);
         self.tell_watchers();
         self.tell(engine);
         let used_ns = self.host.monotonic_ns().saturating_sub(start_ns);
@@ -176,6 +177,7 @@ impl Kernel {
                 match mm.resolve(fault.addr, fault.access) {
                     Ok(()) => {}
                     Err(FaultError::Wait(wait)) => self.sleep(task, wait),
+                    Err(FaultError::Full) => self.kill_for_memory(&task.process),
                     Err(FaultError::Signal { signal, code }) => {
                         self.force_signal(task, fault_info(signal, code, fault));
                     }

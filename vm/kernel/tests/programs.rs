@@ -38,6 +38,27 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
 }
 
 #[test]
+fn processes_say_how_much_they_would_be_missed() {
+    let mut machine = Machine::new();
+    for program in ["/bin/bash", "/usr/bin/tail", "/usr/bin/sleep", "/bin/cat"] {
+        install(&mut machine, program);
+    }
+    machine.kernel.set_memory_limit(64 << 20);
+    let script = "
+        (echo 1000 > /proc/self/oom_score_adj; exec sleep 1000) & spare=$!
+        until [ \"$(cat /proc/$spare/oom_score)\" -gt 1300 ]; do :; done
+        (echo -1000 > /proc/$BASHPID/oom_score_adj; cat /proc/$BASHPID/oom_score)
+        tail /dev/zero; echo $?
+        wait $spare; echo $?";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    assert_eq!(finished.stdout, "0\n137\n137\n", "{finished:?}");
+    let log = machine.recorded.borrow().log.join("\n");
+    let killed: Vec<_> =
+        log.split("Killed process ").skip(1).map(|rest| rest.split(['(', ')']).nth(1).unwrap()).collect();
+    assert_eq!(killed, ["sleep", "tail"], "{log}");
+}
+
+#[test]
 fn there_is_a_limit_to_all_open_files() {
     let mut machine = Machine::new();
     install(&mut machine, "/bin/bash");

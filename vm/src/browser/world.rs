@@ -72,6 +72,10 @@ impl Host for World {
         }
     }
 
+    fn heap_bytes(&self) -> u64 {
+        crate::heap::bytes()
+    }
+
     fn console_output(&mut self, bytes: &[u8]) {
         self.unshown_bytes.set(self.unshown_bytes.get() + bytes.len());
         self.callbacks.console_output(bytes);

@@ -34,6 +34,10 @@ impl Host for World {
         getrandom::fill(to).expect("the kernel has random numbers");
     }
 
+    fn heap_bytes(&self) -> u64 {
+        crate::heap::bytes()
+    }
+
     fn console_output(&mut self, bytes: &[u8]) {
         // Whoever reads may be gone; the guest's programs then write to a terminal nobody looks at.
         let mut stdout = std::io::stdout().lock();

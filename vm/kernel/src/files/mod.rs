@@ -130,6 +130,11 @@ pub trait FileObject: Any {
     /// The last descriptor is gone; the object is dropped next.
     fn release(&self, kernel: &mut Kernel, file: &OpenFile) {}
 
+    /// Bytes that wait in it, in the kernel layer's own memory.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     /// A line or more for `/proc/PID/fdinfo`.
     fn describe(&self, kernel: &Kernel) -> String {
         String::new()

@@ -255,6 +255,10 @@ impl FileObject for PipeEnd {
         }
     }
 
+    fn held_bytes(&self) -> usize {
+        self.pipe.len()
+    }
+
     fn release(&self, kernel: &mut Kernel, _file: &OpenFile) {
         // The count falls when this is dropped, before anyone who is woken can look.
         let pipe = &self.pipe;

@@ -53,6 +53,13 @@ pub fn tmpfs_pages() -> Rc<Cell<u64>> {
     Rc::new(Cell::new(TMPFS_BYTES_TOTAL / memory::PAGE_SIZE))
 }
 
+impl Kernel {
+    /// Bytes in all tmpfs.
+    pub fn tmpfs_bytes(&self) -> u64 {
+        TMPFS_BYTES_TOTAL - self.tmpfs_pages.get() * memory::PAGE_SIZE
+    }
+}
+
 /// Mounts everything. Directories that an image lacks are made.
 pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
     let safe = MountFlags { no_suid: true, no_dev: true, ..MountFlags::default() };

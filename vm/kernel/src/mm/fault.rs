@@ -19,11 +19,11 @@ pub enum FaultError {
     Signal { signal: u32, code: i32 },
     /// Not yet.
     Wait(Wait),
+    /// There is no place left for the bytes of a high address.
+    Full,
 }
 
 const UNMAPPED: FaultError = FaultError::Signal { signal: SIGSEGV, code: SEGV_MAPERR };
-/// There is no place left for the bytes of a high address: as if a memory file system were full.
-const NO_ROOM: FaultError = PAST_END;
 const FORBIDDEN: FaultError = FaultError::Signal { signal: SIGSEGV, code: SEGV_ACCERR };
 pub(super) const PAST_END: FaultError = FaultError::Signal { signal: SIGBUS, code: BUS_ADRERR };
 
@@ -54,7 +54,7 @@ impl Mm {
         if !vma.allows(access) {
             return Err(FORBIDDEN);
         }
-        let page = self.place_of(addr).ok_or(NO_ROOM)?;
+        let page = self.place_of(addr).ok_or(FaultError::Full)?;
         let vma = self.holder_of(vma, page);
         if let Backing::Shared { object, offset } = &vma.backing {
             return object.resolve(self, page, (offset + (page.start().0 - vma.start)) / PAGE_SIZE, &vma, access);
@@ -79,7 +79,7 @@ impl Mm {
     /// See [`FaultError`].
     pub(super) fn fetch(self: &Rc<Self>, addr: GuestAddr) -> Result<(PageIndex, Vma), FaultError> {
         let vma = self.maps_at(addr.0).borrow().find(addr.0).cloned().ok_or(UNMAPPED)?;
-        let page = self.place_of(addr).ok_or(NO_ROOM)?;
+        let page = self.place_of(addr).ok_or(FaultError::Full)?;
         let vma = self.holder_of(vma, page);
         let state = self.space.borrow().state(page);
         if state.has(PageState::PRESENT) {
@@ -176,6 +176,7 @@ impl FaultError {
         match self {
             FaultError::Signal { .. } => Stop::Errno(Errno::EFAULT),
             FaultError::Wait(wait) => Stop::Wait(wait),
+            FaultError::Full => Stop::Errno(Errno::ENOMEM),
         }
     }
 }

@@ -17,7 +17,7 @@ use abi::memory::PROT_NONE;
 use memory::{BLOCK_BYTES, GUEST_TOP, GuestAddr, HIGH_END, PAGE_SIZE, PageIndex, PageState};
 
 use super::vma::VMA_COUNT_MAX;
-use super::{Backing, Mm, UPPER_AREA, Vma, VmaFlags, VmaSet, pages};
+use super::{Backing, Mm, SharedObject, UPPER_AREA, Vma, VmaFlags, VmaSet, pages};
 
 impl Vma {
     /// Whether there are mappings in blocks that say what it shows: it is high, and not just memory.
@@ -56,6 +56,19 @@ impl Mm {
             all[at - 1].end = all.remove(at).end;
         }
         all
+    }
+
+    /// What of its mappings is shared with others.
+    pub fn shared_objects(&self) -> Vec<Rc<SharedObject>> {
+        let mut objects: Vec<Rc<SharedObject>> = Vec::new();
+        for vma in self.maps.borrow().iter().chain(self.high.borrow().iter()) {
+            if let Backing::Shared { object, .. } = &vma.backing
+                && !objects.iter().any(|known| Rc::ptr_eq(known, object))
+            {
+                objects.push(object.clone());
+            }
+        }
+        objects
     }
 
     /// Bytes mapped.
@@ -196,10 +209,17 @@ impl Mm {
     }
 
     /// The page with the byte at an address; if that is high, in a block that is found a place now if it has none.
+    /// `None` says that the space is full.
     pub(super) fn place_of(&self, addr: GuestAddr) -> Option<PageIndex> {
-        if let Some(page) = self.space.borrow().page_of(addr) {
-            return Some(page);
+        let known = self.space.borrow().page_of(addr);
+        let page = known.or_else(|| self.place_block(addr));
+        if page.is_none() {
+            self.is_full.set(true);
         }
+        page
+    }
+
+    fn place_block(&self, addr: GuestAddr) -> Option<PageIndex> {
         let (low, upper) = (self.low_area(), UPPER_AREA);
         // A place for two holds one that begins where a block may.
         let room = 2 * BLOCK_BYTES - PAGE_SIZE;

@@ -75,6 +75,8 @@ pub struct Mm {
     pub vdso: Cell<u64>,
     /// Soft `RLIMIT_STACK`.
     pub stack_limit_bytes: Cell<u64>,
+    /// There was no place for something that was touched: nothing more fits.
+    pub is_full: Cell<bool>,
     /// Past the last address that the program can name.
     addresses_end: Cell<u64>,
     /// Past the area where new mappings go first.
@@ -94,6 +96,7 @@ impl Mm {
             space: RefCell::new(AddressSpace::new(host)),
             maps: RefCell::default(),
             high: RefCell::default(),
+            is_full: Cell::new(false),
             addresses_end: Cell::new(HIGH_END),
             map_top: Cell::new(STACK_TOP - STACK_ROOM_BYTES.start),
             heap_start: Cell::new(0),

@@ -70,6 +70,11 @@ impl SharedObject {
         pages.len() as u64
     }
 
+    /// Pages of it that are in no space.
+    pub fn kept_pages(&self) -> u64 {
+        self.kept.borrow().len() as u64
+    }
+
     /// Makes an access to a page possible; `page` is where `mm` sees this object's page `index`.
     pub(super) fn resolve(
         &self,

@@ -104,6 +104,10 @@ impl FileObject for SocketFile {
         task.mm()?.write_u32(arg, value as u32).map(|()| 0)
     }
 
+    fn held_bytes(&self) -> usize {
+        self.0.core().inbox.borrow().bytes()
+    }
+
     fn release(&self, kernel: &mut Kernel, _file: &OpenFile) {
         kernel.net.forget(self.0.core().cookie);
         self.0.close(kernel);

@@ -57,13 +57,19 @@ pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -
     Ok(0)
 }
 
+/// Fixed-point one of load averages in `struct sysinfo` (`SI_LOAD_SHIFT` is 16).
+const SI_LOAD_UNIT: u32 = 1 << 16;
+
 pub(super) fn sysinfo(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let (total, used) = (k.memory_limit_bytes, k.used_memory_bytes().min(k.memory_limit_bytes));
     let layout = t.layout();
     // Where bytes don't fit a `long`, pages do.
     let unit = if layout.is_32() && total > u32::MAX.into() { memory::PAGE_SIZE } else { 1 };
-    let head = layout.writer().word(k.uptime_ns() / SECOND_NS).word(0).word(0).word(0);
-    let head = head.word(total / unit).word((total - used) / unit).word(0).word(0).word(0).word(0);
+    let shared = k.tmpfs_bytes();
+    let [one, five, fifteen] = k.load.averages().map(|average| (average * f64::from(SI_LOAD_UNIT)) as u64);
+    let head = layout.writer().word(k.uptime_ns() / SECOND_NS).word(one).word(five).word(fifteen);
+    let free = (total - used).saturating_sub(shared);
+    let head = head.word(total / unit).word(free / unit).word(shared / unit).word(0).word(0).word(0);
     let processes = k.tasks.tasks().len() as u16;
     let bytes = head.u16(processes).u16(0).align().word(0).word(0).u32(unit as u32);
     let bytes = bytes.pad_to(if layout.is_32() { 64 } else { 112 }).finish();

@@ -247,19 +247,20 @@ fn loadavg(kernel: &mut Kernel) -> String {
     let tasks = kernel.tasks.tasks();
     let running = tasks.iter().filter(|task| task.run_state.get() == RunState::Ready).count();
     let last = tasks.iter().map(|task| task.tid()).max().unwrap_or(0);
-    format!("0.00 0.00 0.00 {}/{} {last}\n", running.max(1), tasks.len())
+    let [one, five, fifteen] = kernel.load.averages();
+    format!("{one:.2} {five:.2} {fifteen:.2} {}/{} {last}\n", running.max(1), tasks.len())
 }
 
 fn meminfo(kernel: &mut Kernel) -> String {
     let total = kernel.memory_limit_bytes / 1024;
-    let used = kernel.used_memory_bytes() / 1024;
-    let free = total.saturating_sub(used);
+    let (used, shared) = (kernel.used_memory_bytes() / 1024, kernel.tmpfs_bytes() / 1024);
+    let free = total.saturating_sub(used + shared);
     let rows = [
         ("MemTotal", total),
         ("MemFree", free),
         ("MemAvailable", free),
         ("Buffers", 0),
-        ("Cached", 0),
+        ("Cached", shared),
         ("SwapCached", 0),
         ("Active", used),
         ("Inactive", 0),
@@ -269,7 +270,7 @@ fn meminfo(kernel: &mut Kernel) -> String {
         ("Writeback", 0),
         ("AnonPages", used),
         ("Mapped", 0),
-        ("Shmem", 0),
+        ("Shmem", shared),
         ("Slab", 0),
         ("SReclaimable", 0),
         ("SUnreclaim", 0),

@@ -131,7 +131,7 @@ pub fn render(
         (Entry::IdMap, _) => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
         (Entry::InputOutput, _) => transfers(process),
         (Entry::LoginId | Entry::SessionId, _) => u32::MAX.to_string(),
-        (Entry::OomScore, _) => "0\n".to_owned(),
+        (Entry::OomScore, _) => format!("{}\n", kernel.oom_score(process)),
         (Entry::OomScoreAdjustment, _) => format!("{}\n", process.oom_score_adjustment.get()),
         (Entry::Personality, _) => format!("{:08x}\n", process.personality.get()),
         (Entry::SetGroups, _) => "allow\n".to_owned(),
@@ -302,15 +302,20 @@ pub fn descriptor_info(kernel: &Kernel, task: &Rc<Task>, fd: i32) -> Outcome<Vec
 }
 
 /// Writing to an entry.
-pub fn store(process: &Rc<Process>, task: Option<Rc<Task>>, entry: Entry, text: &str) -> Outcome<()> {
+pub fn store(kernel: &Kernel, process: &Rc<Process>, task: Option<Rc<Task>>, entry: Entry, text: &str) -> Outcome<()> {
     match entry {
         Entry::Name => {
             let task = task.ok_or(Errno::ESRCH)?;
             *task.name.borrow_mut() = text.bytes().take(crate::exec::NAME_BYTES_MAX).collect();
         }
         Entry::OomScoreAdjustment => {
-            let value = text.parse::<i32>().ok().filter(|value| (-1000..=1000).contains(value));
-            process.oom_score_adjustment.set(value.ok_or(Errno::EINVAL)?);
+            let value = text.parse::<i32>().ok().filter(|value| (-1000..=1000).contains(value)).ok_or(Errno::EINVAL)?;
+            if kernel.current()?.credentials().is_privileged() {
+                process.oom_score_adjustment_min.set(value);
+            } else if value < process.oom_score_adjustment_min.get() {
+                return Err(Errno::EACCES.into());
+            }
+            process.oom_score_adjustment.set(value);
         }
         _ => return Err(Errno::EACCES.into()),
     }
