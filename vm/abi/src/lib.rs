@@ -6,6 +6,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`capability`] | capabilities |
 //! | [`errno`] | error numbers, names, descriptions |
 //! | [`file`] | `open`, `fcntl`, `*at`, `stat` |
 //! | [`inotify`] | watching files |
@@ -24,6 +25,7 @@
 #[macro_use]
 mod constants;
 
+pub mod capability;
 pub mod errno;
 pub mod file;
 pub mod i386;

@@ -38,7 +38,7 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
 }
 
 #[test]
-fn processes_say_how_much_they_would_be_missed() {
+fn whoever_says_that_it_is_spare_is_killed_first() {
     let mut machine = Machine::new();
     for program in ["/bin/bash", "/usr/bin/tail", "/usr/bin/sleep", "/bin/cat"] {
         install(&mut machine, program);
@@ -56,6 +56,21 @@ fn processes_say_how_much_they_would_be_missed() {
     let killed: Vec<_> =
         log.split("Killed process ").skip(1).map(|rest| rest.split(['(', ')']).nth(1).unwrap()).collect();
     assert_eq!(killed, ["sleep", "tail"], "{log}");
+}
+
+#[test]
+fn only_the_privileged_make_a_process_safer_from_being_killed() {
+    let mut machine = Machine::new();
+    for program in ["/bin/bash", "/usr/bin/setpriv", "/bin/cat"] {
+        install(&mut machine, program);
+    }
+    let script = "as_user() { setpriv --reuid 1000 --clear-groups \"$@\"; }
+        echo -500 > /proc/$$/oom_score_adj
+        as_user bash -c 'echo 5 > /proc/$$/oom_score_adj; echo -500 > /proc/$$/oom_score_adj; cat /proc/$$/oom_score_adj'
+        as_user bash -c 'echo -501 > /proc/$$/oom_score_adj' || echo refused
+        as_user --inh-caps +sys_resource --ambient-caps +sys_resource bash -c 'echo -501 > /proc/$$/oom_score_adj && echo granted'";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    assert_eq!(finished.stdout, "-500\nrefused\ngranted\n", "{finished:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ use memory::PAGE_SIZE;
 
 pub use stack::Arguments;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, FileCapabilities};
 use crate::kernel::Kernel;
 use crate::mm::{Backing, Mm, Placement, STACK_TOP, VmaFlags};
 use crate::signal::AltStack;
@@ -157,10 +157,15 @@ impl Kernel {
         self.drop_mm(task);
         *task.mm.borrow_mut() = Some(prepared.mm);
         *task.cpu.borrow_mut() = prepared.cpu;
-        *task.credentials.borrow_mut() = prepared.credentials;
+        let old = task.credentials.replace(prepared.credentials);
+        let new = task.credentials();
+        let guarded = (old.uid, old.gid) != (old.euid, old.egid) || new.guards_against_others(&old);
+        task.process.dumpable.set(!guarded);
+        if prepared.gained_privileges || new.guards_against_others(&old) {
+            task.parent_death_signal.set(0);
+        }
         task.alt_stack.set(AltStack::default());
         task.with_trace(|trace| trace.debug = DebugRegisters::default());
-        task.parent_death_signal.set(0);
         // The call is over: its result must not reach the new program's registers.
         task.call.take();
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -173,7 +178,6 @@ impl Kernel {
         process.personality.set(kept | if prepared.executes_data { READ_IMPLIES_EXEC } else { 0 });
         process.posix_timers.take();
         process.has_executed.set(true);
-        process.dumpable.set(!prepared.gained_privileges);
         self.close_on_exec(task);
     }
 
@@ -218,7 +222,7 @@ fn check_executable(location: &Location, who: &Credentials) -> Outcome<()> {
     location.check_access(who, Access::EXECUTE)
 }
 
-/// Credentials after `execve`, and whether setuid or setgid bits gave more than there was (`AT_SECURE`). With `may_gain`
+/// Credentials after `execve`, and whether setuid or setgid bits or capabilities gave more than there was (`AT_SECURE`). With `may_gain`
 /// they may.
 fn new_credentials(task: &Rc<Task>, file: &Location, may_gain: bool) -> Outcome<(Rc<Credentials>, bool)> {
     const SETUID: u16 = 0o4000;
@@ -226,7 +230,11 @@ fn new_credentials(task: &Rc<Task>, file: &Location, may_gain: bool) -> Outcome<
     let old = task.credentials();
     let mut new = (*old).clone();
     let attributes = file.attributes()?;
-    if !file.mount().flags().no_suid && !task.no_new_privileges.get() && may_gain {
+    let may_gain = may_gain && !task.no_new_privileges.get();
+    let gives = !file.mount().flags().no_suid;
+    let value = if gives { file.file_capabilities()? } else { None };
+    let file_capabilities = value.map(|value| FileCapabilities::parse(&value)).transpose()?.flatten();
+    if gives && may_gain {
         if attributes.mode & SETUID != 0 {
             new.euid = attributes.uid;
         }
@@ -235,7 +243,7 @@ fn new_credentials(task: &Rc<Task>, file: &Location, may_gain: bool) -> Outcome<
         }
     }
     (new.suid, new.fsuid, new.sgid, new.fsgid) = (new.euid, new.euid, new.egid, new.egid);
-    let secure = new.uid != new.euid || new.gid != new.egid;
+    let secure = new.adjust_to_program(&old, file_capabilities, may_gain)?;
     Ok((Rc::new(new), secure))
 }
 

@@ -13,6 +13,7 @@ pub mod shm;
 use std::collections::BTreeMap;
 
 use abi::Errno;
+use abi::capability::{CAP_IPC_OWNER, CAP_SYS_ADMIN};
 use abi::ipc::*;
 
 use crate::credentials::Credentials;
@@ -184,7 +185,7 @@ pub fn check_access(perm: &IpcPerm, who: &Credentials, wanted: u32) -> Result<()
     } else {
         perm.mode
     };
-    if wanted & !granted & 7 == 0 || who.is_privileged() { Ok(()) } else { Err(Errno::EACCES) }
+    if wanted & !granted & 7 == 0 || who.has(CAP_IPC_OWNER) { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// Whether `who` may change or remove an object.
@@ -193,7 +194,7 @@ pub fn check_access(perm: &IpcPerm, who: &Credentials, wanted: u32) -> Result<()
 /// `EPERM`.
 pub fn check_owner(perm: &IpcPerm, who: &Credentials) -> Result<(), Errno> {
     let owns = [perm.uid, perm.creator_uid].contains(&who.euid);
-    if owns || who.is_privileged() { Ok(()) } else { Err(Errno::EPERM) }
+    if owns || who.has(CAP_SYS_ADMIN) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// What `IPC_SET` sets of them all.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use abi::capability::CAP_NET_ADMIN;
 use abi::socket::*;
 use abi::{Errno, Layout, Reader, Writer};
 
@@ -210,12 +211,12 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
         }
         SO_SNDBUF => options.send_bytes.set(doubled(BUFFER_BYTES_MAX).max(SEND_BYTES_MIN)),
         SO_RCVBUF => options.receive_bytes.set(doubled(BUFFER_BYTES_MAX).max(RECEIVE_BYTES_MIN)),
-        SO_SNDBUFFORCE | SO_RCVBUFFORCE | SO_DEBUG | SO_MARK if value != 0 && !who.is_privileged() => {
+        SO_SNDBUFFORCE | SO_RCVBUFFORCE | SO_DEBUG | SO_MARK if value != 0 && !who.has(CAP_NET_ADMIN) => {
             return Err(if option == SO_DEBUG { Errno::EACCES } else { Errno::EPERM }.into());
         }
         SO_SNDBUFFORCE => options.send_bytes.set(doubled(FORCED_BYTES_MAX / 2).max(SEND_BYTES_MIN)),
         SO_RCVBUFFORCE => options.receive_bytes.set(doubled(FORCED_BYTES_MAX / 2).max(RECEIVE_BYTES_MIN)),
-        SO_PRIORITY if !(0..=6).contains(&value) && !who.is_privileged() => return Err(Errno::EPERM.into()),
+        SO_PRIORITY if !(0..=6).contains(&value) && !who.has(CAP_NET_ADMIN) => return Err(Errno::EPERM.into()),
         SO_BUSY_POLL if value < 0 => return Err(Errno::EINVAL.into()),
         SO_PRIORITY | SO_MARK | SO_BUSY_POLL => options.set_number(SOL_SOCKET, option, value),
         SO_RCVLOWAT => {

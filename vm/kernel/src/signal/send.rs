@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_KILL;
 use abi::process::RLIMIT_SIGPENDING;
 use abi::signal::*;
 
@@ -26,7 +27,7 @@ pub enum Target {
 
 /// Whether `who` may signal a task of `whom` (`kill(2)`).
 fn may_signal(who: &Credentials, whom: &Credentials) -> bool {
-    who.is_privileged() || [who.uid, who.euid].iter().any(|id| *id == whom.uid || *id == whom.suid)
+    who.has(CAP_KILL) || [who.uid, who.euid].iter().any(|id| *id == whom.uid || *id == whom.suid)
 }
 
 impl Kernel {

@@ -1,5 +1,6 @@
 //! Control messages (`cmsg(3)`): files and credentials that programs send, and what they are told.
 
+use abi::capability::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 use std::rc::Rc;
 
 use abi::socket::*;
@@ -82,10 +83,10 @@ fn credentials_arg(k: &Kernel, t: &Rc<Task>, body: &[u8]) -> Outcome<PeerCredent
     if said.uid == NOBODY || said.gid == NOBODY {
         return Err(Errno::EINVAL.into());
     }
-    let is_own = said.pid == t.process.pid
-        && [who.uid, who.euid, who.suid].contains(&said.uid)
-        && [who.gid, who.egid, who.sgid].contains(&said.gid);
-    if !is_own && !who.is_privileged() {
+    let may_be = (said.pid == t.process.pid || who.has(CAP_SYS_ADMIN))
+        && ([who.uid, who.euid, who.suid].contains(&said.uid) || who.has(CAP_SETUID))
+        && ([who.gid, who.egid, who.sgid].contains(&said.gid) || who.has(CAP_SETGID));
+    if !may_be {
         return Err(Errno::EPERM.into());
     }
     if k.tasks.process(said.pid).is_some() { Ok(said) } else { Err(Errno::ESRCH.into()) }

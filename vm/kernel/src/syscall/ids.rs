@@ -1,5 +1,6 @@
 //! Who a process is: user, group, process-group and session ids (`credentials(7)`).
 
+use abi::capability::{CAP_SETGID, CAP_SETUID};
 use std::rc::Rc;
 
 use abi::{Errno, Reader, Writer};
@@ -77,21 +78,38 @@ pub(super) fn getegid(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
     Ok(u64::from(t.credentials().egid))
 }
 
-fn change(t: &Rc<Task>, change: impl FnOnce(&mut Credentials) -> Outcome<()>) -> Outcome<u64> {
-    let mut new = (*t.credentials()).clone();
+/// Changes credentials, and what follows from that: who has become somebody else, or has gained anything, is not to be looked
+/// into by others.
+pub(super) fn change(t: &Rc<Task>, change: impl FnOnce(&mut Credentials) -> Outcome<()>) -> Outcome<u64> {
+    let old = t.credentials();
+    let mut new = (*old).clone();
     change(&mut new)?;
+    if new.guards_against_others(&old) {
+        t.process.dumpable.set(false);
+        t.parent_death_signal.set(0);
+    }
     *t.credentials.borrow_mut() = Rc::new(new);
     Ok(0)
+}
+
+/// [`change`]s user ids: capabilities follow.
+fn change_user(t: &Rc<Task>, body: impl FnOnce(&mut Credentials) -> Outcome<()>) -> Outcome<u64> {
+    change(t, |c| {
+        let old = c.clone();
+        body(c)?;
+        c.adjust_to_user(&old);
+        Ok(())
+    })
 }
 
 const UNCHANGED: u32 = u32::MAX;
 
 pub(super) fn setuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32) -> Outcome<u64> {
-    change(t, |c| {
+    change_user(t, |c| {
         if uid == UNCHANGED {
             return Err(Errno::EINVAL.into());
         }
-        match c.is_privileged() {
+        match c.has(CAP_SETUID) {
             true => (c.uid, c.suid) = (uid, uid),
             false if uid != c.uid && uid != c.suid => return Err(Errno::EPERM.into()),
             false => {}
@@ -106,7 +124,7 @@ pub(super) fn setgid(_k: &mut Kernel, t: &Rc<Task>, gid: u32) -> Outcome<u64> {
         if gid == UNCHANGED {
             return Err(Errno::EINVAL.into());
         }
-        match c.is_privileged() {
+        match c.has(CAP_SETGID) {
             true => (c.gid, c.sgid) = (gid, gid),
             false if gid != c.gid && gid != c.sgid => return Err(Errno::EPERM.into()),
             false => {}
@@ -117,8 +135,8 @@ pub(super) fn setgid(_k: &mut Kernel, t: &Rc<Task>, gid: u32) -> Outcome<u64> {
 }
 
 pub(super) fn setreuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32, euid: u32) -> Outcome<u64> {
-    change(t, |c| {
-        let privileged = c.is_privileged();
+    change_user(t, |c| {
+        let privileged = c.has(CAP_SETUID);
         let old = c.clone();
         let uid_ok = uid == UNCHANGED || uid == old.uid || uid == old.euid;
         let euid_ok = euid == UNCHANGED || [old.uid, old.euid, old.suid].contains(&euid);
@@ -141,7 +159,7 @@ pub(super) fn setreuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32, euid: u32) -> Ou
 
 pub(super) fn setregid(_k: &mut Kernel, t: &Rc<Task>, gid: u32, egid: u32) -> Outcome<u64> {
     change(t, |c| {
-        let privileged = c.is_privileged();
+        let privileged = c.has(CAP_SETGID);
         let old = c.clone();
         let gid_ok = gid == UNCHANGED || gid == old.gid || gid == old.egid;
         let egid_ok = egid == UNCHANGED || [old.gid, old.egid, old.sgid].contains(&egid);
@@ -163,9 +181,9 @@ pub(super) fn setregid(_k: &mut Kernel, t: &Rc<Task>, gid: u32, egid: u32) -> Ou
 }
 
 pub(super) fn setresuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32, euid: u32, suid: u32) -> Outcome<u64> {
-    change(t, |c| {
+    change_user(t, |c| {
         let known = [c.uid, c.euid, c.suid, UNCHANGED];
-        if !c.is_privileged() && ![uid, euid, suid].iter().all(|id| known.contains(id)) {
+        if !c.has(CAP_SETUID) && ![uid, euid, suid].iter().all(|id| known.contains(id)) {
             return Err(Errno::EPERM.into());
         }
         for (id, new) in [(&mut c.uid, uid), (&mut c.euid, euid), (&mut c.suid, suid)] {
@@ -179,7 +197,7 @@ pub(super) fn setresuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32, euid: u32, suid
 pub(super) fn setresgid(_k: &mut Kernel, t: &Rc<Task>, gid: u32, egid: u32, sgid: u32) -> Outcome<u64> {
     change(t, |c| {
         let known = [c.gid, c.egid, c.sgid, UNCHANGED];
-        if !c.is_privileged() && ![gid, egid, sgid].iter().all(|id| known.contains(id)) {
+        if !c.has(CAP_SETGID) && ![gid, egid, sgid].iter().all(|id| known.contains(id)) {
             return Err(Errno::EPERM.into());
         }
         for (id, new) in [(&mut c.gid, gid), (&mut c.egid, egid), (&mut c.sgid, sgid)] {
@@ -212,8 +230,9 @@ pub(super) fn getresgid(_k: &mut Kernel, t: &Rc<Task>, gid: u64, egid: u64, sgid
 pub(super) fn setfsuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32) -> Outcome<u64> {
     let old = t.credentials().fsuid;
     change(t, |c| {
-        if c.is_privileged() || [c.uid, c.euid, c.suid, c.fsuid].contains(&uid) {
+        if c.has(CAP_SETUID) || [c.uid, c.euid, c.suid, c.fsuid].contains(&uid) {
             c.fsuid = uid;
+            c.adjust_to_file_user(old);
         }
         Ok(())
     })?;
@@ -223,7 +242,7 @@ pub(super) fn setfsuid(_k: &mut Kernel, t: &Rc<Task>, uid: u32) -> Outcome<u64> 
 pub(super) fn setfsgid(_k: &mut Kernel, t: &Rc<Task>, gid: u32) -> Outcome<u64> {
     let old = t.credentials().fsgid;
     change(t, |c| {
-        if c.is_privileged() || [c.gid, c.egid, c.sgid, c.fsgid].contains(&gid) {
+        if c.has(CAP_SETGID) || [c.gid, c.egid, c.sgid, c.fsgid].contains(&gid) {
             c.fsgid = gid;
         }
         Ok(())
@@ -262,7 +281,7 @@ pub(super) fn take_groups(
     bytes_each: usize,
     get: impl Fn(&mut Reader<'_>) -> u32,
 ) -> Outcome<u64> {
-    if !t.credentials().is_privileged() {
+    if !t.credentials().has(CAP_SETGID) {
         return Err(Errno::EPERM.into());
     }
     let count = usize::try_from(count).ok().filter(|count| *count <= GROUPS_MAX).ok_or(Errno::EINVAL)?;
@@ -273,40 +292,4 @@ pub(super) fn take_groups(
         c.groups = groups;
         Ok(())
     })
-}
-
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-/// All capabilities there are (`CAP_LAST_CAP` is 40).
-const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
-
-/// Capabilities follow from the user id alone: the superuser has all of them.
-pub(super) fn capget(k: &mut Kernel, t: &Rc<Task>, header: u64, data: u64) -> Outcome<u64> {
-    let mm = t.mm()?;
-    let (version, pid) = (mm.read_u32(header)?, mm.read_u32(header + 4)? as i32);
-    if version != CAPABILITY_VERSION_3 {
-        mm.write_u32(header, CAPABILITY_VERSION_3)?;
-        return if data == 0 { Ok(0) } else { Err(Errno::EINVAL.into()) };
-    }
-    let target = if pid == 0 { t.clone() } else { k.task(pid).ok_or(Errno::ESRCH)? };
-    let all = if target.credentials().is_privileged() { ALL_CAPABILITIES } else { 0 };
-    let (low, high) = (all as u32, (all >> 32) as u32);
-    let bytes = abi::Writer::new().u32(low).u32(low).u32(0).u32(high).u32(high).u32(0).finish();
-    if data != 0 {
-        mm.write_user(data, &bytes)?;
-    }
-    Ok(0)
-}
-
-/// Giving capabilities up succeeds and has no effect as long as the user id stays; gaining them never does.
-pub(super) fn capset(_k: &mut Kernel, t: &Rc<Task>, header: u64, data: u64) -> Outcome<u64> {
-    let mm = t.mm()?;
-    if mm.read_u32(header)? != CAPABILITY_VERSION_3 {
-        mm.write_u32(header, CAPABILITY_VERSION_3)?;
-        return Err(Errno::EINVAL.into());
-    }
-    let wanted = mm.read_u32(data)? | mm.read_u32(data + 12)?;
-    if wanted != 0 && !t.credentials().is_privileged() {
-        return Err(Errno::EPERM.into());
-    }
-    Ok(0)
 }

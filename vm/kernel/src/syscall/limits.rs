@@ -1,5 +1,6 @@
 //! Resource limits, priorities and resource use.
 
+use abi::capability::{CAP_SYS_NICE, CAP_SYS_RESOURCE};
 use std::rc::Rc;
 
 use abi::process::*;
@@ -56,7 +57,7 @@ fn check_limit(t: &Rc<Task>, resource: usize, now: Limit, wanted: Limit) -> Outc
     }
     let raises = wanted.hard > now.hard;
     let too_many = resource == RLIMIT_NOFILE && wanted.hard > crate::task::limits::DESCRIPTORS_MAX;
-    if (raises && !t.credentials().is_privileged()) || too_many { Err(Errno::EPERM.into()) } else { Ok(()) }
+    if (raises && !t.credentials().has(CAP_SYS_RESOURCE)) || too_many { Err(Errno::EPERM.into()) } else { Ok(()) }
 }
 
 pub(super) fn prlimit64(k: &mut Kernel, t: &Rc<Task>, pid: i32, resource: usize, new: u64, old: u64) -> Outcome<u64> {
@@ -87,7 +88,7 @@ fn check_may_limit(t: &Rc<Task>, other: &Rc<Task>) -> Outcome<()> {
     let (own, theirs) = (t.credentials(), other.credentials());
     let same_user = [theirs.euid, theirs.suid, theirs.uid].iter().all(|id| *id == own.uid);
     let same_group = [theirs.egid, theirs.sgid, theirs.gid].iter().all(|id| *id == own.gid);
-    let may = own.is_privileged() || Rc::ptr_eq(&t.process, &other.process) || (same_user && same_group);
+    let may = own.has(CAP_SYS_RESOURCE) || Rc::ptr_eq(&t.process, &other.process) || (same_user && same_group);
     if may { Ok(()) } else { Err(Errno::EPERM.into()) }
 }
 
@@ -144,10 +145,10 @@ pub(super) fn setpriority(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32, ni
     for process in prioritized(k, t, which, who)? {
         let own = t.credentials();
         let theirs = k.tasks.main_thread(&process).map(|task| task.credentials());
-        if !own.is_privileged() && theirs.is_some_and(|theirs| own.euid != theirs.uid && own.euid != theirs.euid) {
+        if !own.has(CAP_SYS_NICE) && theirs.is_some_and(|theirs| own.euid != theirs.uid && own.euid != theirs.euid) {
             return Err(Errno::EPERM.into());
         }
-        if nice < process.nice.get() && !t.credentials().is_privileged() {
+        if nice < process.nice.get() && !t.credentials().has(CAP_SYS_NICE) {
             return Err(Errno::EACCES.into());
         }
         process.nice.set(nice);

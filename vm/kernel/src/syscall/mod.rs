@@ -29,6 +29,7 @@
 //! | [`ptrace`] | tracing |
 //! | [`pidfd`], [`peek`] | processes as descriptors; looking into others |
 //! | [`process`] | making, ending, waiting for processes |
+//! | [`capability`] | capabilities |
 //! | [`ids`] | user, group, process-group and session ids |
 //! | [`priority`], [`nodes`] | priorities, where memory is to be |
 //! | [`limits`] | limits, priorities, resource use |
@@ -53,6 +54,7 @@ pub mod aio;
 pub mod args;
 pub mod attributes;
 mod buffers;
+pub mod capability;
 pub mod control;
 pub mod epoll;
 pub mod event;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_CHROOT};
 use abi::file::*;
 
 use super::path::{check_directory, locate};
@@ -17,7 +18,7 @@ const PROPAGATION: u64 = MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED;
 const MAGIC: u64 = 0xc0ed_0000;
 
 fn check_privileged(t: &Rc<Task>) -> Outcome<()> {
-    if t.credentials().is_privileged() { Ok(()) } else { Err(Errno::EPERM.into()) }
+    if t.credentials().has(CAP_SYS_ADMIN) { Ok(()) } else { Err(Errno::EPERM.into()) }
 }
 
 fn text_arg(t: &Rc<Task>, addr: u64) -> Outcome<Option<String>> {
@@ -141,7 +142,7 @@ pub(super) fn umount2(k: &mut Kernel, t: &Rc<Task>, target: u64, flags: u32) -> 
 pub(super) fn chroot(k: &mut Kernel, t: &Rc<Task>, path: u64) -> Outcome<u64> {
     let location = locate(k, t, &t.path_arg(path)?, true)?;
     check_directory(t, &location)?;
-    if !t.credentials().is_privileged() {
+    if !t.credentials().has(CAP_SYS_CHROOT) {
         return Err(Errno::EPERM.into());
     }
     t.fs.borrow().borrow_mut().root = location;

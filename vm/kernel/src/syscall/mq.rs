@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_RESOURCE;
 use abi::file::{NAME_MAX, O_ACCMODE, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use abi::process::RLIMIT_MSGQUEUE;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD};
@@ -85,11 +86,11 @@ impl Place {
 /// Whether a queue with room for so many messages of so many bytes may be made.
 fn check_limits(k: &Kernel, t: &Rc<Task>, sizes: (i64, i64)) -> Outcome<()> {
     let who = t.credentials();
-    let (messages_max, bytes_max) = match who.is_privileged() {
+    let (messages_max, bytes_max) = match who.has(CAP_SYS_RESOURCE) {
         true => (ROOT_MESSAGES_MAX, ROOT_MESSAGE_BYTES_MAX),
         false => (MESSAGES_MAX, MESSAGE_BYTES_MAX),
     };
-    if k.message_queues.count() >= QUEUES_MAX && !who.is_privileged() {
+    if k.message_queues.count() >= QUEUES_MAX && !who.has(CAP_SYS_RESOURCE) {
         return Err(Errno::ENOSPC.into());
     }
     if !(1..=messages_max).contains(&sizes.0) || !(1..=bytes_max).contains(&sizes.1) {

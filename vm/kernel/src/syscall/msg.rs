@@ -1,5 +1,6 @@
 //! System V message queues: `msgget(2)`, `msgop(2)`, `msgctl(2)`.
 
+use abi::capability::CAP_SYS_RESOURCE;
 use std::rc::Rc;
 
 use abi::ipc::*;
@@ -141,7 +142,7 @@ pub(super) fn msgctl(k: &mut Kernel, t: &Rc<Task>, id: i32, command: u32, buf: u
             let now = k.realtime_seconds();
             let queue = k.ipc.queues.get(id)?;
             check_owner(&queue.perm, &who)?;
-            if bytes_max > QUEUE_BYTES_MAX && !who.is_privileged() {
+            if bytes_max > QUEUE_BYTES_MAX && !who.has(CAP_SYS_RESOURCE) {
                 return Err(Errno::EPERM.into());
             }
             let (uid, gid, mode) = owner_of(&bytes);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_NICE;
 use memory::{GuestAddr, PAGE_SIZE, PageState};
 
 use super::peek::process_arg;
@@ -132,7 +133,7 @@ pub(super) fn mbind(
     if flags & !(STRICT | MOVE | MOVE_ALL) != 0 || !start.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
-    if flags & MOVE_ALL != 0 && !t.credentials().is_privileged() {
+    if flags & MOVE_ALL != 0 && !t.credentials().has(CAP_SYS_NICE) {
         return Err(Errno::EPERM.into());
     }
     policy_arg(t, mode, nodes, bits)?;
@@ -145,7 +146,7 @@ pub(super) fn migrate_pages(k: &mut Kernel, t: &Rc<Task>, pid: i32, bits: u64, f
     nodes_arg(t, from, bits)?;
     let (ours, others) = nodes_arg(t, to, bits)?;
     process_arg(k, t, pid)?;
-    if others && !t.credentials().is_privileged() {
+    if others && !t.credentials().has(CAP_SYS_NICE) {
         return Err(Errno::EPERM.into());
     }
     if ours { Ok(0) } else { Err(Errno::EINVAL.into()) }
@@ -164,7 +165,7 @@ pub(super) fn move_pages(
     if flags & !(MOVE | MOVE_ALL) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    if flags & MOVE_ALL != 0 && !t.credentials().is_privileged() {
+    if flags & MOVE_ALL != 0 && !t.credentials().has(CAP_SYS_NICE) {
         return Err(Errno::EPERM.into());
     }
     let other = process_arg(k, t, pid)?;

@@ -231,10 +231,8 @@ pub(super) fn faccessat2(k: &mut Kernel, t: &Rc<Task>, dirfd: i32, path: u64, mo
     if mode & !(R_OK | W_OK | X_OK) != 0 || flags & !(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let mut who = (*t.credentials()).clone();
-    if flags & AT_EACCESS == 0 {
-        (who.fsuid, who.fsgid) = (who.uid, who.gid);
-    }
+    let who = t.credentials();
+    let who = if flags & AT_EACCESS == 0 { Rc::new(who.with_real_ids()) } else { who };
     let fs = t.fs_state();
     let path = t.path_arg_at(dirfd, path)?;
     let location = match path.is_empty() && flags & AT_EMPTY_PATH != 0 {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_PTRACE;
 
 use crate::kernel::Kernel;
 use crate::mm::Mm;
@@ -24,7 +25,7 @@ impl Kernel {
         let (own, theirs) = (who.credentials(), other.credentials());
         let same_user = [theirs.euid, theirs.suid, theirs.uid].iter().all(|id| *id == own.uid);
         let same_group = [theirs.egid, theirs.sgid, theirs.gid].iter().all(|id| *id == own.gid);
-        own.is_privileged() || (same_user && same_group && other.process.dumpable.get())
+        own.has(CAP_SYS_PTRACE) || (same_user && same_group && other.process.dumpable.get())
     }
 }
 

@@ -12,7 +12,18 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 
-pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u64) -> Outcome<u64> {
+pub(super) fn prctl(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    option: u32,
+    arg: u64,
+    arg3: u64,
+    arg4: u64,
+    arg5: u64,
+) -> Outcome<u64> {
+    if let Some(outcome) = super::capability::prctl(t, option, [arg, arg3, arg4, arg5]) {
+        return outcome;
+    }
     let mm = t.mm()?;
     let process = &t.process;
     match option {
@@ -37,15 +48,9 @@ pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, arg: u64, arg3: u
         PR_GET_CHILD_SUBREAPER => mm.write_u32(arg, u32::from(process.is_subreaper.get()))?,
         PR_SET_NO_NEW_PRIVS if arg == 1 => t.no_new_privileges.set(true),
         PR_GET_NO_NEW_PRIVS => return Ok(u64::from(t.no_new_privileges.get())),
-        // Capabilities follow from the user id: all are in the bounding set, none is ambient.
-        PR_CAPBSET_READ if arg <= 40 => return Ok(1),
-        PR_CAP_AMBIENT if arg == 1 && arg3 <= 40 => return Ok(0),
-        PR_CAP_AMBIENT if arg == 4 => return Ok(0),
         PR_GET_SECCOMP => return Ok(t.seccomp.borrow().mode()),
         PR_SET_SECCOMP => return super::seccomp::set_mode(k, t, arg, arg3),
-        PR_GET_KEEPCAPS | PR_GET_SECUREBITS => return Ok(0),
         PR_GET_TIMERSLACK => return Ok(50_000),
-        PR_SET_KEEPCAPS if arg <= 1 => {}
         PR_SET_TIMERSLACK | PR_SET_VMA => {}
         _ => return Err(Errno::EINVAL.into()),
     }

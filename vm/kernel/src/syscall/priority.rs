@@ -1,5 +1,6 @@
 //! I/O priorities and scheduling attributes: remembered and shown, since all tasks run alike.
 
+use abi::capability::CAP_SYS_NICE;
 use std::rc::Rc;
 
 use abi::{Errno, Writer};
@@ -51,14 +52,14 @@ pub(super) fn ioprio_set(k: &mut Kernel, t: &Rc<Task>, which: u32, who: i32, pri
     let (class, level) = (priority >> 13, priority & 7);
     let own = t.credentials();
     match class {
-        class::REAL_TIME if !own.is_privileged() => return Err(Errno::EPERM.into()),
+        class::REAL_TIME if !own.has(CAP_SYS_NICE) => return Err(Errno::EPERM.into()),
         class::REAL_TIME | class::BEST_EFFORT | class::IDLE => {}
         class::NONE if level == 0 => {}
         _ => return Err(Errno::EINVAL.into()),
     }
     for task in chosen(k, t, which, who)? {
         let theirs = task.credentials().uid;
-        if ![own.uid, own.euid].contains(&theirs) && !own.is_privileged() {
+        if ![own.uid, own.euid].contains(&theirs) && !own.has(CAP_SYS_NICE) {
             return Err(Errno::EPERM.into());
         }
         task.io_priority.set(priority as u16);
@@ -94,7 +95,7 @@ pub(super) fn sched_setattr(k: &mut Kernel, t: &Rc<Task>, tid: i32, addr: u64, f
     let task = task_of(k, t, tid)?;
     let nice = nice.clamp(-20, 19);
     let is_fair = matches!(policy, abi::process::SCHED_OTHER | abi::process::SCHED_BATCH);
-    if is_fair && nice < task.process.nice.get() && !t.credentials().is_privileged() {
+    if is_fair && nice < task.process.nice.get() && !t.credentials().has(CAP_SYS_NICE) {
         return Err(Errno::EPERM.into());
     }
     set_policy(t, &task, policy, priority as i32)?;

@@ -1,5 +1,6 @@
 //! Filters on system calls: `seccomp(2)`, and what they make of a call.
 
+use abi::capability::CAP_SYS_ADMIN;
 use std::rc::Rc;
 
 use abi::ptrace::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
@@ -63,7 +64,7 @@ fn set_filter(k: &mut Kernel, t: &Rc<Task>, flags: u32, args: u64) -> Outcome<u6
         return Err(Errno::EINVAL.into());
     }
     let program = program_arg(t, args)?;
-    if !t.no_new_privileges.get() && !t.credentials().is_privileged() {
+    if !t.no_new_privileges.get() && !t.credentials().has(CAP_SYS_ADMIN) {
         return Err(Errno::EACCES.into());
     }
     let earlier = match &*t.seccomp.borrow() {

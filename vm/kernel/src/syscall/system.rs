@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYSLOG};
 use abi::process::*;
 
 use super::buffers::{check_addresses, goes_on, scatter_some};
@@ -38,7 +39,7 @@ pub(super) fn give_names(k: &Kernel, t: &Rc<Task>, addr: u64, count: usize, byte
 }
 
 fn name_arg(t: &Rc<Task>, addr: u64, len: i32) -> Outcome<Vec<u8>> {
-    if !t.credentials().is_privileged() {
+    if !t.credentials().has(CAP_SYS_ADMIN) {
         return Err(Errno::EPERM.into());
     }
     let len = usize::try_from(len).ok().filter(|len| *len <= NAME_BYTES_MAX).ok_or(Errno::EINVAL)?;
@@ -112,7 +113,7 @@ pub(super) fn getcpu(_k: &mut Kernel, t: &Rc<Task>, cpu: u64, node: u64) -> Outc
 
 /// Calls that only the superuser may make, and that this machine has no use for.
 pub(super) fn privileged(_k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
-    let errno = if t.credentials().is_privileged() { Errno::ENOSYS } else { Errno::EPERM };
+    let errno = if t.credentials().has(CAP_SYS_ADMIN) { Errno::ENOSYS } else { Errno::EPERM };
     Err(errno.into())
 }
 
@@ -136,7 +137,7 @@ pub(super) fn syslog(k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i
     const SIZE_UNREAD: u32 = 9;
     const SIZE_BUFFER: u32 = 10;
     const BUFFER_BYTES: u64 = 1 << 17;
-    if !matches!(action, READ_ALL | SIZE_BUFFER) && !t.credentials().is_privileged() {
+    if !matches!(action, READ_ALL | SIZE_BUFFER) && !t.credentials().has(CAP_SYSLOG) {
         return Err(Errno::EPERM.into());
     }
     match action {
@@ -248,7 +249,7 @@ pub(super) fn set_policy(t: &Rc<Task>, task: &Rc<Task>, policy: u32, priority: i
     if !valid {
         return Err(Errno::EINVAL.into());
     }
-    if priority > 0 && !t.credentials().is_privileged() {
+    if priority > 0 && !t.credentials().has(CAP_SYS_NICE) {
         return Err(Errno::EPERM.into());
     }
     task.scheduling.set((policy, priority));

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_TIME;
 use abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID};
 use abi::time::*;
 
@@ -75,7 +76,7 @@ pub(super) fn clock_settime(k: &mut Kernel, t: &Rc<Task>, clock: u32, addr: u64)
 }
 
 pub(super) fn set_realtime(k: &mut Kernel, t: &Rc<Task>, wanted_ns: u64) -> Outcome<u64> {
-    if !t.credentials().is_privileged() {
+    if !t.credentials().has(CAP_SYS_TIME) {
         return Err(Errno::EPERM.into());
     }
     k.realtime_shift_ns = (wanted_ns as i64).wrapping_sub(k.host.realtime_ns() as i64);

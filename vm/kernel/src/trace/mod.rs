@@ -26,6 +26,7 @@ pub mod watch;
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_PTRACE;
 use abi::signal::SIGSTOP;
 
 use crate::kernel::Kernel;
@@ -193,7 +194,7 @@ impl Kernel {
         if task.is_traced() || !self.may_look_into(&tracer, task) {
             return Err(Errno::EPERM.into());
         }
-        let privileged = task.credentials().is_privileged();
+        let privileged = task.credentials().has(CAP_SYS_PTRACE);
         *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(&tracer, false, 0) });
         self.tracees += 1;
         Ok(())
@@ -204,7 +205,7 @@ impl Kernel {
         if Rc::ptr_eq(&tracer.process, &task.process) || !self.may_look_into(tracer, task) || task.is_traced() {
             return Err(Errno::EPERM.into());
         }
-        let privileged = tracer.credentials().is_privileged();
+        let privileged = tracer.credentials().has(CAP_SYS_PTRACE);
         *task.trace.borrow_mut() = Some(Trace { privileged, ..Trace::new(tracer, seized, options) });
         self.tracees += 1;
         if task.run_state.get() == RunState::Stopped {

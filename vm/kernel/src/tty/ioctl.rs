@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_TTY_CONFIG};
 use abi::tty::*;
 use abi::{Errno, Reader, Writer};
 
@@ -83,7 +84,7 @@ impl Kernel {
             return Err(Errno::EPERM.into());
         }
         if tty.session.get() != 0 {
-            if steal != 1 || !task.credentials().is_privileged() {
+            if steal != 1 || !task.credentials().has(CAP_SYS_ADMIN) {
                 return Err(Errno::EPERM.into());
             }
             for member in self.tasks.processes() {
@@ -133,7 +134,7 @@ impl Kernel {
     }
 
     fn fake_input(&mut self, tty: &Rc<Tty>, task: &Rc<Task>, arg: u64) -> Outcome<()> {
-        if !task.credentials().is_privileged() {
+        if !task.credentials().has(CAP_SYS_TTY_CONFIG) {
             return Err(Errno::EPERM.into());
         }
         let mut byte = [0];

@@ -1,10 +1,12 @@
 //! Changing attributes: `chmod(2)`, `chown(2)`, `utimensat(2)`, `truncate(2)`.
 
 use super::permission::{Access, SET_GID, SET_UID};
+use super::xattr::CAPABILITIES;
 use super::{Attributes, FileKind, Location, SetAttributes, Timestamp};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::capability::{CAP_CHOWN, CAP_FSETID};
 
 /// What `utimensat(2)` does with one of the times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,12 +23,12 @@ impl Attributes {
     /// The mode a file has after `who` has written to it: only the privileged keep setuid and setgid bits. `None` if
     /// it stays as it is.
     pub(super) fn mode_without_privileges(&self, who: &Credentials) -> Option<u16> {
-        if who.may_override() { None } else { self.mode_without_set_ids(who) }
+        if who.has(CAP_FSETID) { None } else { self.mode_without_set_ids(who) }
     }
 
     /// A setgid bit without group execution once meant mandatory locking, and members of the group don't clear it.
     fn mode_without_set_ids(&self, who: &Credentials) -> Option<u16> {
-        let keeps_group = self.mode & 0o010 == 0 && (who.in_group(self.gid) || who.may_override());
+        let keeps_group = self.mode & 0o010 == 0 && (who.in_group(self.gid) || who.has(CAP_FSETID));
         let group = if keeps_group { 0 } else { SET_GID };
         let mode = self.mode & !(SET_UID | group);
         (self.kind != FileKind::Directory && mode != self.mode).then_some(mode)
@@ -45,7 +47,7 @@ impl Location {
             return Err(Errno::EPERM.into());
         }
         let mut mode = mode & 0o7777;
-        if !who.in_group(old.gid) && !who.may_override() {
+        if !who.in_group(old.gid) && !who.has(CAP_FSETID) {
             mode &= !SET_GID;
         }
         self.set(&SetAttributes { mode: Some(mode), ..SetAttributes::default() })
@@ -56,14 +58,16 @@ impl Location {
         let old = self.attributes()?;
         self.check_writable()?;
         let mine = who.fsuid == old.uid;
-        let uid_allowed = uid.is_none_or(|uid| mine && uid == old.uid);
-        let gid_allowed = gid.is_none_or(|gid| mine && (gid == old.gid || who.in_group(gid)));
+        let may_any = who.has(CAP_CHOWN);
+        let uid_allowed = may_any || uid.is_none_or(|uid| mine && uid == old.uid);
+        let gid_allowed = may_any || gid.is_none_or(|gid| mine && (gid == old.gid || who.in_group(gid)));
         // Even if neither changes, setuid and setgid bits are cleared, which only the owner may do.
         let mode = old.mode_without_set_ids(who);
-        let mode_allowed = mode.is_none() || mine;
-        if !(who.may_override() || uid_allowed && gid_allowed && mode_allowed) {
+        let mode_allowed = mode.is_none() || who.owns(old.uid);
+        if !(uid_allowed && gid_allowed && mode_allowed) {
             return Err(Errno::EPERM.into());
         }
+        self.drop_capabilities(&old)?;
         self.set(&SetAttributes { uid, gid, mode, ..SetAttributes::default() })
     }
 
@@ -108,19 +112,36 @@ impl Location {
         if i64::try_from(size_bytes).is_err() {
             return Err(Errno::EINVAL.into());
         }
-        let mode = self.attributes()?.mode_without_privileges(who);
+        let old = self.attributes()?;
+        self.drop_capabilities(&old)?;
+        let mode = old.mode_without_privileges(who);
         self.set(&SetAttributes { size_bytes: Some(size_bytes), mode, ..SetAttributes::default() })
     }
 
-    /// Clears setuid and setgid bits, as a write by `who` does: to be called before the first of a series of writes.
+    /// Clears setuid and setgid bits and capabilities, as a write by `who` does: to be called before the first of a series
+    /// of writes.
     pub fn drop_privileges(&self, who: &Credentials) -> Outcome<()> {
-        if who.may_override() || self.kind() != FileKind::Regular {
+        if self.kind() != FileKind::Regular {
             return Ok(());
         }
-        match self.attributes()?.mode_without_privileges(who) {
+        let old = self.attributes()?;
+        self.drop_capabilities(&old)?;
+        match old.mode_without_privileges(who) {
             None => Ok(()),
             mode => self.set(&SetAttributes { mode, ..SetAttributes::default() }),
         }
+    }
+
+    /// Takes its capabilities from a file that is about to change.
+    fn drop_capabilities(&self, attributes: &Attributes) -> Outcome<()> {
+        // What can't be executed gives none; looking for them takes a while.
+        if attributes.kind != FileKind::Regular || attributes.mode & 0o111 == 0 {
+            return Ok(());
+        }
+        if self.file_capabilities()?.is_some() {
+            self.change(|file_system, ino| file_system.set_xattr(ino, CAPABILITIES, None))?;
+        }
+        Ok(())
     }
 
     /// Whether one of these things may no longer be done to it (`F_SEAL_*`).

@@ -9,6 +9,7 @@ use super::{At, Context, FileKind, Location, NewFile, Vfs};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::capability::{CAP_FOWNER, CAP_FSETID, CAP_MKNOD};
 use abi::inotify::{IN_ATTRIB, IN_CREATE};
 
 /// Permission bits a new directory can get.
@@ -121,7 +122,7 @@ impl Vfs {
     ) -> Outcome<Location> {
         check_may_add(context, dir)?;
         let is_device = matches!(new.kind, FileKind::CharDevice | FileKind::BlockDevice);
-        if is_device && !context.credentials.is_privileged() {
+        if is_device && !context.credentials.has(CAP_MKNOD) {
             return Err(Errno::EPERM.into());
         }
         let new = dir.owned_by(context, new)?;
@@ -168,7 +169,7 @@ impl Location {
     /// Whether `who` may make a hard link to this file of somebody else's: only if it could as well be copied
     /// (`protected_hardlinks` in `proc_sys_fs(5)`, which distributions set).
     fn may_be_linked_by(&self, who: &Credentials) -> Outcome<bool> {
-        if who.may_override() {
+        if who.has(CAP_FOWNER) {
             return Ok(true);
         }
         let file = self.attributes()?;
@@ -189,7 +190,7 @@ impl Location {
             gid = dir.gid;
             if new.kind == FileKind::Directory {
                 mode |= SET_GID;
-            } else if mode & 0o010 != 0 && !who.in_group(gid) && !who.may_override() {
+            } else if mode & 0o010 != 0 && !who.in_group(gid) && !who.has(CAP_FSETID) {
                 mode &= !SET_GID;
             }
         }

@@ -4,6 +4,7 @@ use super::{Attributes, FileKind, Location};
 use crate::credentials::Credentials;
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::capability::{CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER};
 
 /// Set-user-ID bit.
 pub(super) const SET_UID: u16 = 0o4000;
@@ -39,8 +40,12 @@ impl Access {
 
 /// Whether the permission bits of a file let `who` do `access`.
 pub(super) fn permitted(who: &Credentials, file: &Attributes, access: Access) -> bool {
-    if who.may_override() {
-        return !access.execute || file.kind == FileKind::Directory || file.mode & 0o111 != 0;
+    let is_directory = file.kind == FileKind::Directory;
+    if who.has(CAP_DAC_OVERRIDE) && (!access.execute || is_directory || file.mode & 0o111 != 0) {
+        return true;
+    }
+    if who.has(CAP_DAC_READ_SEARCH) && !access.write && (is_directory || !access.execute) {
+        return true;
     }
     let class = if who.fsuid == file.uid {
         file.mode >> 6
@@ -66,7 +71,7 @@ impl Location {
 
     /// [`Self::check_access`] without regard to read-only mounts.
     pub(super) fn check_bits(&self, who: &Credentials, access: Access) -> Outcome<()> {
-        if who.may_override() && (self.is_directory() || !access.execute) {
+        if who.has(CAP_DAC_OVERRIDE) && (self.is_directory() || !access.execute) {
             return Ok(());
         }
         if permitted(who, &self.attributes()?, access) { Ok(()) } else { Err(Errno::EACCES.into()) }
@@ -74,7 +79,7 @@ impl Location {
 
     /// Whether the sticky bit of this directory keeps `who` from removing `victim`.
     pub(super) fn sticky_forbids(&self, who: &Credentials, victim: &Location) -> Outcome<bool> {
-        if who.may_override() {
+        if who.has(CAP_FOWNER) {
             return Ok(false);
         }
         let dir = self.attributes()?;

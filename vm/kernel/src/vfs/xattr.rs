@@ -2,9 +2,10 @@
 
 use super::permission::{Access, STICKY};
 use super::{FileKind, Location};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, FileCapabilities};
 use crate::stop::Outcome;
 use abi::Errno;
+use abi::capability::{CAP_SETFCAP, CAP_SYS_ADMIN};
 use abi::inotify::IN_ATTRIB;
 
 /// Longest name (`XATTR_NAME_MAX`).
@@ -12,7 +13,19 @@ const NAME_LEN_MAX: usize = 255;
 /// Largest value (`XATTR_SIZE_MAX`).
 const VALUE_LEN_MAX: usize = 64 * 1024;
 
+/// The attribute that says which capabilities a program gives.
+pub(super) const CAPABILITIES: &[u8] = b"security.capability";
+
 impl Location {
+    /// The value of the attribute that says which capabilities a program gives, if it has one.
+    pub fn file_capabilities(&self) -> Outcome<Option<Vec<u8>>> {
+        match self.dentry.volume.enter().get_xattr(self.ino(), CAPABILITIES) {
+            Ok(value) => Ok(Some(value)),
+            Err(stop) if stop.is(Errno::ENODATA) || stop.is(Errno::EOPNOTSUPP) => Ok(None),
+            Err(stop) => Err(stop),
+        }
+    }
+
     /// Value of an extended attribute, by its full name (`user.x`).
     pub fn get_xattr(&self, who: &Credentials, name: &[u8]) -> Outcome<Vec<u8>> {
         self.check_xattr(who, name, Access::READ)?;
@@ -22,7 +35,7 @@ impl Location {
     /// Names of the extended attributes `who` may see.
     pub fn list_xattrs(&self, who: &Credentials) -> Outcome<Vec<Vec<u8>>> {
         let mut names = self.dentry.volume.enter().list_xattrs(self.ino())?;
-        names.retain(|name| who.is_privileged() || !name.starts_with(b"trusted."));
+        names.retain(|name| who.has(CAP_SYS_ADMIN) || !name.starts_with(b"trusted."));
         Ok(names)
     }
 
@@ -32,6 +45,9 @@ impl Location {
             return Err(Errno::E2BIG.into());
         }
         self.check_xattr(who, name, Access::WRITE)?;
+        if name == CAPABILITIES {
+            FileCapabilities::parse(value)?;
+        }
         if let Some(expected) = exists {
             let names = self.dentry.volume.enter().list_xattrs(self.ino())?;
             match (expected, names.iter().any(|known| known == name)) {
@@ -77,10 +93,11 @@ impl Location {
             return self.check_bits(who, access);
         }
         if name.starts_with(b"trusted.") {
-            return if who.is_privileged() { Ok(()) } else { Err(missing.into()) };
+            return if who.has(CAP_SYS_ADMIN) { Ok(()) } else { Err(missing.into()) };
         }
         if name.starts_with(b"security.") {
-            return if !access.write || who.is_privileged() { Ok(()) } else { Err(Errno::EPERM.into()) };
+            let needed = if name == CAPABILITIES { CAP_SETFCAP } else { CAP_SYS_ADMIN };
+            return if !access.write || who.has(needed) { Ok(()) } else { Err(Errno::EPERM.into()) };
         }
         Err(Errno::EOPNOTSUPP.into())
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_RESOURCE;
 use abi::process::*;
 use abi::time::USER_HZ;
 use memory::PAGE_SIZE;
@@ -233,9 +234,10 @@ fn status(kernel: &Kernel, process: &Rc<Process>, task: Option<&Rc<Task>>) -> Ve
         add(format!("Gid:\t{}\t{}\t{}\t{}", who.gid, who.egid, who.sgid, who.fsgid));
         let groups: String = who.groups.iter().map(|gid| format!("{gid} ")).collect();
         add(format!("FDSize:\t64\nGroups:\t{groups}"));
-        let all: u64 = if who.is_privileged() { (1 << 41) - 1 } else { 0 };
-        add(format!("CapInh:\t{:016x}\nCapPrm:\t{all:016x}\nCapEff:\t{all:016x}", 0));
-        add(format!("CapBnd:\t{:016x}\nCapAmb:\t{:016x}", (1_u64 << 41) - 1, 0));
+        let caps = &who.capabilities;
+        let (inheritable, permitted, effective) = (caps.inheritable.0, caps.permitted.0, caps.effective.0);
+        add(format!("CapInh:\t{inheritable:016x}\nCapPrm:\t{permitted:016x}\nCapEff:\t{effective:016x}"));
+        add(format!("CapBnd:\t{:016x}\nCapAmb:\t{:016x}", caps.bounding.0, caps.ambient.0));
     }
     if let Some(mm) = task.and_then(|task| task.mm().ok()) {
         let size = mm.mapped_bytes() / 1024;
@@ -310,7 +312,7 @@ pub fn store(kernel: &Kernel, process: &Rc<Process>, task: Option<Rc<Task>>, ent
         }
         Entry::OomScoreAdjustment => {
             let value = text.parse::<i32>().ok().filter(|value| (-1000..=1000).contains(value)).ok_or(Errno::EINVAL)?;
-            if kernel.current()?.credentials().is_privileged() {
+            if kernel.current()?.credentials().has(CAP_SYS_RESOURCE) {
                 process.oom_score_adjustment_min.set(value);
             } else if value < process.oom_score_adjustment_min.get() {
                 return Err(Errno::EACCES.into());

@@ -28,6 +28,7 @@ pub mod udp;
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_NET_RAW;
 use abi::socket::*;
 
 use super::Socket;
@@ -48,7 +49,7 @@ pub fn create(who: &Credentials, family: u32, kind: u32, protocol: u32) -> Outco
         (SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(udp::UdpSocket::new(family, IPPROTO_UDPLITE)),
         // Nobody is in the groups that may (`net.ipv4.ping_group_range`).
         (SOCK_DGRAM, protocol) if protocol == echo => Err(Errno::EACCES.into()),
-        (SOCK_RAW, 0) if who.is_privileged() => Err(Errno::EPROTONOSUPPORT.into()),
+        (SOCK_RAW, 0) if who.has(CAP_NET_RAW) => Err(Errno::EPROTONOSUPPORT.into()),
         // Nobody has CAP_NET_RAW, as in a container that was not given it.
         (SOCK_RAW, _) => Err(Errno::EPERM.into()),
         (SOCK_STREAM | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT.into()),

@@ -8,6 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use abi::capability::CAP_NET_RAW;
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
@@ -155,7 +156,7 @@ pub fn set(core: &Core, endpoint: &Endpoint, who: &Credentials, level: u32, opti
     let row = find(core, level, option)?;
     let number = number_for(core, row, level, option, number_in(level, option, raw)?)?;
     let is_transparent = matches!((level, option), (IPPROTO_IP, IP_TRANSPARENT) | (IPPROTO_IPV6, IPV6_TRANSPARENT));
-    if is_transparent && number != 0 && !who.is_privileged() {
+    if is_transparent && number != 0 && !who.has(CAP_NET_RAW) {
         return Err(Errno::EPERM.into());
     }
     if (level, option) == (IPPROTO_IPV6, IPV6_V6ONLY) && endpoint.holds_port.get() {

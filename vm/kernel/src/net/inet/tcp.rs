@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 use abi::Errno;
+use abi::capability::CAP_NET_BIND_SERVICE;
 use abi::socket::*;
 
 use super::address::{self, Endpoint, Reach, reach};
@@ -362,7 +363,7 @@ pub(super) fn check_bind(t: &Rc<Task>, to: SocketAddr) -> Outcome<()> {
     match to.ip() {
         IpAddr::V6(ip) if ip.is_unicast_link_local() => Err(Errno::EINVAL.into()),
         ip if !address::is_bindable(ip) => Err(Errno::EADDRNOTAVAIL.into()),
-        _ if is_privileged && !t.credentials().is_privileged() => Err(Errno::EACCES.into()),
+        _ if is_privileged && !t.credentials().has(CAP_NET_BIND_SERVICE) => Err(Errno::EACCES.into()),
         _ => Ok(()),
     }
 }

@@ -20,6 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 
+use abi::capability::CAP_NET_ADMIN;
 use abi::poll::*;
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
@@ -255,7 +256,7 @@ impl Socket for NetlinkSocket {
             Some(address) => parse(address)?,
             None => (self.remote.get().unwrap_or(0), 0),
         };
-        if groups != 0 && !t.credentials().is_privileged() {
+        if groups != 0 && !t.credentials().has(CAP_NET_ADMIN) {
             return Err(Errno::EPERM.into());
         }
         if !self.bound.get() {

@@ -145,7 +145,7 @@ pub const TABLE: &[Row] = table! {
         168 poll poll::poll, 3;
         170 setresgid ia32::setresgid16, 3;
         171 getresgid ia32::getresgid16, 3;
-        172 prctl prctl::prctl, 3 "see its handler for the options";
+        172 prctl prctl::prctl, 5 "see its handler for the options";
         173 rt_sigreturn signal::rt_sigreturn, 0;
         174 rt_sigaction signal::rt_sigaction, 4;
         175 rt_sigprocmask signal::rt_sigprocmask, 4;
@@ -157,8 +157,8 @@ pub const TABLE: &[Row] = table! {
         181 pwrite64 rw::pwrite64, [0 1 2 (3 4)];
         182 chown ia32::chown16, 3;
         183 getcwd path::getcwd, 2;
-        184 capget ids::capget, 2;
-        185 capset ids::capset, 2 "accepted without effect";
+        184 capget capability::capget, 2;
+        185 capset capability::capset, 2;
         186 sigaltstack signal::sigaltstack, 2;
         187 sendfile transfer::sendfile, 4;
         190 vfork process::vfork, 0;

@@ -131,8 +131,8 @@ pub const TABLE: &[Row] = table! {
         122 setfsuid ids::setfsuid, 1;
         123 setfsgid ids::setfsgid, 1;
         124 getsid ids::getsid, 1;
-        125 capget ids::capget, 2;
-        126 capset ids::capset, 2 "accepted without effect";
+        125 capget capability::capget, 2;
+        126 capset capability::capset, 2;
         127 rt_sigpending signal::rt_sigpending, 2;
         128 rt_sigtimedwait signal::rt_sigtimedwait, 4;
         129 rt_sigqueueinfo signal::rt_sigqueueinfo, 3;
@@ -157,7 +157,7 @@ pub const TABLE: &[Row] = table! {
         151 mlockall memory::mlockall, 0;
         152 munlockall memory::mlockall, 0;
         155 pivot_root mount::pivot_root, 2;
-        157 prctl prctl::prctl, 3 "see its handler for the options";
+        157 prctl prctl::prctl, 5 "see its handler for the options";
         158 arch_prctl prctl::arch_prctl, 2;
         159 adjtimex adjust::adjtimex, 1 "reads only";
         160 setrlimit limits::setrlimit, 2;

@@ -1,4 +1,14 @@
 //! `Credentials`: on whose behalf a task acts (`credentials(7)`).
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`capabilities`] | what it may do beyond what its ids allow |
+
+mod capabilities;
+
+use abi::capability::CAP_FOWNER;
+
+pub use capabilities::{Capabilities, CapabilitySet, FileCapabilities};
 
 /// User and group ids of a task. Tasks share one (`Rc<Credentials>`) until one of them changes its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +24,7 @@ pub struct Credentials {
     pub fsgid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
 }
 
 impl Credentials {
@@ -24,17 +35,8 @@ impl Credentials {
 
     /// A user with all ids the same.
     pub fn user(uid: u32, gid: u32, groups: Vec<u32>) -> Self {
-        Self { uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid, groups }
-    }
-
-    /// Whether the task is privileged in matters other than files (most of `capabilities(7)`).
-    pub fn is_privileged(&self) -> bool {
-        self.euid == 0
-    }
-
-    /// Whether file permissions don't bind it (`CAP_DAC_OVERRIDE`, `CAP_FOWNER`, `CAP_FSETID`, `CAP_CHOWN`).
-    pub fn may_override(&self) -> bool {
-        self.fsuid == 0
+        let capabilities = Capabilities::of_user(uid);
+        Self { uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid, groups, capabilities }
     }
 
     /// Whether it acts on files as a member of `gid`.
@@ -44,6 +46,6 @@ impl Credentials {
 
     /// Whether it may do to a file of `owner` what only its owner may.
     pub fn owns(&self, owner: u32) -> bool {
-        self.fsuid == owner || self.may_override()
+        self.fsuid == owner || self.has(CAP_FOWNER)
     }
 }
