@@ -57,6 +57,14 @@ pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -
     Ok(0)
 }
 
+pub(super) fn vhangup(k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
+    if !t.credentials().is_privileged() {
+        return Err(Errno::EPERM.into());
+    }
+    k.hang_up_own(t);
+    Ok(0)
+}
+
 pub(super) fn sysinfo(k: &mut Kernel, t: &Rc<Task>, addr: u64) -> Outcome<u64> {
     let (total, used) = (k.memory_limit_bytes, k.used_memory_bytes().min(k.memory_limit_bytes));
     let layout = t.layout();
