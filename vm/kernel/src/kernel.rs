@@ -63,6 +63,8 @@ pub struct Kernel {
     pub(crate) locks: Locks,
     pub(crate) inotify_instances: Vec<Weak<Inotify>>,
     pub(crate) console: Rc<Tty>,
+    /// The terminal that has taken what is written to `/dev/console`, and how often it had been hung up then.
+    pub(crate) console_taken: Option<(Rc<Tty>, u32)>,
     pub(crate) ptys: Rc<PtyTable>,
     pub(crate) hosted: BTreeMap<Pid, Hosted>,
     /// What the engine has to be told at the next opportunity.
@@ -134,6 +136,7 @@ impl Kernel {
             locks: Locks::default(),
             inotify_instances: Vec::new(),
             console,
+            console_taken: None,
             ptys,
             hosted: BTreeMap::new(),
             dead_spaces: Vec::new(),

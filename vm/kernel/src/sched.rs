@@ -333,7 +333,7 @@ impl Kernel {
         if task.is_trace_stopped() {
             return;
         }
-        let interruptible = matches!(wait, Wait::On(_) | Wait::Listed);
+        let interruptible = matches!(wait, Wait::On(_) | Wait::Listed | Wait::Signal);
         if interruptible && task.is_traced() && (self.has_signal(task) || self.has_trace_work(task)) {
             return self.trace_interrupt_call(task);
         }
@@ -361,6 +361,7 @@ impl Kernel {
                 (Vec::new(), RunState::SleepingOnDisk)
             }
             Wait::On(queue) => (vec![queue], RunState::Sleeping),
+            Wait::Signal => (Vec::new(), RunState::Sleeping),
             Wait::Vfork(queue) => (vec![queue], RunState::SleepingHard),
             Wait::Listed => (task.with_call(|call| std::mem::take(&mut call.queues)), RunState::Sleeping),
         };

@@ -30,6 +30,8 @@ pub enum Wait {
     Listed,
     /// Nothing but its next turn (`sched_yield`).
     Turn,
+    /// A signal that has just been sent to it.
+    Signal,
     /// The end of `vfork`: only a deadly signal comes before it.
     Vfork(QueueId),
 }

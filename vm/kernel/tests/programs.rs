@@ -121,3 +121,48 @@ fn programs_wait_for_a_console_that_is_full() {
     let expected: String = (1..=1000).map(|number| format!("{number}\r\n")).collect();
     assert_eq!(String::from_utf8_lossy(&machine.recorded.borrow().console), expected);
 }
+
+#[test]
+fn the_console_is_hung_up_when_its_session_ends() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/bin/bash");
+    install(&mut machine, "/bin/sleep");
+    let late = "trap '' HUP; (sleep 0.1; echo late; echo $? > /tmp/status) & echo first";
+    let pid = machine.spawn(&["bash", "-c", late], Stdio::Console);
+    machine.run_until_exit(pid, 60);
+    while machine.kernel.run_slice(&mut *machine.engine, 5_000_000) != Slice::AllExited {}
+    assert_eq!(machine.kernel.get_file(b"/tmp/status").unwrap(), b"1\n");
+    // The next one has it as before.
+    let pid = machine.spawn(&["bash", "-c", "echo second > /dev/tty"], Stdio::Console);
+    machine.run_until_exit(pid, 60);
+    let shown = String::from_utf8_lossy(&machine.recorded.borrow().console).into_owned();
+    assert!(shown.starts_with("first\r\n") && shown.ends_with("second\r\n") && !shown.contains("late"), "{shown}");
+}
+
+/// On this computer that would take its own console, so there is nothing to compare with.
+#[test]
+fn a_terminal_takes_the_consoles_output() {
+    let mut machine = Machine::new();
+    install(&mut machine, "/usr/bin/perl");
+    let script = r#"
+        sub number { my $n = pack "i", 0; ioctl $_[0], $_[1], $n or die $!; unpack "i", $n }
+        sub say_to { my $n = syswrite $_[0], $_[1]; print STDOUT $n ? "" : "$!\n" }
+        $| = 1;
+        open $master, "+<", "/dev/ptmx"; number($master, 0x40045431);
+        open $slave, "+<", "/dev/pts/" . number($master, 0x80045430);
+        open $console, "+<", "/dev/console";
+        print ioctl($master, 0x541d, 0) ? "?" : "$!\n";
+        say_to($console, "before ");
+        ioctl($slave, 0x541d, 0) or die $!;
+        print ioctl($slave, 0x541d, 0) ? "?" : "$!\n";
+        say_to($console, "taken\n");
+        sysread $master, $taken, 100; print $taken;
+        ioctl($console, 0x541d, 0) or die $!;
+        say_to($console, "after ");
+        ioctl($slave, 0x541d, 0) or die $!;
+        close $master;
+        say_to($console, "hung up");"#;
+    let finished = machine.run(&["perl", "-e", script], b"");
+    assert_eq!(finished.stdout, "Invalid argument\nDevice or resource busy\ntaken\r\n", "{finished:?}");
+    assert_eq!(machine.recorded.borrow().console, b"before after hung up");
+}

@@ -133,7 +133,7 @@ programs! {
         mounts, mqueue, mqueue_files, mxcsr, netlink, nowait, openat2, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling,
         sealing, seccomp, selectors, sigio, signals, sock_diag, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp,
         tcp_defer, tcp_errors, threads, time, tty, udp, udp_errors, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => limits, option_numbers, waiting;
+    ONLY_STATIC => limits, option_numbers, tty_control, tty_numbers, tty_reads, tty_session, waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, large, reserve;
 }
@@ -152,6 +152,17 @@ fn cross() {
     compare_on("cross", Machine::compiling(), &chain, false);
 }
 
+/// Settings, typing and output at random: what either side of a pseudo-terminal reads.
+///
+/// `TTY_SEED=7 TTY_ROUNDS=10000 cargo test -p kernel --test syscalls tty_random` goes on for that long.
+#[test]
+fn tty_random() {
+    let setting = |name: &str, otherwise: &str| std::env::var(name).unwrap_or(otherwise.to_owned());
+    let program = compile("tty_random", FORMS[0]);
+    let (seed, rounds) = (setting("TTY_SEED", "1"), setting("TTY_ROUNDS", "200"));
+    compare_on("tty_random", Machine::new(), &[program.to_str().unwrap(), &seed, &rounds], false);
+}
+
 #[test]
 fn every_program_is_run() {
     let mut there: Vec<String> = std::fs::read_dir(sources())
@@ -160,7 +171,7 @@ fn every_program_is_run() {
         .filter_map(|name| Some(name.strip_suffix(".c")?.to_owned()))
         .collect();
     there.sort();
-    let mut run = [PROGRAMS, &["cross"]].concat();
+    let mut run = [PROGRAMS, &["cross", "tty_random"]].concat();
     run.sort_unstable();
     assert_eq!(there, run);
 }

@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::tty::TtyFile;
+use crate::tty::pty::check_exclusive;
 use crate::vfs::{Access, At, FileKind, Location, OpenHow};
 
 /// Flags that matter while opening only.
@@ -121,12 +122,17 @@ impl Kernel {
             number::PTMX => return self.open_ptmx(task, location, kept),
             number::TTY => task.process.tty.borrow().clone().ok_or(Errno::ENXIO)?,
             number::TTY1 | number::CONSOLE => self.console.clone(),
-            _ if device_major(rdev) == number::PTS_MAJOR => self.open_pts(device_minor(rdev))?,
+            _ if device_major(rdev) == number::PTS_MAJOR => self.open_pts(task, device_minor(rdev))?,
             _ => return Err(Errno::ENXIO.into()),
         };
-        if flags & O_NOCTTY == 0 && rdev != number::TTY {
+        check_exclusive(&tty, task)?;
+        let is_console = rdev == number::CONSOLE;
+        let object = if is_console { TtyFile::console(tty.clone()) } else { TtyFile::new(tty.clone()) };
+        let file = OpenFile::new(Rc::new(object), location, kept);
+        // Who can only write to a terminal does not get to control it.
+        if flags & O_NOCTTY == 0 && rdev != number::TTY && !is_console && file.is_readable() {
             self.take_tty_on_open(&task.process, &tty);
         }
-        Ok(OpenFile::new(Rc::new(TtyFile::new(tty)), location, kept))
+        Ok(file)
     }
 }

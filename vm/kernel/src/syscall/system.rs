@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYSLOG};
+use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_TTY_CONFIG, CAP_SYSLOG};
 use abi::process::*;
 
 use super::buffers::{check_addresses, goes_on, scatter_some};
@@ -55,6 +55,14 @@ pub(super) fn sethostname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -> 
 
 pub(super) fn setdomainname(k: &mut Kernel, t: &Rc<Task>, addr: u64, len: i32) -> Outcome<u64> {
     *k.domain_name.borrow_mut() = name_arg(t, addr, len)?;
+    Ok(0)
+}
+
+pub(super) fn vhangup(k: &mut Kernel, t: &Rc<Task>) -> Outcome<u64> {
+    if !t.credentials().has(CAP_SYS_TTY_CONFIG) {
+        return Err(Errno::EPERM.into());
+    }
+    k.hang_up_own(t);
     Ok(0)
 }
 

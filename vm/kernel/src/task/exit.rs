@@ -239,7 +239,7 @@ impl Kernel {
     /// A session leader takes its controlling terminal away from the session.
     fn leave_session(&mut self, process: &Rc<Process>) {
         if process.session.get() == process.pid {
-            self.give_up_tty(process);
+            self.give_up_tty(process, true);
         }
         process.tty.take();
     }

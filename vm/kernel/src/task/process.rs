@@ -101,6 +101,9 @@ pub struct Process {
     pub limits: RefCell<Limits>,
     /// Controlling terminal.
     pub tty: RefCell<Option<Rc<Tty>>>,
+    /// A session leader whose terminal has been hung up: the group that was in the foreground, which hears of the leader's
+    /// end; 0 is none.
+    pub lost_foreground: Cell<Pid>,
     /// It has started another program since it was forked.
     pub has_executed: Cell<bool>,
     /// `PR_SET_CHILD_SUBREAPER`.
@@ -177,6 +180,7 @@ impl Process {
             held_by_tracer: Cell::new(false),
             limits: RefCell::default(),
             tty: RefCell::default(),
+            lost_foreground: Cell::new(0),
             has_executed: Cell::new(false),
             is_subreaper: Cell::new(false),
             dumpable: Cell::new(true),

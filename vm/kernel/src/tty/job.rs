@@ -3,27 +3,27 @@
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::signal::{SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU};
+use abi::capability::CAP_SYS_ADMIN;
+use abi::signal::{SIG_IGN, SIGTTIN, SIGTTOU};
 
 use super::Tty;
+use super::ioctl::Side;
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
-use crate::stop::Outcome;
+use crate::stop::{Outcome, Wait};
 use crate::task::{Pid, Process, Task};
 
 impl Kernel {
-    /// Makes a terminal the controlling one of the session that `process` leads.
+    /// Makes a terminal the controlling one of the session that `process` leads; other members have it only if they
+    /// inherit it.
     pub fn take_tty(&mut self, process: &Rc<Process>, tty: &Rc<Tty>) {
         tty.session.set(process.session.get());
         tty.foreground.set(process.group.get());
-        for member in self.tasks.processes() {
-            if member.session.get() == process.session.get() {
-                *member.tty.borrow_mut() = Some(tty.clone());
-            }
-        }
+        process.lost_foreground.set(0);
+        *process.tty.borrow_mut() = Some(tty.clone());
     }
 
-    /// What opening a terminal does for a session leader that has none.
+    /// What opening a terminal for reading does for a session leader that has none.
     pub fn take_tty_on_open(&mut self, process: &Rc<Process>, tty: &Rc<Tty>) {
         let leads = process.session.get() == process.pid;
         if leads && process.tty.borrow().is_none() && tty.session.get() == 0 {
@@ -31,99 +31,87 @@ impl Kernel {
         }
     }
 
-    /// A session leader gives up its terminal, or ends: the foreground is hung up, and the session has none.
-    pub fn give_up_tty(&mut self, leader: &Rc<Process>) {
-        let Some(tty) = leader.tty.take() else { return };
-        let foreground = tty.foreground.get();
-        tty.session.set(0);
-        tty.foreground.set(0);
-        for member in self.tasks.processes() {
-            if member.session.get() == leader.session.get() {
-                member.tty.take();
-            }
-        }
-        if foreground > 0 {
-            self.signal_group(foreground, &SigInfo::kernel(SIGHUP));
-            self.signal_group(foreground, &SigInfo::kernel(SIGCONT));
-        }
-    }
-
-    /// The other side of a terminal is gone.
-    pub fn hang_up(&mut self, tty: &Rc<Tty>) {
-        if tty.hung_up.replace(true) {
-            return;
-        }
-        self.wake(&tty.queue);
-        let session = tty.session.replace(0);
-        if session == 0 {
-            return;
-        }
-        let foreground = tty.foreground.replace(0);
-        for member in self.tasks.processes() {
-            if member.session.get() == session {
-                member.tty.take();
-            }
-        }
-        if let Some(leader) = self.tasks.process(session) {
-            self.signal_process(&leader, SigInfo::kernel(SIGHUP));
-            self.signal_process(&leader, SigInfo::kernel(SIGCONT));
-        }
-        if foreground > 0 && foreground != session {
-            self.signal_group(foreground, &SigInfo::kernel(SIGHUP));
-        }
-    }
-
-    /// A process in the background may not read: it is stopped (`SIGTTIN`), and the read made again afterwards.
-    pub(super) fn check_foreground_read(&mut self, tty: &Rc<Tty>, task: &Rc<Task>) -> Outcome<()> {
-        if !is_background(tty, task) {
+    /// A process in the background may not read (`SIGTTIN`), change settings, nor, with `TOSTOP`, write (`SIGTTOU`): it is
+    /// stopped, and does it again afterwards.
+    pub(super) fn check_foreground(&mut self, tty: &Rc<Tty>, task: &Rc<Task>, signal: u32) -> Outcome<()> {
+        let (group, foreground) = (task.process.group.get(), tty.foreground.get());
+        if !controls(tty, task) || foreground == 0 || foreground == group {
             return Ok(());
         }
-        if is_deaf(task, SIGTTIN) || self.is_orphaned_group(task.process.group.get()) {
+        if is_deaf(task, signal) {
+            return if signal == SIGTTIN { Err(Errno::EIO.into()) } else { Ok(()) };
+        }
+        if self.is_orphaned_group(group) {
             return Err(Errno::EIO.into());
         }
-        self.signal_group(task.process.group.get(), &SigInfo::kernel(SIGTTIN));
-        Err(tty.queue.stop())
+        self.signal_group(group, &SigInfo::kernel(signal));
+        Err(Wait::Signal.into())
     }
 
-    /// A process in the background may not change settings (nor write, with `TOSTOP`): it is stopped (`SIGTTOU`).
-    pub(super) fn check_foreground_change(&mut self, tty: &Rc<Tty>, task: &Rc<Task>) -> Outcome<()> {
-        if !is_background(tty, task) || is_deaf(task, SIGTTOU) {
+    /// `TIOCSCTTY`: a session leader takes a terminal, with `steal` and privilege even another session's.
+    pub(super) fn set_controlling(&mut self, side: &Side<'_>, task: &Rc<Task>, steal: bool) -> Outcome<()> {
+        let (process, tty) = (&task.process, side.tty);
+        let session = process.session.get();
+        let is_privileged = task.credentials().has(CAP_SYS_ADMIN);
+        if session == process.pid && tty.session.get() == session {
             return Ok(());
         }
-        if self.is_orphaned_group(task.process.group.get()) {
-            return Err(Errno::EIO.into());
+        if session != process.pid || process.tty.borrow().is_some() {
+            return Err(Errno::EPERM.into());
         }
-        self.signal_group(task.process.group.get(), &SigInfo::kernel(SIGTTOU));
-        Err(tty.queue.stop())
+        if tty.session.get() != 0 {
+            if !steal || !is_privileged {
+                return Err(Errno::EPERM.into());
+            }
+            self.take_from_session(tty.session.get());
+        }
+        if !side.file.is_readable() && !is_privileged {
+            return Err(Errno::EPERM.into());
+        }
+        self.take_tty(process, tty);
+        Ok(())
+    }
+
+    /// No member of a session has a controlling terminal any more.
+    pub(super) fn take_from_session(&mut self, session: Pid) {
+        for member in self.tasks.processes().iter().filter(|member| member.session.get() == session) {
+            member.tty.take();
+        }
     }
 
     /// `tcsetpgrp(3)`.
-    pub(super) fn set_foreground(&mut self, tty: &Rc<Tty>, task: &Rc<Task>, group: Pid) -> Outcome<()> {
-        if !controls(tty, task) {
+    pub(super) fn set_foreground(&mut self, tty: &Rc<Tty>, task: &Rc<Task>, arg: u64) -> Outcome<()> {
+        self.check_foreground(tty, task, SIGTTOU).map_err(|stop| match stop {
+            stop if stop.is(Errno::EIO) => Errno::ENOTTY.into(),
+            stop => stop,
+        })?;
+        let session = task.process.session.get();
+        if !controls(tty, task) || tty.session.get() != session {
             return Err(Errno::ENOTTY.into());
         }
-        self.check_foreground_change(tty, task)?;
+        let group = task.mm()?.read_u32(arg)? as Pid;
         if group < 0 {
             return Err(Errno::EINVAL.into());
         }
-        if self.tasks.group(group).is_empty() {
-            return Err(Errno::ESRCH.into());
+        // A process's number will do as well if no group has it.
+        let session_of_group = match self.tasks.group(group).first() {
+            Some(member) => Some(member.session.get()),
+            None => self.tasks.process(group).map(|process| process.session.get()),
+        };
+        match session_of_group {
+            None => Err(Errno::ESRCH.into()),
+            Some(of_group) if of_group != session => Err(Errno::EPERM.into()),
+            Some(_) => {
+                tty.foreground.set(group);
+                Ok(())
+            }
         }
-        if !self.tasks.session_has_group(task.process.session.get(), group) {
-            return Err(Errno::EPERM.into());
-        }
-        tty.foreground.set(group);
-        Ok(())
     }
 }
 
 /// Whether a terminal is the controlling one of a task.
 pub(super) fn controls(tty: &Rc<Tty>, task: &Rc<Task>) -> bool {
     task.process.tty.borrow().as_ref().is_some_and(|own| Rc::ptr_eq(own, tty))
-}
-
-fn is_background(tty: &Rc<Tty>, task: &Rc<Task>) -> bool {
-    controls(tty, task) && tty.foreground.get() != task.process.group.get()
 }
 
 fn is_deaf(task: &Rc<Task>, signal: u32) -> bool {

@@ -32,7 +32,7 @@ pub const ABSENT: &[(&str, &[&str])] = &[
         &[
             "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "init_module", "finit_module", "delete_module",
             "create_module", "get_kernel_syms", "query_module", "kexec_load", "kexec_file_load", "iopl", "ioperm",
-            "vhangup", "bdflush",
+            "bdflush",
         ],
     ),
     (

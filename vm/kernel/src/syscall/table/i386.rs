@@ -101,6 +101,7 @@ pub const TABLE: &[Row] = table! {
         107 lstat ia32::lstat, 2;
         108 fstat ia32::fstat, 2;
         109 olduname ia32::olduname, 1;
+        111 vhangup system::vhangup, 0;
         114 wait4 process::wait4, 4;
         116 sysinfo system::sysinfo, 1;
         117 ipc ipc::ipc, 6 "only with structures of 32-bit ids";

@@ -156,6 +156,7 @@ pub const TABLE: &[Row] = table! {
         150 munlock memory::mlock, 2;
         151 mlockall memory::mlockall, 0;
         152 munlockall memory::mlockall, 0;
+        153 vhangup system::vhangup, 0;
         155 pivot_root mount::pivot_root, 2;
         157 prctl prctl::prctl, 5 "see its handler for the options";
         158 arch_prctl prctl::arch_prctl, 2;
