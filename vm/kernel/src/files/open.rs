@@ -124,6 +124,9 @@ impl Kernel {
             _ if device_major(rdev) == number::PTS_MAJOR => self.open_pts(device_minor(rdev))?,
             _ => return Err(Errno::ENXIO.into()),
         };
+        if tty.exclusive.get() && !task.credentials().is_privileged() {
+            return Err(Errno::EBUSY.into());
+        }
         if flags & O_NOCTTY == 0 && rdev != number::TTY {
             self.take_tty_on_open(&task.process, &tty);
         }

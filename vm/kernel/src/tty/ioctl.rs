@@ -6,6 +6,7 @@ use abi::tty::*;
 use abi::{Errno, Reader, Writer};
 
 use super::job::controls;
+use super::settings::is_about_settings;
 use super::{Tty, WindowSize};
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
@@ -22,20 +23,11 @@ impl Kernel {
         by_master: bool,
     ) -> Outcome<u64> {
         let mm = task.mm()?;
+        if tty.hung_up.get() && !by_master {
+            return Err(Errno::EIO.into());
+        }
         match request {
-            TCGETS | TCGETS2 => {
-                let termios = tty.discipline.borrow().termios;
-                mm.write_user(arg, &termios.encode(request == TCGETS2))?;
-            }
-            TCSETS | TCSETSW | TCSETSF | TCSETS2 | TCSETSW2 | TCSETSF2 => {
-                let with_speeds = matches!(request, TCSETS2 | TCSETSW2 | TCSETSF2);
-                let mut bytes = vec![0; if with_speeds { Termios::SIZE2 } else { Termios::SIZE }];
-                mm.read_user(arg, &mut bytes)?;
-                if !by_master {
-                    self.check_foreground_change(tty, task)?;
-                }
-                self.set_termios(tty, Termios::decode(&bytes), matches!(request, TCSETSF | TCSETSF2));
-            }
+            request if is_about_settings(request) => self.tty_settings(tty, task, request, arg, by_master)?,
             TIOCGWINSZ => mm.write_user(arg, &encode_window(tty.window.get()))?,
             TIOCSWINSZ => {
                 let mut bytes = [0; 8];
@@ -43,7 +35,9 @@ impl Kernel {
                 self.tty_resize(tty, decode_window(&bytes));
             }
             TIOCGPGRP if by_master || controls(tty, task) => mm.write_u32(arg, tty.foreground.get() as u32)?,
-            TIOCGSID if by_master || controls(tty, task) => mm.write_u32(arg, tty.session.get() as u32)?,
+            TIOCGSID if tty.session.get() != 0 && (by_master || controls(tty, task)) => {
+                mm.write_u32(arg, tty.session.get() as u32)?
+            }
             TIOCSPGRP => {
                 let group = mm.read_u32(arg)? as i32;
                 self.set_foreground(tty, task, group)?;
@@ -55,22 +49,16 @@ impl Kernel {
             TCFLSH => self.flush(tty, arg)?,
             TCXONC => self.hold(tty, arg)?,
             TIOCSTI => self.fake_input(tty, task, arg)?,
-            // Nothing is ever left to send, breaks mean nothing, and there is nobody to lock out.
-            TCSBRK | TCSBRKP | TIOCEXCL | TIOCNXCL => {}
+            TIOCEXCL | TIOCNXCL if !by_master => tty.exclusive.set(request == TIOCEXCL),
+            TIOCGEXCL => mm.write_u32(arg, u32::from(!by_master && tty.exclusive.get()))?,
+            // There is one line discipline, number 0.
+            TIOCGETD => mm.write_u32(arg, 0)?,
+            TIOCSETD if mm.read_u32(arg)? != 0 => return Err(Errno::EINVAL.into()),
+            // Nothing is ever left to send, breaks mean nothing, and nobody can be locked out of a master.
+            TIOCSETD | TCSBRK | TCSBRKP | TIOCSBRK | TIOCCBRK | TIOCEXCL | TIOCNXCL => {}
             _ => return Err(Errno::ENOTTY.into()),
         }
         Ok(0)
-    }
-
-    fn set_termios(&mut self, tty: &Rc<Tty>, termios: Termios, flush_input: bool) {
-        {
-            let mut discipline = tty.discipline.borrow_mut();
-            if flush_input {
-                discipline.flush_input();
-            }
-            discipline.set_termios(termios);
-        }
-        self.wake(&tty.queue);
     }
 
     fn set_controlling(&mut self, tty: &Rc<Tty>, task: &Rc<Task>, steal: u64) -> Outcome<()> {

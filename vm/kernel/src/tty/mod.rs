@@ -6,11 +6,13 @@
 //! | [`job`] | controlling terminals and job control |
 //! | [`pty`] | pseudo-terminals |
 //! | [`ioctl`] | `ioctl_tty(2)` |
+//! | [`settings`] | those of its requests that are about settings |
 
 pub mod discipline;
 pub mod ioctl;
 pub mod job;
 pub mod pty;
+pub mod settings;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -61,6 +63,10 @@ pub struct Tty {
     screen: Screen,
     pub(crate) discipline: RefCell<Discipline>,
     pub(crate) window: Cell<WindowSize>,
+    /// Which of its settings may not be changed, as bits and characters that are not 0.
+    pub(crate) locks: Cell<Termios>,
+    /// Only the privileged may open it once more (`TIOCEXCL`).
+    pub(crate) exclusive: Cell<bool>,
     /// The session it controls; 0 is none.
     pub(crate) session: Cell<Pid>,
     /// The group that may read, and that signals go to.
@@ -84,6 +90,8 @@ impl Tty {
             screen,
             discipline: RefCell::default(),
             window: Cell::new(window),
+            locks: Cell::new(Termios::none()),
+            exclusive: Cell::new(false),
             session: Cell::new(0),
             foreground: Cell::new(0),
             hung_up: Cell::new(false),

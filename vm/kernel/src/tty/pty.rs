@@ -7,12 +7,14 @@ use std::rc::{Rc, Weak};
 use abi::Errno;
 use abi::file::make_device;
 use abi::poll::{POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+use abi::signal::{SIGINT, SIGQUIT, SIGTSTP};
 use abi::tty::*;
 
 use super::{Screen, Tty, TtyFile, WindowSize};
 use crate::files::device::number::PTS_MAJOR;
 use crate::files::{FileObject, Listeners, OpenFile, Readiness};
 use crate::kernel::Kernel;
+use crate::signal::SigInfo;
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::vfs::Location;
@@ -144,6 +146,8 @@ impl FileObject for PtyMaster {
             TIOCSPTLCK => pty.locked.set(mm.read_u32(arg)? != 0),
             TIOCGPTLCK => mm.write_u32(arg, u32::from(pty.locked.get()))?,
             TIOCPKT => pty.packet.set(mm.read_u32(arg)? != 0),
+            TIOCGPKT => mm.write_u32(arg, u32::from(pty.packet.get()))?,
+            TIOCSIG => kernel.signal_foreground(&pty.tty, arg)?,
             TIOCGPTPEER => return kernel.open_peer(task, pty, arg as u32),
             FIONREAD => {
                 let Screen::Pty(output) = &pty.tty.screen else { return Err(Errno::EIO.into()) };
@@ -160,6 +164,16 @@ impl FileObject for PtyMaster {
 }
 
 impl Kernel {
+    /// Signals of the keyboard can be sent without a key.
+    fn signal_foreground(&mut self, tty: &Tty, signal: u64) -> Outcome<()> {
+        let signal = u32::try_from(signal).ok().filter(|signal| [SIGINT, SIGQUIT, SIGTSTP].contains(signal));
+        let info = SigInfo::kernel(signal.ok_or(Errno::EINVAL)?);
+        if tty.foreground.get() > 0 {
+            self.signal_group(tty.foreground.get(), &info);
+        }
+        Ok(())
+    }
+
     fn open_peer(&mut self, task: &Rc<Task>, pty: &Rc<Pty>, flags: u32) -> Outcome<u64> {
         use crate::vfs::At;
         let path = format!("/dev/pts/{}", pty.index);
