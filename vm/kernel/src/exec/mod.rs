@@ -161,6 +161,7 @@ impl Kernel {
         task.alt_stack.set(AltStack::default());
         task.with_trace(|trace| trace.debug = DebugRegisters::default());
         task.parent_death_signal.set(0);
+        task.remarks.keeps_capabilities.set(false);
         // The call is over: its result must not reach the new program's registers.
         task.call.take();
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();

@@ -123,6 +123,8 @@ pub struct Process {
     pub nice: Cell<i32>,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adjustment: Cell<i32>,
+    /// `PR_SET_THP_DISABLE`; without effect.
+    pub no_huge_pages: Cell<bool>,
     /// `personality(2)`.
     pub personality: Cell<u32>,
     /// What it has read from files of all kinds.
@@ -186,6 +188,7 @@ impl Process {
             posix_timers: RefCell::default(),
             nice: Cell::new(0),
             oom_score_adjustment: Cell::new(0),
+            no_huge_pages: Cell::new(false),
             personality: Cell::new(0),
             reads: Transfers::default(),
             writes: Transfers::default(),

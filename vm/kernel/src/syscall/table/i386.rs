@@ -145,7 +145,7 @@ pub const TABLE: &[Row] = table! {
         168 poll poll::poll, 3;
         170 setresgid ia32::setresgid16, 3;
         171 getresgid ia32::getresgid16, 3;
-        172 prctl prctl::prctl, 3 "see its handler for the options";
+        172 prctl prctl::prctl, 5 "see its handler for the options";
         173 rt_sigreturn signal::rt_sigreturn, 0;
         174 rt_sigaction signal::rt_sigaction, 4;
         175 rt_sigprocmask signal::rt_sigprocmask, 4;

@@ -157,7 +157,7 @@ pub const TABLE: &[Row] = table! {
         151 mlockall memory::mlockall, 0;
         152 munlockall memory::mlockall, 0;
         155 pivot_root mount::pivot_root, 2;
-        157 prctl prctl::prctl, 3 "see its handler for the options";
+        157 prctl prctl::prctl, 5 "see its handler for the options";
         158 arch_prctl prctl::arch_prctl, 2;
         159 adjtimex adjust::adjtimex, 1 "reads only";
         160 setrlimit limits::setrlimit, 2;
