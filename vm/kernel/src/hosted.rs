@@ -132,6 +132,7 @@ impl Kernel {
             futex: RefCell::default(),
             parent_death_signal: Cell::new(0),
             no_new_privileges: Cell::new(false),
+            remarks: Default::default(),
             scheduling: Cell::new((0, 0)),
             seccomp: RefCell::default(),
             io_priority: Cell::default(),

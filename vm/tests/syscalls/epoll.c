@@ -14,7 +14,28 @@ static void control(int e, int operation, int fd, unsigned events) {
     report("epoll_ctl", epoll_ctl(e, operation, fd, &event));
 }
 
+// Of several sets that wait for one file only some are to be told: asked for in the beginning or not at all.
+static void exclusive(void) {
+    int e = epoll_create1(0), outer = epoll_create1(0), other = epoll_create1(0), event = eventfd(1, 0);
+    control(outer, EPOLL_CTL_ADD, e, EPOLLIN | EPOLLEXCLUSIVE);
+    control(e, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT);
+    control(e, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLEXCLUSIVE | EPOLLPRI);
+    control(e, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLEXCLUSIVE | EPOLLRDHUP);
+    control(e, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLOUT | EPOLLEXCLUSIVE | EPOLLET | EPOLLWAKEUP);
+    control(e, EPOLL_CTL_ADD, event, EPOLLIN | EPOLLEXCLUSIVE);
+    wait_all(e, 0);
+    control(e, EPOLL_CTL_MOD, event, EPOLLIN);
+    control(e, EPOLL_CTL_MOD, event, EPOLLIN | EPOLLEXCLUSIVE);
+    control(e, EPOLL_CTL_DEL, event, EPOLLIN | EPOLLEXCLUSIVE);
+    control(e, EPOLL_CTL_MOD, event, EPOLLIN | EPOLLEXCLUSIVE);
+    control(other, EPOLL_CTL_ADD, event, EPOLLIN);
+    control(other, EPOLL_CTL_MOD, event, EPOLLIN | EPOLLEXCLUSIVE);
+    wait_all(other, 0);
+    close(e), close(outer), close(other), close(event);
+}
+
 int main(void) {
+    exclusive();
     int e = TRY(epoll_create1(EPOLL_CLOEXEC)), p[2];
     pipe2(p, O_NONBLOCK);
     control(e, EPOLL_CTL_ADD, p[0], EPOLLIN);
@@ -61,6 +82,9 @@ int main(void) {
     struct epoll_event events[1];
     TRY(epoll_wait(e, events, 0, 0));
     TRY(epoll_wait(file, events, 1, 0));
+    TRY(epoll_ctl(file, EPOLL_CTL_ADD, file, events));
+    TRY(epoll_ctl(event, EPOLL_CTL_ADD, file, events));
+    TRY(epoll_ctl(event, EPOLL_CTL_ADD, event, events));
     wait(NULL);
     return 0;
 }

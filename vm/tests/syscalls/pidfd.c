@@ -195,6 +195,7 @@ static void comparing(void) {
     TRY(syscall(SYS_kcmp, self, child, 2, 0, 0) > 0);
     TRY(syscall(SYS_kcmp, self, child, 3, 0, 0) > 0);
     TRY(syscall(SYS_kcmp, self, child, 4, 0, 0) > 0);
+    TRY(syscall(SYS_kcmp, self, child, 6, 0, 0));
     TRY(syscall(SYS_kcmp, self, child, 99, 0, 0));
     TRY(syscall(SYS_kcmp, self, 4000000, 1, 0, 0));
     close(go[1]);

@@ -20,7 +20,7 @@ const NESTING_MAX: usize = 5;
 /// Fewest files in a set for which it is worth looking for closed ones.
 const PRUNE_MIN: usize = 32;
 /// Bits of the events that say how rather than what.
-const INPUT_FLAGS: u32 = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | 1 << 29;
+const INPUT_FLAGS: u32 = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
 
 /// A file in a set. It leaves by itself when it is closed.
 struct Interest {
@@ -75,6 +75,9 @@ impl Epoll {
         match (operation, interests.contains_key(&key)) {
             (EPOLL_CTL_ADD, true) => return Err(Errno::EEXIST.into()),
             (EPOLL_CTL_MOD | EPOLL_CTL_DEL, false) => return Err(Errno::ENOENT.into()),
+            (EPOLL_CTL_MOD, true) if interests.get(&key).is_some_and(|old| old.events & EPOLLEXCLUSIVE != 0) => {
+                return Err(Errno::EINVAL.into());
+            }
             (EPOLL_CTL_ADD | EPOLL_CTL_MOD, _) => {
                 interests.insert(key, interest);
             }

@@ -208,8 +208,10 @@ impl OpenFile {
 impl Kernel {
     /// Drops a reference to an open file; with the last one the file is closed.
     pub fn close_file(&mut self, file: Rc<OpenFile>) {
+        // Its locks know it by its address, which it has no more once it is out of the counted box.
+        let description = lock::description(&file);
         if let Some(file) = Rc::into_inner(file) {
-            if let Some(queue) = self.locks.release_description(&file) {
+            if let Some(queue) = self.locks.release_description(&file.location, description) {
                 self.wake(&queue);
             }
             if !file.is_path_only() {

@@ -251,6 +251,11 @@ impl Kernel {
         }
     }
 
+    /// Whether a process has asked for something to be undone when it ends.
+    pub(crate) fn has_semaphore_undo(&mut self, pid: Pid) -> bool {
+        self.ipc.semaphores.iter_mut().any(|(_, set)| set.undo.contains_key(&pid))
+    }
+
     /// A process has ended: undoes what it asked to have undone.
     pub(crate) fn semaphore_undo(&mut self, pid: Pid) {
         let now = self.realtime_seconds();

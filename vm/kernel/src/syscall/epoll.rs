@@ -14,6 +14,9 @@ use crate::task::{Restart, Task};
 
 /// Most events one call reports.
 const EVENTS_MAX: i32 = (i32::MAX as u32 / 12) as i32;
+/// All that may be asked for together with `EPOLLEXCLUSIVE` (`EPOLLEXCLUSIVE_OK_BITS`).
+const EXCLUSIVE_EVENTS: u32 =
+    POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 const MILLI_NS: u64 = 1_000_000;
 
 pub(super) fn epoll_create(k: &mut Kernel, t: &Rc<Task>, size: i32) -> Outcome<u64> {
@@ -38,14 +41,20 @@ pub(super) fn epoll_ctl(k: &mut Kernel, t: &Rc<Task>, epfd: i32, operation: u32,
         EPOLL_CTL_DEL => (0, 0),
         _ => (t.mm()?.read_u32(event)?, t.mm()?.read_u64(event.wrapping_add(4))?),
     };
-    let epoll = set.object_as::<Epoll>().ok_or(Errno::EINVAL)?;
-    if Rc::ptr_eq(&set, &file) {
-        return Err(Errno::EINVAL.into());
-    }
     // Files that are always ready can't be waited for.
     let is_plain = file.object_as::<regular::Regular>().is_some() || file.object_as::<regular::Directory>().is_some();
     if is_plain || file.object_as::<Device>().is_some_and(|device| *device != Device::Random) {
         return Err(Errno::EPERM.into());
+    }
+    let epoll = set.object_as::<Epoll>().ok_or(Errno::EINVAL)?;
+    if Rc::ptr_eq(&set, &file) {
+        return Err(Errno::EINVAL.into());
+    }
+    // Exclusive from the beginning or never, and only of what is no set itself.
+    let asks_exclusive = operation != EPOLL_CTL_DEL && events & EPOLLEXCLUSIVE != 0;
+    let may_be_exclusive = operation == EPOLL_CTL_ADD && events & !EXCLUSIVE_EVENTS == 0;
+    if asks_exclusive && (!may_be_exclusive || file.object_as::<Epoll>().is_some()) {
+        return Err(Errno::EINVAL.into());
     }
     if operation == EPOLL_CTL_ADD && epoll.is_within(&file, 0) {
         return Err(Errno::ELOOP.into());

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_WAKE_ALARM;
 use abi::file::{O_NONBLOCK, O_RDWR};
 use abi::poll::*;
+use abi::time::{CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM};
 
-use super::time::{clock_now, give_schedule, schedule_arg};
+use super::time::{give_schedule, schedule_arg};
 use crate::files::eventfd::EventFd;
 use crate::files::signalfd::SignalFd;
 use crate::files::timerfd::{TimerFd, TimerFile};
@@ -41,7 +43,13 @@ pub(super) fn timerfd_create(k: &mut Kernel, t: &Rc<Task>, clock: u32, flags: u3
     if flags & !(TFD_CLOEXEC | TFD_NONBLOCK) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    clock_now(k, t, clock)?;
+    match clock {
+        CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME => {}
+        // They would wake the machine (`CAP_WAKE_ALARM`).
+        CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM if t.credentials().has(CAP_WAKE_ALARM) => {}
+        CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM => return Err(Errno::EPERM.into()),
+        _ => return Err(Errno::EINVAL.into()),
+    }
     add(k, t, Rc::new(TimerFile(Rc::new(TimerFd::new(clock)))), "[timerfd]", flags)
 }
 
@@ -52,6 +60,9 @@ fn with_timer<T>(t: &Rc<Task>, fd: i32, then: impl FnOnce(&Rc<TimerFd>) -> Outco
 }
 
 pub(super) fn timerfd_settime(k: &mut Kernel, t: &Rc<Task>, fd: i32, flags: u32, new: u64, old: u64) -> Outcome<u64> {
+    if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
     with_timer(t, fd, |timer| {
         let schedule = schedule_arg(k, t, timer.clock, flags & TFD_TIMER_ABSTIME != 0, new)?;
         if old != 0 {

@@ -143,7 +143,7 @@ mod kind {
 /// The order of two objects is that of their addresses in our memory.
 pub(super) fn kcmp(k: &mut Kernel, t: &Rc<Task>, one: i32, two: i32, what: u32, a: u64, b: u64) -> Outcome<u64> {
     let tasks = [target(k, t, one)?, target(k, t, two)?];
-    let address = |task: &Rc<Task>, index: u64| -> Outcome<usize> {
+    let mut address = |task: &Rc<Task>, index: u64| -> Outcome<usize> {
         Ok(match what {
             kind::FILE => Rc::as_ptr(&task.file(i32::try_from(index).map_err(|_| Errno::EBADF)?)?) as usize,
             kind::VM => task.mm().map_or(0, |mm| Rc::as_ptr(&mm) as usize),
@@ -152,7 +152,9 @@ pub(super) fn kcmp(k: &mut Kernel, t: &Rc<Task>, one: i32, two: i32, what: u32, 
             kind::SIGHAND => Rc::as_ptr(&task.process.actions()) as usize,
             // Nobody has an I/O context of its own.
             kind::IO => 0,
-            kind::SYSVSEM => task.process.pid as usize,
+            // All who have nothing to be undone are the same.
+            kind::SYSVSEM if k.has_semaphore_undo(task.process.pid) => task.process.pid as usize,
+            kind::SYSVSEM => 0,
             _ => return Err(Errno::EINVAL.into()),
         })
     };

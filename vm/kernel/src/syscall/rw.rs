@@ -380,12 +380,20 @@ pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence:
         let is_object = file.location.kind() == FileKind::Regular;
         return if is_object { Ok(file.position.get()) } else { Err(Errno::ESPIPE.into()) };
     }
+    if whence > SEEK_HOLE {
+        return Err(Errno::EINVAL.into());
+    }
+    // The simple devices are at their beginning wherever one goes.
+    if file.object_as::<Device>().is_some() {
+        file.position.set(0);
+        return Ok(0);
+    }
     let size = || -> Outcome<u64> { Ok(file.location.attributes()?.size_bytes) };
     let base = match whence {
         SEEK_SET => 0,
         SEEK_CUR => file.position.get(),
         SEEK_END => size()?,
-        SEEK_DATA | SEEK_HOLE => {
+        _ => {
             // Everything counts as data, and the end as a hole: what a file system may say that keeps no account.
             let size = size()?;
             let offset = u64::try_from(offset).ok().filter(|offset| *offset < size).ok_or(Errno::ENXIO)?;
@@ -393,7 +401,6 @@ pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence:
             file.position.set(found);
             return Ok(found);
         }
-        _ => return Err(Errno::EINVAL.into()),
     };
     let position = base.checked_add_signed(offset).filter(|position| i64::try_from(*position).is_ok());
     let position = position.ok_or(Errno::EINVAL)?;

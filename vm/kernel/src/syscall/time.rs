@@ -36,6 +36,11 @@ pub(super) fn clock_now(k: &Kernel, t: &Rc<Task>, clock: u32) -> Outcome<u64> {
     }
 }
 
+/// Whether sleeps and timers can go by a clock: some are only to be looked at.
+fn may_time(clock: u32) -> bool {
+    !matches!(clock, CLOCK_MONOTONIC_RAW | CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE)
+}
+
 /// Clocks of particular processes and threads: the number is the complement of the id, shifted (`clock_getcpuclockid(3)`).
 fn cpu_clock(k: &Kernel, t: &Rc<Task>, clock: u32) -> Outcome<u64> {
     const IS_THREAD: u32 = 4;
@@ -137,8 +142,8 @@ pub(super) fn clock_nanosleep(
     wanted: u64,
     left: u64,
 ) -> Outcome<u64> {
-    if clock == CLOCK_THREAD_CPUTIME_ID {
-        return Err(Errno::EINVAL.into());
+    if clock == CLOCK_THREAD_CPUTIME_ID || !may_time(clock) {
+        return Err(Errno::EOPNOTSUPP.into());
     }
     let wanted_ns = t.timespec_arg(wanted)?;
     let absolute = flags & TIMER_ABSTIME != 0;
@@ -215,6 +220,9 @@ pub(super) fn setitimer(k: &mut Kernel, t: &Rc<Task>, which: u32, new: u64, old:
 
 pub(super) fn timer_create(k: &mut Kernel, t: &Rc<Task>, clock: u32, event: u64, id: u64) -> Outcome<u64> {
     clock_now(k, t, clock)?;
+    if !may_time(clock) {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     let mm = t.mm()?;
     let mut timers = t.process.posix_timers.borrow_mut();
     if timers.len() >= TIMERS_MAX {

@@ -121,6 +121,7 @@ impl Kernel {
         process.dumpable.set(of.dumpable.get());
         process.nice.set(of.nice.get());
         process.personality.set(of.personality.get());
+        process.no_huge_pages.set(of.no_huge_pages.get());
         process.oom_score_adjustment.set(of.oom_score_adjustment.get());
         process.oom_score_adjustment_min.set(of.oom_score_adjustment_min.get());
         *process.actions.borrow_mut() = match args.flags {
@@ -175,6 +176,7 @@ fn copy_task(parent: &Rc<Task>, tid: Tid, process: Rc<Process>, cpu: CpuState, m
         futex: RefCell::default(),
         parent_death_signal: Cell::new(0),
         no_new_privileges: parent.no_new_privileges.clone(),
+        remarks: parent.remarks.inherited(),
         scheduling: parent.scheduling.clone(),
         seccomp: parent.seccomp.clone(),
         io_priority: parent.io_priority.clone(),

@@ -20,6 +20,7 @@ pub mod group;
 pub mod limits;
 pub mod process;
 pub mod reap;
+pub mod remarks;
 pub mod table;
 
 use std::cell::{Cell, RefCell};
@@ -175,6 +176,8 @@ pub struct Task {
     pub parent_death_signal: Cell<u32>,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privileges: Cell<bool>,
+    /// What it has said of itself otherwise (`prctl(2)`).
+    pub remarks: remarks::Remarks,
     /// Scheduling class and priority it asked for; all run alike.
     pub scheduling: Cell<(u32, i32)>,
     /// What restricts its calls.

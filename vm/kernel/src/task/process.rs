@@ -128,6 +128,8 @@ pub struct Process {
     pub oom_score_adjustment: Cell<i32>,
     /// What a privileged process last set it to: others can't go below.
     pub oom_score_adjustment_min: Cell<i32>,
+    /// `PR_SET_THP_DISABLE`; without effect.
+    pub no_huge_pages: Cell<bool>,
     /// `personality(2)`.
     pub personality: Cell<u32>,
     /// What it has read from files of all kinds.
@@ -193,6 +195,7 @@ impl Process {
             nice: Cell::new(0),
             oom_score_adjustment: Cell::new(0),
             oom_score_adjustment_min: Cell::new(0),
+            no_huge_pages: Cell::new(false),
             personality: Cell::new(0),
             reads: Transfers::default(),
             writes: Transfers::default(),

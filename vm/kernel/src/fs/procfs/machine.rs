@@ -56,6 +56,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ),
     ("interrupts", Item::Text("           CPU0\n")),
     ("loadavg", Item::Made(loadavg)),
+    ("locks", Item::Made(|kernel| kernel.locks.report())),
     ("meminfo", Item::Made(meminfo)),
     ("modules", Item::Text("")),
     ("mounts", Item::Link("self/mounts")),
