@@ -30,6 +30,8 @@ pub const SO_TIMESTAMP_NEW: u32 = 63;
 #[allow(missing_docs)]
 pub const SO_TIMESTAMPNS_NEW: u32 = 64;
 #[allow(missing_docs)]
+pub const SO_TIMESTAMPING_NEW: u32 = 65;
+#[allow(missing_docs)]
 pub const SO_RCVTIMEO_NEW: u32 = 66;
 #[allow(missing_docs)]
 pub const SO_SNDTIMEO_NEW: u32 = 67;
@@ -100,6 +102,14 @@ constants! { devices: u32 {
 /// `ioctl`s of sockets (`linux/sockios.h`): is the next byte the urgent one, bytes on their way, transmit queue length,
 /// device map.
 pub const SIOCATMARK: u32 = 0x8905;
+/// When the last message came, as a `timeval` or a `timespec`: in the program's own words, or in 64 bits.
+pub const SIOCGSTAMP: u32 = 0x8906;
+#[allow(missing_docs)]
+pub const SIOCGSTAMPNS: u32 = 0x8907;
+#[allow(missing_docs)]
+pub const SIOCGSTAMP_NEW: u32 = 0x8010_8906;
+#[allow(missing_docs)]
+pub const SIOCGSTAMPNS_NEW: u32 = 0x8010_8907;
 /// Whom signals go to: two names each.
 pub const FIOSETOWN: u32 = 0x8901;
 #[allow(missing_docs)]

@@ -14,19 +14,8 @@ pub type Control = (u32, u32, Vec<u8>);
 
 /// What a socket's options ask to be told of what was received.
 pub fn told(core: &Core, attached: &Attached, layout: Layout) -> Vec<Control> {
-    let mut told = Vec::new();
     let options = &core.options;
-    let stamps = [
-        (SO_TIMESTAMP, layout.writer().timeval(attached.time_ns)),
-        (SO_TIMESTAMP_NEW, Layout::X86_64.writer().timeval(attached.time_ns)),
-        (SO_TIMESTAMPNS, Layout { time_bytes: layout.word_bytes, ..layout }.writer().timespec(attached.time_ns)),
-        (SO_TIMESTAMPNS_NEW, Layout::X86_64.writer().timespec(attached.time_ns)),
-    ];
-    for (option, stamp) in stamps {
-        if options.is_on(option) && attached.time_ns != 0 {
-            told.push((SOL_SOCKET, option, stamp.finish()));
-        }
-    }
+    let mut told = options.stamps.told(layout, attached.time_ns, core.family == AF_UNIX);
     if options.is_on(SO_RXQ_OVFL) && attached.drops != 0 {
         told.push((SOL_SOCKET, SO_RXQ_OVFL, attached.drops.to_le_bytes().to_vec()));
     }

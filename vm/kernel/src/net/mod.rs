@@ -13,7 +13,7 @@
 //! | [`inbox`] | what waits in a socket |
 //! | [`memory`] | what that takes of memory, and how much may be taken |
 //! | [`options`] | options that every socket has |
-//! | [`control`] | what a receiver is told besides |
+//! | [`control`], [`stamps`] | what a receiver is told besides; when something came |
 //! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
 //! | [`unix`] | `AF_UNIX` |
 //! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
@@ -34,6 +34,7 @@ pub mod memory;
 pub mod netlink;
 pub mod options;
 pub mod report;
+pub mod stamps;
 pub mod unix;
 
 use std::any::Any;
@@ -50,7 +51,7 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::wait::WaitQueue;
-use inbox::{Inbox, PeerCredentials, RawAddress, Received};
+use inbox::{Inbox, Look, PeerCredentials, RawAddress, Received};
 use inet::ports::{Ports, TimeWaits};
 use inet::tcp::TcpSocket;
 use inet::udp::UdpSocket;
@@ -133,6 +134,27 @@ impl Core {
         let (receive, send) = (self.options.receive_bytes.get(), self.options.send_bytes.get());
         let writer = abi::Writer::new().u32(received).u32(receive).u32(0).u32(send);
         writer.pad_to(8 * 4).u32(self.drops.get()).finish()
+    }
+
+    /// Whether looks may begin elsewhere than reads do (`SO_PEEK_OFF`).
+    pub fn has_looks(&self) -> bool {
+        self.family == AF_UNIX || (matches!(self.family, AF_INET | AF_INET6) && self.kind != SOCK_RAW)
+    }
+
+    /// How a call with these flags (`MSG_*`) takes what is in the inbox.
+    pub fn look(&self, flags: u32) -> Look {
+        let from = usize::try_from(self.options.peek_offset.get()).ok();
+        if flags & MSG_PEEK != 0 { Look::Peek { from } } else { Look::Take }
+    }
+
+    /// A look has gone `len` bytes on, or so many bytes were taken: the next look begins accordingly (`SO_PEEK_OFF`).
+    pub fn move_look(&self, look: Look, len: usize) {
+        let (offset, len) = (self.options.peek_offset.get(), i32::try_from(len).unwrap_or(i32::MAX));
+        self.options.peek_offset.set(match look {
+            _ if offset < 0 => offset,
+            Look::Peek { .. } => offset.saturating_add(len),
+            Look::Take => offset.saturating_sub(len).max(0),
+        });
     }
 
     /// Something has come in: wakes who waits for it, and signals who wants that.

@@ -8,6 +8,7 @@ use abi::{Errno, Layout, Reader, Writer};
 
 use crate::credentials::Credentials;
 use crate::kernel::SECOND_NS;
+use crate::net::stamps::{Stamps, is_about_stamps};
 use crate::net::{Core, interface};
 use crate::stop::Outcome;
 
@@ -24,7 +25,7 @@ const FORCED_BYTES_MAX: u32 = 8 << 20;
 pub const VALUE_BYTES_MAX: usize = 4096;
 
 /// Options that are on or off, and mean nothing else to set.
-const SWITCHES: [u32; 19] = [
+const SWITCHES: [u32; 15] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -34,10 +35,6 @@ const SWITCHES: [u32; 19] = [
     SO_NO_CHECK,
     SO_REUSEPORT,
     SO_PASSCRED,
-    SO_TIMESTAMP,
-    SO_TIMESTAMPNS,
-    SO_TIMESTAMP_NEW,
-    SO_TIMESTAMPNS_NEW,
     SO_RXQ_OVFL,
     SO_PASSSEC,
     SO_SELECT_ERR_QUEUE,
@@ -60,6 +57,10 @@ pub struct Options {
     pub receive_timeout_ns: Cell<Option<u64>>,
     /// `SO_SNDTIMEO`.
     pub send_timeout_ns: Cell<Option<u64>>,
+    /// `SO_PEEK_OFF`: where looks begin, if not where reads do (negative).
+    pub peek_offset: Cell<i32>,
+    /// `SO_TIMESTAMP` and its relatives.
+    pub stamps: Stamps,
     /// Options with a number, by level: those that have been set.
     numbers: RefCell<BTreeMap<(u32, u32), i32>>,
 }
@@ -74,6 +75,8 @@ impl Options {
             linger: Cell::default(),
             receive_timeout_ns: Cell::default(),
             send_timeout_ns: Cell::default(),
+            peek_offset: Cell::new(-1),
+            stamps: Stamps::default(),
             numbers: RefCell::default(),
         }
     }
@@ -107,6 +110,8 @@ impl Options {
         self.linger.set(listener.linger.get());
         self.receive_timeout_ns.set(listener.receive_timeout_ns.get());
         self.send_timeout_ns.set(listener.send_timeout_ns.get());
+        self.peek_offset.set(listener.peek_offset.get());
+        self.stamps.inherit(&listener.stamps);
         *self.numbers.borrow_mut() = listener.numbers.borrow().clone();
     }
 }
@@ -162,6 +167,9 @@ pub fn get(core: &Core, layout: Layout, option: u32) -> Outcome<Vec<u8>> {
             number(options.number(SOL_SOCKET, option).unwrap_or(0) as u32)
         }
         SO_BSDCOMPAT | SO_ACCEPTCONN => number(0),
+        SO_PEEK_OFF if core.has_looks() => number(options.peek_offset.get() as u32),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP.into()),
+        option if is_about_stamps(option) => options.stamps.get(option),
         SO_INCOMING_CPU => number(0),
         SO_COOKIE => core.cookie.to_le_bytes().to_vec(),
         SO_BINDTODEVICE if options.is_on(SO_BINDTODEVICE) => b"lo\0".to_vec(),
@@ -223,6 +231,9 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
             options.set_number(SOL_SOCKET, option, bytes);
         }
         SO_BSDCOMPAT | SO_INCOMING_CPU => {}
+        SO_PEEK_OFF if core.has_looks() => options.peek_offset.set(value),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP.into()),
+        option if is_about_stamps(option) => options.stamps.set(option, value)?,
         SO_BINDTOIFINDEX if value < 0 => return Err(Errno::EINVAL.into()),
         SO_BINDTOIFINDEX => {
             options.set_number(SOL_SOCKET, option, value);

@@ -169,6 +169,6 @@ impl UdpSocket {
         let full_len = error.quoted.len();
         let mut bytes = error.quoted;
         bytes.truncate(len);
-        Ok(Received { bytes, attached, full_len, flags: MSG_ERRQUEUE, released: None })
+        Ok(Received { bytes, attached, full_len, flags: MSG_ERRQUEUE, ..Received::default() })
     }
 }

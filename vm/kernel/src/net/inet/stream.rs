@@ -13,7 +13,7 @@ use super::options;
 use super::tcp::{State, TcpSocket, check_bind};
 use crate::files::Io;
 use crate::kernel::Kernel;
-use crate::net::inbox::{Attached, Message, RawAddress, Received};
+use crate::net::inbox::{Attached, Look, Message, RawAddress, Received};
 use crate::net::memory::Held;
 use crate::net::options::number;
 use crate::net::{Core, Outgoing, Socket};
@@ -78,7 +78,7 @@ impl TcpSocket {
             self.urgent.set(Some(Urgent { ahead: inbox.bytes() + bytes.len() - 1, byte, taken: false }));
         }
         self.received_bytes.set(self.received_bytes.get() + bytes.len() as u64);
-        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() }, held, charge: None });
+        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() }, held, ..Message::default() });
     }
 
     fn send_bytes(&self, k: &mut Kernel, out: &mut Outgoing) -> Outcome<usize> {
@@ -147,25 +147,29 @@ impl TcpSocket {
 
     /// Takes bytes there are. `None` if there are none to be read.
     fn take_bytes(&self, k: &mut Kernel, len: usize, flags: u32) -> Option<Received> {
-        let peek = flags & MSG_PEEK != 0;
-        if self.bytes_ahead() == 0 {
+        let look = self.core.look(flags);
+        let from = if let Look::Peek { from } = look { from.unwrap_or(0) } else { 0 };
+        if self.bytes_ahead() <= from {
             return None;
         }
         let was_inviting = self.invites(0);
-        if !peek {
+        if look == Look::Take {
             self.skip_urgent();
         }
-        let len = len.min(self.bytes_ahead());
-        // A look goes past the urgent byte that stays.
-        let skipped =
-            usize::from(peek && !self.is_inline() && self.urgent.get().is_some_and(|urgent| urgent.ahead == 0));
-        let mut received = self.core.inbox.borrow_mut().take_stream(len + skipped, peek)?;
-        received.bytes.drain(..skipped);
-        received.full_len -= skipped;
+        let len = len.min(self.bytes_ahead() - from);
+        let is_urgent_next = self.urgent.get().is_some_and(|urgent| urgent.ahead == 0);
+        let at = match look {
+            // A look goes past the urgent byte that stays.
+            Look::Peek { .. } if is_urgent_next && !self.is_inline() => Look::Peek { from: Some(from + 1) },
+            Look::Peek { .. } => Look::Peek { from: Some(from) },
+            Look::Take => Look::Take,
+        };
+        let mut received = self.core.inbox.borrow_mut().take_stream(len, at)?;
+        self.core.move_look(look, received.full_len);
         if flags & MSG_TRUNC != 0 {
             received.bytes.clear();
         }
-        if !peek {
+        if look == Look::Take {
             let ahead = |urgent: Urgent| Urgent { ahead: urgent.ahead.saturating_sub(received.full_len), ..urgent };
             self.urgent.set(self.urgent.get().map(ahead));
             if !was_inviting {

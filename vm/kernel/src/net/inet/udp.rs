@@ -188,9 +188,15 @@ impl Socket for UdpSocket {
             return self.receive_error(len);
         }
         core.take_error()?;
-        let taken = core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
+        let look = core.look(flags);
+        let taken = core.inbox.borrow_mut().take_message(len, look);
         match taken {
-            Some(received) => Ok(received),
+            Some(received) => {
+                core.options.stamps.remember(received.attached.time_ns);
+                let tells_all = flags & MSG_TRUNC != 0;
+                core.move_look(look, if tells_all { received.full_len } else { received.bytes.len() });
+                Ok(received)
+            }
             None if core.shut_in.get() => Ok(Received::default()),
             None => Err(core.arrivals.stop()),
         }
