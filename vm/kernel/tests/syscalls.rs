@@ -130,10 +130,10 @@ macro_rules! programs {
 
 programs! {
     &FORMS => aio, altstack, bad_pointers, buffers, credentials, epoll, faults, files, float, fpe, futex_pi, ids, inotify, memory,
-        mounts, mqueue, mqueue_files, mxcsr, netlink, nowait, openat2, peeking, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling,
+        mounts, mqueue, mqueue_files, mxcsr, netlink, nowait, openat2, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling,
         sealing, seccomp, selectors, sigio, signals, sock_diag, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp,
-        tcp_defer, tcp_errors, threads, time, timestamps, tty, udp, udp_errors, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => limits, option_numbers, waiting;
+        tcp_defer, tcp_errors, threads, time, tty, udp, udp_errors, unix, urgent, x87_pointers, xsave;
+    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, peeking, raw, segmentation, timestamps, waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, reserve;
 }

@@ -1,11 +1,12 @@
 //! What waits in a socket to be received: a stream's bytes, or messages.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 
 use super::Socket;
 use super::control::Control;
+use super::inet::ip_options::IpOptions;
 use super::memory::{Held, PIECE_BYTES};
 use crate::files::OpenFile;
 use crate::task::Pid;
@@ -23,14 +24,20 @@ pub struct PeerCredentials {
 pub type RawAddress = Vec<u8>;
 
 /// How a datagram came (`IP_PKTINFO` and its relatives).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
+    /// Who sent it.
+    pub from: SocketAddr,
     /// The address it was sent to.
-    pub to: IpAddr,
+    pub to: SocketAddr,
     /// `IP_TTL`, `IPV6_HOPLIMIT`.
     pub hops: u8,
     /// `IP_TOS`, `IPV6_TCLASS`.
     pub class: u8,
+    /// Options of IPv4, as they have arrived.
+    pub options: IpOptions,
+    /// Bytes of each datagram that it consists of, if there are several (`UDP_GRO`).
+    pub segment: Option<u16>,
 }
 
 /// What comes with bytes.

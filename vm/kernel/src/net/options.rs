@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use abi::socket::*;
 use abi::{Errno, Layout, Reader, Writer};
 
 use crate::credentials::Credentials;
 use crate::kernel::SECOND_NS;
+use crate::net::filter::Filter;
 use crate::net::stamps::{Stamps, is_about_stamps};
 use crate::net::{Core, interface};
 use crate::stop::Outcome;
@@ -25,7 +27,7 @@ const FORCED_BYTES_MAX: u32 = 8 << 20;
 pub const VALUE_BYTES_MAX: usize = 4096;
 
 /// Options that are on or off, and mean nothing else to set.
-const SWITCHES: [u32; 15] = [
+const SWITCHES: [u32; 16] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -41,6 +43,7 @@ const SWITCHES: [u32; 15] = [
     SO_WIFI_STATUS,
     SO_NOFCS,
     SO_LOCK_FILTER,
+    SO_ZEROCOPY,
 ];
 
 /// Values of a socket's options.
@@ -61,6 +64,8 @@ pub struct Options {
     pub peek_offset: Cell<i32>,
     /// `SO_TIMESTAMP` and its relatives.
     pub stamps: Stamps,
+    /// `SO_ATTACH_FILTER`.
+    pub filter: RefCell<Option<Rc<Filter>>>,
     /// Options with a number, by level: those that have been set.
     numbers: RefCell<BTreeMap<(u32, u32), i32>>,
 }
@@ -77,6 +82,7 @@ impl Options {
             send_timeout_ns: Cell::default(),
             peek_offset: Cell::new(-1),
             stamps: Stamps::default(),
+            filter: RefCell::default(),
             numbers: RefCell::default(),
         }
     }
@@ -90,6 +96,14 @@ impl Options {
     pub fn turn(&self, option: u32, on: bool) {
         let others = self.switches.get() & !(1 << option);
         self.switches.set(others | u128::from(on) << option);
+    }
+
+    /// Refuses a change of the filter if that is locked (`SO_LOCK_FILTER`).
+    ///
+    /// # Errors
+    /// `EPERM`.
+    pub fn check_filter_unlocked(&self) -> Outcome<()> {
+        if self.is_on(SO_LOCK_FILTER) { Err(Errno::EPERM.into()) } else { Ok(()) }
     }
 
     /// A number that has been set.
@@ -112,6 +126,7 @@ impl Options {
         self.send_timeout_ns.set(listener.send_timeout_ns.get());
         self.peek_offset.set(listener.peek_offset.get());
         self.stamps.inherit(&listener.stamps);
+        *self.filter.borrow_mut() = listener.filter.borrow().clone();
         *self.numbers.borrow_mut() = listener.numbers.borrow().clone();
     }
 }
@@ -239,8 +254,14 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
             options.set_number(SOL_SOCKET, option, value);
             options.turn(SO_BINDTODEVICE, value as u32 == interface::INDEX);
         }
+        SO_DETACH_FILTER => {
+            options.check_filter_unlocked()?;
+            options.filter.take().ok_or(Errno::ENOENT)?;
+        }
         SO_LOCK_FILTER if value == 0 && options.is_on(option) => return Err(Errno::EPERM.into()),
         SO_REUSEPORT if value != 0 && !is_internet => return Err(Errno::EOPNOTSUPP.into()),
+        SO_ZEROCOPY if !is_internet || core.kind == SOCK_RAW => return Err(Errno::EOPNOTSUPP.into()),
+        SO_ZEROCOPY if !(0..=1).contains(&value) => return Err(Errno::EINVAL.into()),
         SO_PASSCRED | SO_PASSSEC if is_internet => return Err(Errno::ENOPROTOOPT.into()),
         option if SWITCHES.contains(&option) => options.turn(option, value != 0),
         _ => return Err(Errno::ENOPROTOOPT.into()),

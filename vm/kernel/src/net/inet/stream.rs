@@ -8,7 +8,7 @@ use abi::poll::*;
 use abi::signal::SIGURG;
 use abi::socket::*;
 
-use super::address;
+use super::address::{self, Endpoint};
 use super::options;
 use super::tcp::{State, TcpSocket, check_bind};
 use crate::files::Io;
@@ -78,7 +78,12 @@ impl TcpSocket {
             self.urgent.set(Some(Urgent { ahead: inbox.bytes() + bytes.len() - 1, byte, taken: false }));
         }
         self.received_bytes.set(self.received_bytes.get() + bytes.len() as u64);
-        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() }, held, ..Message::default() });
+        inbox.push_stream(Message {
+            bytes,
+            attached: Attached { time_ns, ..Attached::default() },
+            held,
+            ..Message::default()
+        });
     }
 
     fn send_bytes(&self, k: &mut Kernel, out: &mut Outgoing) -> Outcome<usize> {
@@ -119,6 +124,9 @@ impl TcpSocket {
                 k.tell_listeners(&peer.core.listeners, Io::Input);
             }
             peer.core.announce(k, Io::Input);
+            if out.flags & MSG_ZEROCOPY != 0 && self.core.options.is_on(SO_ZEROCOPY) {
+                self.errors.note_copy(k, &self.core);
+            }
         }
         Ok(taken)
     }
@@ -188,6 +196,10 @@ impl Socket for TcpSocket {
         &self.core
     }
 
+    fn endpoint(&self) -> Option<&Endpoint> {
+        Some(&self.endpoint)
+    }
+
     fn bind(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, raw: &[u8]) -> Outcome<()> {
         let to = options::bind_address(&self.core, raw)?;
         check_bind(t, to)?;
@@ -244,7 +256,7 @@ impl Socket for TcpSocket {
     fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         let core = &self.core;
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN.into());
+            return self.errors.take(core, len);
         }
         if self.state.get() == State::Listen {
             return Err(Errno::ENOTCONN.into());
@@ -303,7 +315,7 @@ impl Socket for TcpSocket {
         if state == State::Listen {
             return if self.backlog.borrow().ready.is_empty() { 0 } else { POLLIN | POLLRDNORM };
         }
-        let mut events = if core.error.get().is_some() { POLLERR } else { 0 };
+        let mut events = if core.error.get().is_some() || !self.errors.is_empty() { POLLERR } else { 0 };
         if core.shut_in.get() {
             events |= POLLIN | POLLRDNORM | POLLRDHUP;
         }

@@ -14,6 +14,7 @@ use abi::socket::*;
 
 use super::address::{self, Endpoint, Reach, reach};
 use super::deferral::Deferral;
+use super::errors::ErrorQueue;
 use super::options;
 use super::ports::Bound;
 use super::stream::Urgent;
@@ -83,6 +84,8 @@ pub struct TcpSocket {
     pub(super) finished: Cell<bool>,
     pub(super) backlog: RefCell<Backlog>,
     pub(super) urgent: Cell<Option<Urgent>>,
+    /// Notes of buffers that may be used again (`MSG_ZEROCOPY`).
+    pub(super) errors: ErrorQueue,
     /// Its listener, while that is not told of it, and whether it may be.
     pub(super) deferral: RefCell<Deferral>,
     /// When it gives up knocking, on the monotonic clock.
@@ -118,6 +121,7 @@ impl TcpSocket {
             finished: Cell::new(false),
             backlog: RefCell::default(),
             urgent: Cell::default(),
+            errors: ErrorQueue::default(),
             deferral: RefCell::default(),
             knocks_until_ns: Cell::new(0),
             sent_bytes: Cell::new(0),

@@ -122,7 +122,12 @@ impl NetlinkSocket {
         }
         if let Some(held) = held {
             let attached = Attached { from: Some(raw(0, 0)), time_ns: k.realtime_ns(), ..Attached::default() };
-            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached, held, ..Message::default() });
+            self.core.inbox.borrow_mut().push_message(Message {
+                bytes: bytes.into(),
+                attached,
+                held,
+                ..Message::default()
+            });
         }
         self.core.announce(k, Io::Input);
     }

@@ -13,6 +13,7 @@ use super::UnixSocket;
 use super::names::{find, name_of, raw_name};
 use crate::files::{Io, OpenFile};
 use crate::kernel::Kernel;
+use crate::net::filter::Packet;
 use crate::net::inbox::{Attached, Charge, Inbox, Look, Message, Received};
 use crate::net::memory::{STREAM_PIECE_BYTES_MAX, buffer_bytes};
 use crate::net::{Outgoing, Socket, downcast};
@@ -131,9 +132,12 @@ impl UnixSocket {
         if self.is_kept_waiting_by(target) {
             return Err(target.core.room.stop());
         }
+        // What its filter does not take is lost, and the sender is not told.
+        let packet = Packet { head: &out.bytes, ..Packet::default() };
+        let Some(kept) = target.core.filtered(&packet, 1) else { return Ok(len) };
         let files = std::mem::take(&mut out.files);
         let attached = self.attached(k, out, files);
-        self.put(k, target, &out.bytes, attached)?;
+        self.put(k, target, &out.bytes[..kept.min(len)], attached)?;
         Ok(len)
     }
 
