@@ -157,6 +157,8 @@ pub const FIOGETOWN: u32 = 0x8903;
 pub const SIOCGPGRP: u32 = 0x8904;
 #[allow(missing_docs)]
 pub const SIOCOUTQ: u32 = 0x5411;
+/// Of a TCP connection: bytes that were not sent.
+pub const SIOCOUTQNSD: u32 = 0x894b;
 #[allow(missing_docs)]
 pub const SIOCGIFTXQLEN: u32 = 0x8942;
 #[allow(missing_docs)]

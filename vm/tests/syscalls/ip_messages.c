@@ -103,6 +103,21 @@ static void options(void) {
     TRY(send_with(sender, &to, sizeof to, "with", IPPROTO_IP, IP_RETOPTS, record, 12));
     show_message(receiver, 10, 0);
     TRY(setsockopt(receiver, IPPROTO_IP, IP_OPTIONS, record, 1000));
+    unsigned char longer[20] = {1, 7, 19, 4};
+    TRY(send_with(sender, &to, sizeof to, "longer", IPPROTO_IP, IP_RETOPTS, longer, 20));
+    show_message(receiver, 10, 0);
+    // An answer goes on with the route.
+    int ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+    set(ping, IPPROTO_IP, IP_RECVOPTS, 1);
+    set(ping, IPPROTO_IP, IP_RETOPTS, 1);
+    TRY(setsockopt(ping, IPPROTO_IP, IP_OPTIONS, longer, 20));
+    to = in4("127.0.0.3", 0);
+    TRY(sendto(ping, "\x08\0\0\0\0\0\0\0", 8, 0, (void *)&to, sizeof to));
+    static char buf[100], control[200] __attribute__((aligned(8)));
+    struct iovec v = {buf, 100};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    TRY(recvmsg(ping, &m, 0));
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) show_control(c);
 }
 
 static void six(void) {

@@ -73,7 +73,7 @@ fn delivered(core: &Core, delivery: &Delivery) -> Vec<Control> {
             (IP_RECVTTL, IP_TTL, number(delivery.hops)),
             (IP_RECVTOS, IP_TOS, vec![delivery.class]),
             (IP_RECVOPTS, IP_RECVOPTS, options.bytes().to_vec()),
-            (IP_RETOPTS, IP_RETOPTS, options.echo()),
+            (IP_RETOPTS, IP_RETOPTS, options.answer().bytes().to_vec()),
             (IP_RECVORIGDSTADDR, IP_RECVORIGDSTADDR, original(AF_INET)),
         ];
         // Options are told of if there are any.

@@ -104,6 +104,7 @@ impl FileObject for SocketFile {
         let value = match request {
             FIONREAD => self.0.readable_bytes()?,
             SIOCOUTQ => self.0.unsent_bytes()?,
+            SIOCOUTQNSD if core.protocol == IPPROTO_TCP => self.0.unsent_bytes()?,
             SIOCATMARK => self.0.is_at_mark()?.into(),
             _ => return interface::ioctl(kernel, task, core.family, request, arg),
         };

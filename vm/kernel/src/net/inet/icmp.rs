@@ -89,7 +89,8 @@ fn receive_message(k: &mut Kernel, way: &Way, message: &[u8]) {
     }
     match (is_v6, message[0]) {
         (false, ECHO) | (true, ECHO_V6) if reach(way.to.ip()) == Reach::Local => {
-            let answer_way = back(way);
+            let arrived = way.delivery(k.realtime_ns()).map(|delivery| delivery.options).unwrap_or_default();
+            let answer_way = Way { options: arrived.answer(), ..back(way) };
             let mut answer = message.to_vec();
             answer[0] = if is_v6 { ECHO_ANSWER_V6 } else { ECHO_ANSWER };
             seal(&answer_way, &mut answer);

@@ -128,15 +128,15 @@ impl IpOptions {
     }
 
     /// Those of an answer (`IP_RETOPTS`): routes and stamps go on where they are (`ip_options_echo`).
-    pub fn echo(&self) -> Vec<u8> {
-        let mut echo = Vec::new();
+    pub fn answer(&self) -> Self {
+        let mut bytes = Vec::new();
         for place in Self::places(&self.bytes).unwrap_or_default() {
             if matches!(place.kind, RECORD_ROUTE | STAMPS) {
-                echo.extend_from_slice(&self.bytes[place.at..place.at + place.len]);
+                bytes.extend_from_slice(&self.bytes[place.at..place.at + place.len]);
             }
         }
-        echo.resize(echo.len().next_multiple_of(4), END);
-        echo
+        bytes.resize(bytes.len().next_multiple_of(4), END);
+        Self { bytes }
     }
 }
 

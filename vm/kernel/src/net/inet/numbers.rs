@@ -34,6 +34,8 @@ const fn switch(level: u32, option: u32, initial: i32) -> Number {
 const ANY: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 /// Bytes of a segment on the loopback interface: its MTU less the headers.
 pub(super) const SEGMENT_BYTES: u32 = 65_483;
+/// Bytes of what is sent in one piece: half of the first window (`tcp_bound_to_half_wnd`).
+pub(super) const SENT_SEGMENT_BYTES: u32 = 32_741;
 /// `TCP_MAXSEG` before a connection (`TCP_MSS_DEFAULT`).
 pub(super) const SEGMENT_BYTES_INITIAL: i32 = 536;
 /// The interface's MTU.

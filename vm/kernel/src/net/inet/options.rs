@@ -16,7 +16,7 @@ use super::deferral::rounded_seconds;
 use super::groups;
 use super::ip_options::IpOptions;
 pub use super::numbers::{HOPS, MTU_BYTES, value};
-use super::numbers::{Number, SEGMENT_BYTES, SEGMENT_BYTES_INITIAL, find};
+use super::numbers::{Number, SEGMENT_BYTES, SEGMENT_BYTES_INITIAL, SENT_SEGMENT_BYTES, find};
 use super::ports::EPHEMERAL;
 use super::tcp::{State, TcpSocket};
 use crate::credentials::Credentials;
@@ -62,7 +62,7 @@ pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option
             return connected.map(|_| number(bytes)).map_err(Into::into);
         }
         (IPPROTO_TCP, TCP_MAXSEG) if core.protocol == IPPROTO_TCP && endpoint.remote.get().is_some() => {
-            return Ok(number(SEGMENT_BYTES));
+            return Ok(number(SENT_SEGMENT_BYTES));
         }
         _ => {}
     }
@@ -213,13 +213,17 @@ pub fn tcp_info(socket: &TcpSocket) -> Vec<u8> {
     // Time stamps, selective acknowledgements, window scaling: what Linux uses with itself (`TCPI_OPT_*`).
     let is_connected = socket.addresses().1.is_some();
     let (agreed, scales) = if is_connected { (7, 0xaa) } else { (0, 0) };
-    let segment = if is_connected { SEGMENT_BYTES } else { SEGMENT_BYTES_INITIAL as u32 };
+    let (own_segment, segment, path) = match state {
+        _ if is_connected => (SENT_SEGMENT_BYTES, SEGMENT_BYTES, MTU_BYTES - 1),
+        State::Listen => (0, 0, 0),
+        _ => (SEGMENT_BYTES_INITIAL as u32, 0, 0),
+    };
     let receive_bytes = socket.core.options.receive_bytes.get();
     let writer = Writer::new().u8(state as u8).u8(0).u8(0).u8(0).u8(0).u8(agreed).u8(scales).u8(0);
-    let writer = writer.u32(RETRANSMIT_US).u32(ACKNOWLEDGE_US).u32(segment).u32(segment);
+    let writer = writer.u32(RETRANSMIT_US).u32(ACKNOWLEDGE_US).u32(own_segment).u32(SEGMENT_BYTES_INITIAL as u32);
     let writer = writer.u32(unacked).u32(sacked).u32(0).u32(0).u32(0);
     // Times of the last events; path MTU, window limits, round trips.
-    let writer = writer.u32(0).u32(0).u32(0).u32(0).u32(MTU_BYTES).u32(receive_bytes).u32(0).u32(0);
+    let writer = writer.u32(0).u32(0).u32(0).u32(0).u32(path).u32(receive_bytes).u32(0).u32(0);
     let writer = writer.u32(i32::MAX as u32).u32(WINDOW_SEGMENTS).u32(segment).u32(3).u32(0).u32(receive_bytes);
     let writer = writer.u32(0).u64(u64::MAX).u64(u64::MAX);
     let writer = writer.u64(socket.sent_bytes.get()).u64(socket.received_bytes.get());

@@ -253,6 +253,10 @@ impl TcpSocket {
         self.core.shut_out.set(false);
         self.finished.set(false);
         self.state.set(State::SynSent);
+        if self.endpoint.local.get() == to {
+            self.meet_itself(k);
+            return Ok(());
+        }
         let listener = k.net.tcp.receiver(self.endpoint.local.get(), to, |other| other.state.get() == State::Listen);
         match listener {
             None => self.receive_reset(k),
@@ -265,6 +269,19 @@ impl TcpSocket {
             Some(listener) => listener.admit(k, self),
         }
         Ok(())
+    }
+
+    /// Is connected to itself, as one whose both sides knock at the same time (RFC 9293, 3.5).
+    fn meet_itself(self: &Rc<Self>, k: &mut Kernel) {
+        *self.peer.borrow_mut() = Rc::downgrade(self);
+        self.state.set(State::Established);
+        self.core.wake(k);
+        k.tell_listeners(&self.core.listeners, Io::Output);
+    }
+
+    /// Whether it is connected to itself.
+    pub(super) fn is_its_own_peer(&self) -> bool {
+        self.peer().is_some_and(|peer| std::ptr::eq(&*peer, self))
     }
 
     /// Sets the time at which it gives up: `TCP_USER_TIMEOUT`, or when Linux would have knocked as often as
