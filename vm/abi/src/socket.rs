@@ -30,6 +30,8 @@ pub const SO_TIMESTAMP_NEW: u32 = 63;
 #[allow(missing_docs)]
 pub const SO_TIMESTAMPNS_NEW: u32 = 64;
 #[allow(missing_docs)]
+pub const SO_TIMESTAMPING_NEW: u32 = 65;
+#[allow(missing_docs)]
 pub const SO_RCVTIMEO_NEW: u32 = 66;
 #[allow(missing_docs)]
 pub const SO_SNDTIMEO_NEW: u32 = 67;
@@ -85,6 +87,43 @@ pub const UDP_NO_CHECK6_TX: u32 = 101;
 #[allow(missing_docs)]
 pub const UDP_NO_CHECK6_RX: u32 = 102;
 
+/// Many datagrams in one call: how long each is, whether they are wanted together (`linux/udp.h`).
+pub const UDP_SEGMENT: u32 = 103;
+#[allow(missing_docs)]
+pub const UDP_GRO: u32 = 104;
+/// A buffer that need not be copied (`linux/socket.h`).
+pub const MSG_ZEROCOPY: u32 = 0x400_0000;
+/// The protocol of a packet, for raw sockets (`linux/in.h`).
+pub const IP_PROTOCOL: u32 = 52;
+#[allow(missing_docs)]
+pub const IP_RECVFRAGSIZE: u32 = 25;
+/// Any protocol: the program makes headers; and the level of raw sockets' options (`linux/in.h`).
+pub const IPPROTO_RAW: u32 = 255;
+/// Messages of ICMP that are not wanted, of either version (`linux/icmp.h`, `linux/icmpv6.h`).
+pub const ICMP_FILTER: u32 = 1;
+/// Where checksums are put (`linux/in6.h`).
+pub const IPV6_CHECKSUM: u32 = 7;
+/// Groups of receivers, and single senders of theirs (`linux/in.h`, RFC 3678).
+pub const IP_UNBLOCK_SOURCE: u32 = 37;
+#[allow(missing_docs)]
+pub const IP_BLOCK_SOURCE: u32 = 38;
+#[allow(missing_docs)]
+pub const IP_ADD_SOURCE_MEMBERSHIP: u32 = 39;
+#[allow(missing_docs)]
+pub const IP_DROP_SOURCE_MEMBERSHIP: u32 = 40;
+#[allow(missing_docs)]
+pub const MCAST_JOIN_GROUP: u32 = 42;
+#[allow(missing_docs)]
+pub const MCAST_BLOCK_SOURCE: u32 = 43;
+#[allow(missing_docs)]
+pub const MCAST_UNBLOCK_SOURCE: u32 = 44;
+#[allow(missing_docs)]
+pub const MCAST_LEAVE_GROUP: u32 = 45;
+#[allow(missing_docs)]
+pub const MCAST_JOIN_SOURCE_GROUP: u32 = 46;
+#[allow(missing_docs)]
+pub const MCAST_LEAVE_SOURCE_GROUP: u32 = 47;
+
 /// Bytes that checksums cover (`net/udplite.h`).
 pub const UDPLITE_SEND_CSCOV: u32 = 10;
 #[allow(missing_docs)]
@@ -100,6 +139,14 @@ constants! { devices: u32 {
 /// `ioctl`s of sockets (`linux/sockios.h`): is the next byte the urgent one, bytes on their way, transmit queue length,
 /// device map.
 pub const SIOCATMARK: u32 = 0x8905;
+/// When the last message came, as a `timeval` or a `timespec`: in the program's own words, or in 64 bits.
+pub const SIOCGSTAMP: u32 = 0x8906;
+#[allow(missing_docs)]
+pub const SIOCGSTAMPNS: u32 = 0x8907;
+#[allow(missing_docs)]
+pub const SIOCGSTAMP_NEW: u32 = 0x8010_8906;
+#[allow(missing_docs)]
+pub const SIOCGSTAMPNS_NEW: u32 = 0x8010_8907;
 /// Whom signals go to: two names each.
 pub const FIOSETOWN: u32 = 0x8901;
 #[allow(missing_docs)]
@@ -110,6 +157,8 @@ pub const FIOGETOWN: u32 = 0x8903;
 pub const SIOCGPGRP: u32 = 0x8904;
 #[allow(missing_docs)]
 pub const SIOCOUTQ: u32 = 0x5411;
+/// Of a TCP connection: bytes that were not sent.
+pub const SIOCOUTQNSD: u32 = 0x894b;
 #[allow(missing_docs)]
 pub const SIOCGIFTXQLEN: u32 = 0x8942;
 #[allow(missing_docs)]

@@ -33,6 +33,7 @@
 //! | [`fs`] | file systems |
 //! | [`syscall`] | the system calls |
 
+pub mod bpf;
 pub mod credentials;
 pub mod exec;
 pub mod files;

@@ -95,11 +95,18 @@ impl FileObject for SocketFile {
     }
 
     fn ioctl(&self, kernel: &mut Kernel, task: &Rc<Task>, _file: &OpenFile, request: u32, arg: u64) -> Outcome<u64> {
+        let core = self.0.core();
+        if matches!(core.family, AF_INET | AF_INET6)
+            && let Some(stamp) = core.options.stamps.answer(task.layout(), request)
+        {
+            return task.mm()?.write_user(arg, &stamp?).map(|()| 0);
+        }
         let value = match request {
             FIONREAD => self.0.readable_bytes()?,
             SIOCOUTQ => self.0.unsent_bytes()?,
+            SIOCOUTQNSD if core.protocol == IPPROTO_TCP => self.0.unsent_bytes()?,
             SIOCATMARK => self.0.is_at_mark()?.into(),
-            _ => return interface::ioctl(kernel, task, self.0.core().family, request, arg),
+            _ => return interface::ioctl(kernel, task, core.family, request, arg),
         };
         task.mm()?.write_u32(arg, value as u32).map(|()| 0)
     }

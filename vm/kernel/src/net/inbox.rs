@@ -1,11 +1,12 @@
 //! What waits in a socket to be received: a stream's bytes, or messages.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 
 use super::Socket;
 use super::control::Control;
+use super::inet::ip_options::IpOptions;
 use super::memory::{Held, PIECE_BYTES};
 use crate::files::OpenFile;
 use crate::task::Pid;
@@ -23,14 +24,20 @@ pub struct PeerCredentials {
 pub type RawAddress = Vec<u8>;
 
 /// How a datagram came (`IP_PKTINFO` and its relatives).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
+    /// Who sent it.
+    pub from: SocketAddr,
     /// The address it was sent to.
-    pub to: IpAddr,
+    pub to: SocketAddr,
     /// `IP_TTL`, `IPV6_HOPLIMIT`.
     pub hops: u8,
     /// `IP_TOS`, `IPV6_TCLASS`.
     pub class: u8,
+    /// Options of IPv4, as they have arrived.
+    pub options: IpOptions,
+    /// Bytes of each datagram that it consists of, if there are several (`UDP_GRO`).
+    pub segment: Option<u16>,
 }
 
 /// What comes with bytes.
@@ -63,6 +70,8 @@ pub struct Message {
     pub held: Held,
     /// What it counts for at its sender, which waits for that to be less.
     pub charge: Option<Charge>,
+    /// It has been looked at.
+    pub was_seen: bool,
 }
 
 /// What a message counts for at its sender until it is received.
@@ -71,6 +80,18 @@ pub struct Charge {
     pub held: Held,
     /// The sender.
     pub sender: Weak<dyn Socket>,
+}
+
+/// How something is taken from an inbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// It is not there any more.
+    Take,
+    /// It stays (`MSG_PEEK`).
+    Peek {
+        /// The look begins so many bytes on (`SO_PEEK_OFF`).
+        from: Option<usize>,
+    },
 }
 
 /// What was taken from an inbox.
@@ -82,6 +103,8 @@ pub struct Received {
     pub attached: Attached,
     /// Bytes of the message it was part of; of a stream, as many as were taken.
     pub full_len: usize,
+    /// Bytes of it that a look has passed.
+    pub offset: usize,
     /// What the bytes are (`msg_flags`): the urgent one (`MSG_OOB`), or what an error quotes (`MSG_ERRQUEUE`).
     pub flags: u32,
     /// Who sent what is not in the inbox any more, if that counted there.
@@ -141,43 +164,71 @@ impl Inbox {
         }
     }
 
-    /// Takes the first message and gives up to `len` of its bytes; the rest is lost. With `peek` it stays.
-    pub fn take_message(&mut self, len: usize, peek: bool) -> Option<Received> {
-        let first = self.messages.front()?;
-        let full_len = first.bytes.len();
-        let bytes = copy_front(&first.bytes, len);
-        let (attached, released) = match peek {
-            true => (first.attached.clone(), None),
-            false => {
+    /// Takes the first message and gives up to `len` of its bytes; the rest is lost. A look leaves it there, and may be
+    /// at a later one.
+    pub fn take_message(&mut self, len: usize, look: Look) -> Option<Received> {
+        let (index, offset) = match look {
+            Look::Peek { from: Some(from) } => self.message_at(from)?,
+            _ => (0, 0),
+        };
+        let message = self.messages.get_mut(index)?;
+        let full_len = message.bytes.len();
+        let bytes = copy_from(&message.bytes, offset, len);
+        let (attached, released) = match look {
+            Look::Peek { .. } => {
+                message.was_seen = true;
+                (message.attached.clone(), None)
+            }
+            Look::Take => {
                 self.bytes -= full_len;
                 let message = self.messages.pop_front()?;
                 (message.attached, message.charge.map(|charge| charge.sender))
             }
         };
-        Some(Received { bytes, attached, full_len, flags: 0, released })
+        Some(Received { bytes, attached, full_len, offset, flags: 0, released })
+    }
+
+    /// The message in which a look begins `from` bytes on, and where in it. Those that end there are passed; one
+    /// without bytes only if it has been seen (`__skb_try_recv_from_queue`).
+    fn message_at(&self, mut from: usize) -> Option<(usize, usize)> {
+        for (index, message) in self.messages.iter().enumerate() {
+            let len = message.bytes.len();
+            let is_passed = from >= len && (len > 0 || from > 0 || message.was_seen);
+            if !is_passed {
+                return Some((index, from));
+            }
+            from -= len;
+        }
+        None
     }
 
     /// Takes up to `len` bytes of a stream, and the files that come with the first of them; it goes on with what
-    /// follows, up to the next files or another sender. With `peek` all of it stays.
-    pub fn take_stream(&mut self, len: usize, peek: bool) -> Option<Received> {
-        let first = self.messages.front_mut()?;
-        let mut bytes = copy_front(&first.bytes, len);
-        let attached = match peek {
-            true => first.attached.clone(),
-            false => {
+    /// follows, up to the next files or another sender. A look leaves all of it.
+    pub fn take_stream(&mut self, len: usize, look: Look) -> Option<Received> {
+        let mut offset = if let Look::Peek { from } = look { from.unwrap_or(0) } else { 0 };
+        let mut index = 0;
+        while offset > 0 && offset >= self.messages.get(index)?.bytes.len() {
+            offset -= self.messages[index].bytes.len();
+            index += 1;
+        }
+        let first = self.messages.get_mut(index)?;
+        let mut bytes = copy_from(&first.bytes, offset, len);
+        let attached = match look {
+            Look::Peek { .. } => first.attached.clone(),
+            Look::Take => {
                 let (sender, time_ns) = (first.attached.sender, first.attached.time_ns);
                 Attached { files: std::mem::take(&mut first.attached.files), sender, time_ns, ..Attached::default() }
             }
         };
-        for next in self.messages.iter().skip(1) {
+        for next in self.messages.iter().skip(index + 1) {
             if bytes.len() >= len || !next.attached.files.is_empty() || next.attached.sender != attached.sender {
                 break;
             }
-            bytes.extend(copy_front(&next.bytes, len - bytes.len()));
+            bytes.extend(copy_from(&next.bytes, 0, len - bytes.len()));
         }
-        let released = if peek { None } else { self.drop_front(bytes.len()) };
+        let released = if look == Look::Take { self.drop_front(bytes.len()) } else { None };
         let full_len = bytes.len();
-        Some(Received { bytes, attached, full_len, flags: 0, released })
+        Some(Received { bytes, attached, full_len, released, ..Received::default() })
     }
 
     /// Drops bytes of a stream. Returns who sent them, if something counted there does no longer.
@@ -210,17 +261,20 @@ impl Inbox {
     }
 }
 
-/// The first bytes of a queue, up to `len`.
-fn copy_front(bytes: &VecDeque<u8>, len: usize) -> Vec<u8> {
+/// The bytes of a queue from `offset` on, up to `len` of them.
+fn copy_from(bytes: &VecDeque<u8>, offset: usize, len: usize) -> Vec<u8> {
     let (front, back) = bytes.as_slices();
-    let split = len.min(front.len());
-    let rest = (len - split).min(back.len());
-    [&front[..split], &back[..rest]].concat()
+    let front_rest = front.get(offset..).unwrap_or_default();
+    let back_rest = back.get(offset.saturating_sub(front.len())..).unwrap_or_default();
+    let split = len.min(front_rest.len());
+    [&front_rest[..split], &back_rest[..(len - split).min(back_rest.len())]].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOOK: Look = Look::Peek { from: None };
 
     fn message(bytes: &[u8], uid: u32) -> Message {
         let sender = PeerCredentials { pid: 1, uid, gid: 0 };
@@ -238,11 +292,11 @@ mod tests {
             inbox.push_stream(message(bytes, uid));
         }
         assert_eq!((inbox.messages(), inbox.bytes()), (2, 11));
-        assert_eq!(inbox.take_stream(4, true).unwrap().bytes, b"onet");
-        assert_eq!(inbox.take_stream(4, false).unwrap().bytes, b"onet");
-        assert_eq!(inbox.take_stream(100, false).unwrap().bytes, b"wo");
-        assert_eq!(inbox.take_stream(100, false).unwrap().bytes, b"three");
-        assert!(inbox.take_stream(100, false).is_none() && inbox.is_empty() && inbox.bytes() == 0);
+        assert_eq!(inbox.take_stream(4, LOOK).unwrap().bytes, b"onet");
+        assert_eq!(inbox.take_stream(4, Look::Take).unwrap().bytes, b"onet");
+        assert_eq!(inbox.take_stream(100, Look::Take).unwrap().bytes, b"wo");
+        assert_eq!(inbox.take_stream(100, Look::Take).unwrap().bytes, b"three");
+        assert!(inbox.take_stream(100, Look::Take).is_none() && inbox.is_empty() && inbox.bytes() == 0);
     }
 
     #[test]
@@ -250,9 +304,27 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.push_message(message(b"one", 1));
         inbox.push_message(message(b"", 1));
-        assert_eq!(inbox.take_message(2, true).unwrap().full_len, 3);
-        assert_eq!(inbox.take_message(2, false).unwrap().bytes, b"on");
-        assert_eq!(inbox.take_message(9, false).unwrap().full_len, 0);
-        assert!(inbox.take_message(9, false).is_none() && inbox.bytes() == 0);
+        assert_eq!(inbox.take_message(2, LOOK).unwrap().full_len, 3);
+        assert_eq!(inbox.take_message(2, Look::Take).unwrap().bytes, b"on");
+        assert_eq!(inbox.take_message(9, Look::Take).unwrap().full_len, 0);
+        assert!(inbox.take_message(9, Look::Take).is_none() && inbox.bytes() == 0);
+    }
+
+    #[test]
+    fn looks_go_on_where_they_are_told_to() {
+        let mut inbox = Inbox::default();
+        for bytes in [&b"one"[..], b"", b"three"] {
+            inbox.push_message(message(bytes, 1));
+        }
+        let look = |inbox: &mut Inbox, from| {
+            let received = inbox.take_message(9, Look::Peek { from: Some(from) });
+            received.map(|received| (received.bytes, received.offset))
+        };
+        assert_eq!(look(&mut inbox, 1), Some((b"ne".to_vec(), 1)));
+        assert_eq!(look(&mut inbox, 3), Some((Vec::new(), 0)));
+        assert_eq!(look(&mut inbox, 3), Some((b"three".to_vec(), 0)));
+        assert_eq!(look(&mut inbox, 8), None);
+        let mut stream = |from| inbox.take_stream(3, Look::Peek { from: Some(from) }).map(|received| received.bytes);
+        assert_eq!((stream(2), stream(4), stream(8)), (Some(b"eth".to_vec()), Some(b"hre".to_vec()), None));
     }
 }

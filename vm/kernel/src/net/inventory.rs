@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::inet::ping::PingSocket;
+use super::inet::raw::RawSocket;
 use super::inet::tcp::{State, TcpSocket};
 use super::inet::udp::UdpSocket;
 use super::{Core, Socket, downcast};
@@ -41,6 +43,11 @@ impl Entry {
         let core = socket.core();
         let (family, received) = (core.family, core.inbox.borrow().bytes() as u32);
         Self { socket: Some(socket), family, local, remote, state, received, backlog_max: None, left_ns: None }
+    }
+
+    fn of_datagrams(addresses: (SocketAddr, Option<SocketAddr>), socket: Rc<dyn Socket>) -> Self {
+        let state = if addresses.1.is_some() { ESTABLISHED } else { CLOSE };
+        Self::new(socket, addresses, state)
     }
 
     /// What all sockets have, if it is one still.
@@ -87,9 +94,23 @@ pub fn udp(kernel: &Kernel, family: u32, protocol: u32) -> Vec<Entry> {
     for socket in of_family::<UdpSocket>(kernel, family) {
         let addresses = socket.addresses();
         if addresses.0.port() != 0 && socket.core().protocol == protocol {
-            let state = if addresses.1.is_some() { ESTABLISHED } else { CLOSE };
-            entries.push(Entry::new(socket, addresses, state));
+            entries.push(Entry::of_datagrams(addresses, socket));
         }
     }
     entries
+}
+
+/// Raw sockets: their port is their protocol.
+pub fn raw(kernel: &Kernel, family: u32) -> Vec<Entry> {
+    let sockets = of_family::<RawSocket>(kernel, family).into_iter();
+    sockets.map(|socket| Entry::of_datagrams(socket.addresses(), socket)).collect()
+}
+
+/// Sockets of ping: their port is their number.
+pub fn ping(kernel: &Kernel, family: u32) -> Vec<Entry> {
+    let sockets = of_family::<PingSocket>(kernel, family).into_iter();
+    sockets
+        .map(|socket| Entry::of_datagrams(socket.addresses(), socket))
+        .filter(|entry| entry.local.port() != 0)
+        .collect()
 }

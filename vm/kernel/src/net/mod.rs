@@ -13,7 +13,8 @@
 //! | [`inbox`] | what waits in a socket |
 //! | [`memory`] | what that takes of memory, and how much may be taken |
 //! | [`options`] | options that every socket has |
-//! | [`control`] | what a receiver is told besides |
+//! | [`control`], [`stamps`] | what a receiver is told besides; when something came |
+//! | [`filter`] | programs that say which packets are received |
 //! | [`file`] | sockets as files: reading, writing, waiting, timeouts |
 //! | [`unix`] | `AF_UNIX` |
 //! | [`inet`] | `AF_INET`, `AF_INET6`: TCP and UDP |
@@ -26,6 +27,7 @@
 
 pub mod control;
 pub mod file;
+pub mod filter;
 pub mod inbox;
 pub mod inet;
 pub mod interface;
@@ -34,6 +36,7 @@ pub mod memory;
 pub mod netlink;
 pub mod options;
 pub mod report;
+pub mod stamps;
 pub mod unix;
 
 use std::any::Any;
@@ -50,8 +53,12 @@ use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
 use crate::wait::WaitQueue;
-use inbox::{Inbox, PeerCredentials, RawAddress, Received};
+use filter::Packet;
+use inbox::{Inbox, Look, PeerCredentials, RawAddress, Received};
+use inet::address::Endpoint;
+use inet::ping::PingSocket;
 use inet::ports::{Ports, TimeWaits};
+use inet::raw::RawSockets;
 use inet::tcp::TcpSocket;
 use inet::udp::UdpSocket;
 use netlink::NetlinkPorts;
@@ -135,6 +142,36 @@ impl Core {
         writer.pad_to(8 * 4).u32(self.drops.get()).finish()
     }
 
+    /// Whether looks may begin elsewhere than reads do (`SO_PEEK_OFF`).
+    pub fn has_looks(&self) -> bool {
+        self.family == AF_UNIX || (matches!(self.family, AF_INET | AF_INET6) && self.kind != SOCK_RAW)
+    }
+
+    /// How a call with these flags (`MSG_*`) takes what is in the inbox.
+    pub fn look(&self, flags: u32) -> Look {
+        let from = usize::try_from(self.options.peek_offset.get()).ok();
+        if flags & MSG_PEEK != 0 { Look::Peek { from } } else { Look::Take }
+    }
+
+    /// A look has gone `len` bytes on, or so many bytes were taken: the next look begins accordingly (`SO_PEEK_OFF`).
+    pub fn move_look(&self, look: Look, len: usize) {
+        let (offset, len) = (self.options.peek_offset.get(), i32::try_from(len).unwrap_or(i32::MAX));
+        self.options.peek_offset.set(match look {
+            _ if offset < 0 => offset,
+            Look::Peek { .. } => offset.saturating_add(len),
+            Look::Take => offset.saturating_sub(len).max(0),
+        });
+    }
+
+    /// How many bytes of a packet are received, of which at least `least` are if any, as its filter says. `None` if it is
+    /// not received at all.
+    pub fn filtered(&self, packet: &Packet<'_>, least: usize) -> Option<usize> {
+        match &*self.options.filter.borrow() {
+            Some(filter) => filter.judge(packet, least),
+            None => Some(usize::MAX),
+        }
+    }
+
     /// Something has come in: wakes who waits for it, and signals who wants that.
     pub fn announce(&self, kernel: &mut Kernel, io: Io) {
         kernel.wake(&self.arrivals);
@@ -170,6 +207,11 @@ pub struct Outgoing {
 pub trait Socket: Any {
     /// What all sockets have.
     fn core(&self) -> &Core;
+
+    /// Its addresses, if it is one of the Internet.
+    fn endpoint(&self) -> Option<&Endpoint> {
+        None
+    }
 
     /// Whether messages keep their boundaries.
     fn has_messages(&self) -> bool {
@@ -268,6 +310,10 @@ pub struct Net {
     pub udp: Ports<UdpSocket>,
     /// UDP-Lite ports in use.
     pub udplite: Ports<UdpSocket>,
+    /// Sockets of ping, by their numbers.
+    ping: [Ports<PingSocket>; 2],
+    /// Raw sockets.
+    pub raw: RawSockets,
     /// Connections that are over, but whose addresses can't be had yet.
     pub time_waits: TimeWaits,
     /// Netlink sockets.
@@ -279,6 +325,11 @@ pub struct Net {
 }
 
 impl Net {
+    /// Sockets of ping of IPv4 or of IPv6, by their numbers.
+    pub fn ping(&mut self, is_v6: bool) -> &mut Ports<PingSocket> {
+        &mut self.ping[usize::from(is_v6)]
+    }
+
     /// Adds a socket to those listed.
     pub fn register(&mut self, socket: &Rc<dyn Socket>) {
         self.all.insert(socket.core().cookie, Rc::downgrade(socket));

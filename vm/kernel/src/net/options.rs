@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use abi::capability::CAP_NET_ADMIN;
 use abi::socket::*;
@@ -9,6 +10,8 @@ use abi::{Errno, Layout, Reader, Writer};
 
 use crate::credentials::Credentials;
 use crate::kernel::SECOND_NS;
+use crate::net::filter::Filter;
+use crate::net::stamps::{Stamps, is_about_stamps};
 use crate::net::{Core, interface};
 use crate::stop::Outcome;
 
@@ -25,7 +28,7 @@ const FORCED_BYTES_MAX: u32 = 8 << 20;
 pub const VALUE_BYTES_MAX: usize = 4096;
 
 /// Options that are on or off, and mean nothing else to set.
-const SWITCHES: [u32; 19] = [
+const SWITCHES: [u32; 16] = [
     SO_DEBUG,
     SO_REUSEADDR,
     SO_DONTROUTE,
@@ -35,16 +38,13 @@ const SWITCHES: [u32; 19] = [
     SO_NO_CHECK,
     SO_REUSEPORT,
     SO_PASSCRED,
-    SO_TIMESTAMP,
-    SO_TIMESTAMPNS,
-    SO_TIMESTAMP_NEW,
-    SO_TIMESTAMPNS_NEW,
     SO_RXQ_OVFL,
     SO_PASSSEC,
     SO_SELECT_ERR_QUEUE,
     SO_WIFI_STATUS,
     SO_NOFCS,
     SO_LOCK_FILTER,
+    SO_ZEROCOPY,
 ];
 
 /// Values of a socket's options.
@@ -61,6 +61,12 @@ pub struct Options {
     pub receive_timeout_ns: Cell<Option<u64>>,
     /// `SO_SNDTIMEO`.
     pub send_timeout_ns: Cell<Option<u64>>,
+    /// `SO_PEEK_OFF`: where looks begin, if not where reads do (negative).
+    pub peek_offset: Cell<i32>,
+    /// `SO_TIMESTAMP` and its relatives.
+    pub stamps: Stamps,
+    /// `SO_ATTACH_FILTER`.
+    pub filter: RefCell<Option<Rc<Filter>>>,
     /// Options with a number, by level: those that have been set.
     numbers: RefCell<BTreeMap<(u32, u32), i32>>,
 }
@@ -75,6 +81,9 @@ impl Options {
             linger: Cell::default(),
             receive_timeout_ns: Cell::default(),
             send_timeout_ns: Cell::default(),
+            peek_offset: Cell::new(-1),
+            stamps: Stamps::default(),
+            filter: RefCell::default(),
             numbers: RefCell::default(),
         }
     }
@@ -88,6 +97,14 @@ impl Options {
     pub fn turn(&self, option: u32, on: bool) {
         let others = self.switches.get() & !(1 << option);
         self.switches.set(others | u128::from(on) << option);
+    }
+
+    /// Refuses a change of the filter if that is locked (`SO_LOCK_FILTER`).
+    ///
+    /// # Errors
+    /// `EPERM`.
+    pub fn check_filter_unlocked(&self) -> Outcome<()> {
+        if self.is_on(SO_LOCK_FILTER) { Err(Errno::EPERM.into()) } else { Ok(()) }
     }
 
     /// A number that has been set.
@@ -108,6 +125,9 @@ impl Options {
         self.linger.set(listener.linger.get());
         self.receive_timeout_ns.set(listener.receive_timeout_ns.get());
         self.send_timeout_ns.set(listener.send_timeout_ns.get());
+        self.peek_offset.set(listener.peek_offset.get());
+        self.stamps.inherit(&listener.stamps);
+        *self.filter.borrow_mut() = listener.filter.borrow().clone();
         *self.numbers.borrow_mut() = listener.numbers.borrow().clone();
     }
 }
@@ -163,6 +183,9 @@ pub fn get(core: &Core, layout: Layout, option: u32) -> Outcome<Vec<u8>> {
             number(options.number(SOL_SOCKET, option).unwrap_or(0) as u32)
         }
         SO_BSDCOMPAT | SO_ACCEPTCONN => number(0),
+        SO_PEEK_OFF if core.has_looks() => number(options.peek_offset.get() as u32),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP.into()),
+        option if is_about_stamps(option) => options.stamps.get(option),
         SO_INCOMING_CPU => number(0),
         SO_COOKIE => core.cookie.to_le_bytes().to_vec(),
         SO_BINDTODEVICE if options.is_on(SO_BINDTODEVICE) => b"lo\0".to_vec(),
@@ -224,13 +247,22 @@ pub fn set(core: &Core, who: &Credentials, layout: Layout, option: u32, value: &
             options.set_number(SOL_SOCKET, option, bytes);
         }
         SO_BSDCOMPAT | SO_INCOMING_CPU => {}
+        SO_PEEK_OFF if core.has_looks() => options.peek_offset.set(value),
+        SO_PEEK_OFF => return Err(Errno::EOPNOTSUPP.into()),
+        option if is_about_stamps(option) => options.stamps.set(option, value)?,
         SO_BINDTOIFINDEX if value < 0 => return Err(Errno::EINVAL.into()),
         SO_BINDTOIFINDEX => {
             options.set_number(SOL_SOCKET, option, value);
             options.turn(SO_BINDTODEVICE, value as u32 == interface::INDEX);
         }
+        SO_DETACH_FILTER => {
+            options.check_filter_unlocked()?;
+            options.filter.take().ok_or(Errno::ENOENT)?;
+        }
         SO_LOCK_FILTER if value == 0 && options.is_on(option) => return Err(Errno::EPERM.into()),
         SO_REUSEPORT if value != 0 && !is_internet => return Err(Errno::EOPNOTSUPP.into()),
+        SO_ZEROCOPY if !is_internet || core.kind == SOCK_RAW => return Err(Errno::EOPNOTSUPP.into()),
+        SO_ZEROCOPY if !(0..=1).contains(&value) => return Err(Errno::EINVAL.into()),
         SO_PASSCRED | SO_PASSSEC if is_internet => return Err(Errno::ENOPROTOOPT.into()),
         option if SWITCHES.contains(&option) => options.turn(option, value != 0),
         _ => return Err(Errno::ENOPROTOOPT.into()),

@@ -69,17 +69,25 @@ pub fn tcp(kernel: &mut Kernel, family: u32) -> String {
     table(if family == AF_INET { HEADER } else { HEADER_V6 }, lines.collect())
 }
 
-/// `/proc/net/udp`, `/proc/net/udplite`, and for IPv6.
-pub fn udp(kernel: &mut Kernel, family: u32, protocol: u32) -> String {
-    let entries = inventory::udp(kernel, family, protocol);
+fn datagram_table(family: u32, entries: &[Entry]) -> String {
     let tail = |entry: &Entry| format!("2 0000000000000000 {}", entry.core().map_or(0, |core| core.drops.get()));
     let lines = entries.iter().map(|entry| line(entry, &format!("{:5}", entry.local.port()), &tail(entry)));
     table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, lines.collect())
 }
 
-/// `/proc/net/raw`, `/proc/net/raw6`: there are no such sockets.
-pub fn raw(family: u32) -> String {
-    table(if family == AF_INET { DATAGRAM_HEADER } else { DATAGRAM_HEADER_V6 }, Vec::new())
+/// `/proc/net/udp`, `/proc/net/udplite`, and for IPv6.
+pub fn udp(kernel: &mut Kernel, family: u32, protocol: u32) -> String {
+    datagram_table(family, &inventory::udp(kernel, family, protocol))
+}
+
+/// `/proc/net/raw`, `/proc/net/raw6`.
+pub fn raw(kernel: &mut Kernel, family: u32) -> String {
+    datagram_table(family, &inventory::raw(kernel, family))
+}
+
+/// `/proc/net/icmp`, `/proc/net/icmp6`: sockets of ping.
+pub fn icmp(kernel: &mut Kernel, family: u32) -> String {
+    datagram_table(family, &inventory::ping(kernel, family))
 }
 
 /// `/proc/net/unix`.

@@ -217,7 +217,7 @@ fn receive(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: &[(u64, usize)], flags
 
 /// What a call returns that has received `done` bytes, `received` the last of them.
 fn finish_receiving(socket: &dyn Socket, received: Received, done: usize, flags: u32) -> Taken {
-    let is_cut = socket.has_messages() && received.full_len > received.bytes.len();
+    let is_cut = socket.has_messages() && received.full_len > received.offset + received.bytes.len();
     let tells_all = flags & MSG_TRUNC != 0 && socket.has_messages() && received.flags & MSG_ERRQUEUE == 0;
     let len = if tells_all { received.full_len } else { done };
     let cut_flag = if is_cut { MSG_TRUNC } else { 0 };

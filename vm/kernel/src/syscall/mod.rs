@@ -59,6 +59,7 @@ pub mod control;
 pub mod epoll;
 pub mod event;
 pub mod fd;
+mod filter;
 pub mod futex;
 pub mod ia32;
 pub mod ids;

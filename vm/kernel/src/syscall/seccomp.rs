@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use abi::ptrace::{AUDIT_ARCH_I386, AUDIT_ARCH_X86_64};
 use abi::signal::{SIGKILL, SIGSYS};
-use abi::{Errno, Reader, Writer};
+use abi::{Errno, Writer};
 
+use super::filter::{program_arg, program_bytes};
 use super::{Abi, set_result};
 use crate::kernel::Kernel;
-use crate::seccomp::{Filters, INSTRUCTIONS_MAX, Instruction, Seccomp, action};
+use crate::seccomp::{Filters, Seccomp, action};
 use crate::signal::SigInfo;
 use crate::signal::info::Detail;
 use crate::stop::Outcome;
@@ -23,8 +24,6 @@ const TSYNC: u32 = 1;
 const LOG: u32 = 2;
 const SPEC_ALLOW: u32 = 4;
 const TSYNC_ESRCH: u32 = 16;
-/// Bytes of an instruction.
-const INSTRUCTION_BYTES: u64 = 8;
 
 pub(super) fn seccomp(k: &mut Kernel, t: &Rc<Task>, operation: u32, flags: u32, args: u64) -> Outcome<u64> {
     match operation {
@@ -63,7 +62,7 @@ fn set_filter(k: &mut Kernel, t: &Rc<Task>, flags: u32, args: u64) -> Outcome<u6
     if flags & !(TSYNC | LOG | SPEC_ALLOW | TSYNC_ESRCH) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let program = program_arg(t, args)?;
+    let program = program_arg(t, &t.struct_arg(args, program_bytes(t))?)?;
     if !t.no_new_privileges.get() && !t.credentials().has(CAP_SYS_ADMIN) {
         return Err(Errno::EACCES.into());
     }
@@ -93,24 +92,6 @@ fn set_filter(k: &mut Kernel, t: &Rc<Task>, flags: u32, args: u64) -> Outcome<u6
         }
     }
     Ok(0)
-}
-
-/// `struct sock_fprog`: how many instructions, and where.
-fn program_arg(t: &Rc<Task>, addr: u64) -> Outcome<Vec<Instruction>> {
-    let layout = t.layout();
-    let bytes = t.struct_arg(addr, 2 * layout.word_bytes)?;
-    let mut reader = layout.reader(&bytes);
-    let count = usize::from(reader.u16());
-    reader.align();
-    let start = reader.word();
-    if count == 0 || count > INSTRUCTIONS_MAX || start == 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    let bytes = t.struct_arg(start, count as u64 * INSTRUCTION_BYTES)?;
-    let mut reader = Reader::new(&bytes);
-    let instruction =
-        |_| Instruction { code: reader.u16(), jump_true: reader.u8(), jump_false: reader.u8(), k: reader.u32() };
-    Ok((0..count).map(instruction).collect())
 }
 
 impl Kernel {

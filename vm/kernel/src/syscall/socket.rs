@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::file::{O_NONBLOCK, O_RDWR};
 use abi::socket::*;
 
+use super::filter;
 use super::rw::unless_nonblocking;
 use crate::files::OpenFile;
 use crate::kernel::Kernel;
@@ -44,12 +45,12 @@ fn kind_arg(family: u32, kind: u32) -> Outcome<u32> {
     }
 }
 
-fn create(t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<Rc<dyn Socket>> {
+fn create(k: &mut Kernel, t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<Rc<dyn Socket>> {
     match (family, kind) {
         (AF_UNIX, _) if protocol > AF_UNIX => Err(Errno::EPROTONOSUPPORT.into()),
         (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) => Ok(UnixSocket::new(kind, owner(t))),
         (AF_UNIX, SOCK_RAW) => Ok(UnixSocket::new(SOCK_DGRAM, owner(t))),
-        (AF_INET | AF_INET6, _) => inet::create(&t.credentials(), family, kind, protocol),
+        (AF_INET | AF_INET6, _) => inet::create(k, &t.credentials(), family, kind, protocol),
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) if is_known_protocol(protocol) => Ok(NetlinkSocket::new(kind, protocol)),
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) => Err(Errno::EPROTONOSUPPORT.into()),
         (AF_UNIX | AF_NETLINK, _) => Err(Errno::ESOCKTNOSUPPORT.into()),
@@ -68,7 +69,7 @@ fn open_socket(k: &mut Kernel, t: &Rc<Task>, socket: Rc<dyn Socket>, flags: u32)
 }
 
 pub(super) fn socket(k: &mut Kernel, t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -> Outcome<u64> {
-    let socket = create(t, family, kind_arg(family, kind)?, protocol)?;
+    let socket = create(k, t, family, kind_arg(family, kind)?, protocol)?;
     let file = open_socket(k, t, socket, kind);
     k.add_file(t, file, kind & SOCK_CLOEXEC != 0).map(|fd| fd as u64)
 }
@@ -82,7 +83,7 @@ pub(super) fn socketpair(
     fds: u64,
 ) -> Outcome<u64> {
     let plain = kind_arg(family, kind)?;
-    let first = create(t, family, plain, protocol)?;
+    let first = create(k, t, family, plain, protocol)?;
     if family != AF_UNIX {
         return Err(Errno::EOPNOTSUPP.into());
     }
@@ -199,6 +200,9 @@ pub(super) fn getsockopt(
         let mm = t.mm()?;
         let room = i32::from_le_bytes(mm.read_u32(len_addr)?.to_le_bytes());
         let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+        if (level, option) == (SOL_SOCKET, SO_ATTACH_FILTER) {
+            return filter::get(t, socket.core(), value, len_addr, room).map(|()| 0);
+        }
         // Reading an error clears it: it must arrive.
         mm.prepare_write(value, room.min(options::VALUE_BYTES_MAX))?;
         let bytes = match socket.get_option(k, level, option) {
@@ -232,6 +236,7 @@ pub(super) fn setsockopt(
         let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
         let bytes = t.struct_arg(value, len.min(options::VALUE_BYTES_MAX) as u64)?;
         match level {
+            SOL_SOCKET if option == SO_ATTACH_FILTER => filter::attach(t, socket.core(), &bytes),
             SOL_SOCKET => options::set(socket.core(), &t.credentials(), t.layout(), option, &bytes),
             _ => socket.set_option(k, t, level, option, &bytes),
         }

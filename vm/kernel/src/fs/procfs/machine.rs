@@ -9,6 +9,7 @@ use crate::files::inotify;
 use crate::ipc::{msg, shm};
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::net::inet::address::UNPRIVILEGED_PORT;
+use crate::net::inet::ping::GROUPS;
 use crate::net::inet::ports::EPHEMERAL;
 use crate::net::options::{BUFFER_BYTES, BUFFER_BYTES_MAX};
 use crate::net::unix::transfer::DATAGRAMS_MAX;
@@ -63,11 +64,13 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("net", Item::Directory),
     ("net/arp", Item::Text(report::ARP)),
     ("net/dev", Item::Made(report::dev)),
+    ("net/icmp", Item::Made(|kernel| report::icmp(kernel, AF_INET))),
+    ("net/icmp6", Item::Made(|kernel| report::icmp(kernel, AF_INET6))),
     ("net/if_inet6", Item::Text(report::IF_INET6)),
     ("net/ipv6_route", Item::Text(report::IPV6_ROUTE)),
     ("net/netlink", Item::Made(report::netlink)),
-    ("net/raw", Item::Made(|_| report::raw(AF_INET))),
-    ("net/raw6", Item::Made(|_| report::raw(AF_INET6))),
+    ("net/raw", Item::Made(|kernel| report::raw(kernel, AF_INET))),
+    ("net/raw6", Item::Made(|kernel| report::raw(kernel, AF_INET6))),
     ("net/route", Item::Text(report::ROUTE)),
     ("net/snmp", Item::Made(report::snmp)),
     ("net/sockstat", Item::Made(report::sockstat)),
@@ -144,7 +147,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/net/ipv4/ip_forward", Item::Text("0\n")),
     ("sys/net/ipv4/ip_local_port_range", Item::Made(|_| format!("{}\t{}\n", EPHEMERAL.start(), EPHEMERAL.end()))),
     ("sys/net/ipv4/ip_unprivileged_port_start", Item::Made(|_| format!("{UNPRIVILEGED_PORT}\n"))),
-    ("sys/net/ipv4/ping_group_range", Item::Text("1\t0\n")),
+    ("sys/net/ipv4/ping_group_range", Item::Made(|_| format!("{}\t{}\n", GROUPS.start(), GROUPS.end()))),
     ("sys/net/ipv4/tcp_fastopen", Item::Text("0\n")),
     ("sys/net/ipv4/tcp_fin_timeout", Item::Text("60\n")),
     ("sys/net/ipv4/tcp_keepalive_time", Item::Text("7200\n")),

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
+use super::groups::Membership;
+use super::ip_options::IpOptions;
 use crate::net::Core;
 use crate::net::inbox::RawAddress;
 use crate::stop::Outcome;
@@ -135,7 +137,11 @@ pub struct Endpoint {
     /// The port is its own. After a connection it may still show one that is not.
     pub holds_port: Cell<bool>,
     /// Groups it has joined.
-    pub groups: RefCell<Vec<IpAddr>>,
+    pub(super) groups: RefCell<Vec<Membership>>,
+    /// By which interface, and from which address, it sends to groups (`IP_MULTICAST_IF`); 0 and "any" if it has not said.
+    pub group_interface: Cell<(u32, Ipv4Addr)>,
+    /// `IP_OPTIONS`.
+    pub(super) options: RefCell<IpOptions>,
 }
 
 impl Endpoint {
@@ -148,6 +154,8 @@ impl Endpoint {
             port_is_bound: Cell::new(false),
             holds_port: Cell::new(false),
             groups: RefCell::default(),
+            group_interface: Cell::new((0, Ipv4Addr::UNSPECIFIED)),
+            options: RefCell::default(),
         }
     }
 

@@ -17,6 +17,12 @@ impl TcpSocket {
     pub(super) fn send_fin(&self, k: &mut Kernel) {
         let peer = self.peer();
         match (self.state.get(), peer) {
+            (State::Established, Some(_)) if self.is_its_own_peer() => {
+                self.finished.set(true);
+                self.remember(k, false);
+                self.end(k);
+                k.tell_listeners(&self.core.listeners, Io::HangUp);
+            }
             (State::Established, peer) => {
                 self.state.set(State::FinWait2);
                 if let Some(peer) = peer {

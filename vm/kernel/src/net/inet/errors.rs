@@ -4,7 +4,7 @@
 //! The only ones here: nobody has the port ("port unreachable"), and a datagram that is too long for a packet, which is
 //! refused before it is sent.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,11 +12,12 @@ use abi::socket::*;
 use abi::{Errno, Writer};
 
 use super::address;
+use super::datagrams::{Datagrams, Way};
+use super::ip_options::IpOptions;
 use super::options::{MTU_BYTES, value};
-use super::udp::UdpSocket;
 use crate::files::Io;
 use crate::kernel::Kernel;
-use crate::net::Socket;
+use crate::net::Core;
 use crate::net::inbox::{Attached, Delivery, Received};
 use crate::stop::Outcome;
 
@@ -25,7 +26,10 @@ use crate::stop::Outcome;
 const QUOTED_BYTES_MAX: usize = 576 - 2 * (20 + 8);
 const QUOTED_BYTES_MAX_V6: usize = 1280 - 2 * (40 + 8);
 /// Class of service of an answer of ICMP ("internetwork control", RFC 791).
-const CONTROL_CLASS: u8 = 0xc0;
+pub(super) const CONTROL_CLASS: u8 = 0xc0;
+
+/// What was to be sent without copying was copied (`SO_EE_CODE_ZEROCOPY_COPIED`).
+const COPIED: u8 = 1;
 
 /// Where an error comes from (`SO_EE_ORIGIN_*`, `linux/errqueue.h`).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,8 @@ enum Origin {
     Local = 1,
     Icmp = 2,
     Icmp6 = 3,
+    /// It is no error: a buffer that was to be sent without copying it may be used again (`MSG_ZEROCOPY`).
+    Buffer = 5,
 }
 
 /// An error that waits.
@@ -41,8 +47,10 @@ pub(super) struct QueuedError {
     origin: Origin,
     /// `ee_info`.
     info: u32,
-    /// Where the datagram was sent to.
-    to: SocketAddr,
+    /// `ee_data`.
+    data: u32,
+    /// Where the datagram was sent to, if it is about one.
+    to: Option<SocketAddr>,
     /// What was in it, as far as it is quoted.
     quoted: Vec<u8>,
     /// Whom it came from, and who gets the answer, if there was one.
@@ -52,7 +60,7 @@ pub(super) struct QueuedError {
 
 impl QueuedError {
     fn is_answer(&self) -> bool {
-        self.origin != Origin::Local
+        matches!(self.origin, Origin::Icmp | Origin::Icmp6)
     }
 
     /// The `struct sock_extended_err`, and the offender's address behind it, as a control message.
@@ -62,9 +70,10 @@ impl QueuedError {
             Origin::Local => (0, 0),
             Origin::Icmp => (3, 3),
             Origin::Icmp6 => (1, 4),
+            Origin::Buffer => (0, COPIED),
         };
         let head = Writer::new().u32(self.errno.0.into()).u8(self.origin as u8).u8(kind).u8(code).u8(0);
-        let head = head.u32(self.info).u32(0);
+        let head = head.u32(self.info).u32(self.data);
         let offender = self.offender.map(|(ip, _)| address::raw(family, SocketAddr::new(ip, 0)));
         let unnamed = address::raw(family, SocketAddr::new(address::any(family), 0)).len();
         let body = head.raw(&offender.unwrap_or_else(|| vec![0; unnamed])).finish();
@@ -72,29 +81,100 @@ impl QueuedError {
     }
 }
 
-/// The errors of a socket. Each counts for memory as a datagram does: see [`UdpSocket::has_room`].
+/// The errors of a socket. Each counts for memory as a datagram does: see [`Datagrams::has_room`].
 #[derive(Default)]
-pub(super) struct ErrorQueue(RefCell<VecDeque<QueuedError>>);
+pub(super) struct ErrorQueue {
+    queue: RefCell<VecDeque<QueuedError>>,
+    /// Buffers sent with `MSG_ZEROCOPY`.
+    buffers: Cell<u32>,
+}
+
+/// A datagram that nobody takes.
+pub(super) struct Refused<'a> {
+    pub way: &'a Way,
+    pub bytes: &'a [u8],
+}
 
 impl ErrorQueue {
     /// Errors in it, and bytes that they quote.
     pub fn size(&self) -> (usize, usize) {
-        let queue = self.0.borrow();
+        let queue = self.queue.borrow();
         (queue.len(), queue.iter().map(|error| error.quoted.len()).sum())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.queue.borrow().is_empty()
     }
 
     /// Forgets them: the program wants to be told no more.
     pub fn clear(&self) {
-        self.0.borrow_mut().clear();
+        self.queue.borrow_mut().clear();
     }
 }
 
-impl UdpSocket {
+impl ErrorQueue {
+    /// Tells that the next buffer of those sent with `MSG_ZEROCOPY` may be used again: at once, since it was copied. One
+    /// note is for as many as were sent before it is taken.
+    pub fn note_copy(&self, k: &mut Kernel, core: &Core) {
+        let number = self.buffers.get();
+        self.buffers.set(number.wrapping_add(1));
+        {
+            let mut queue = self.queue.borrow_mut();
+            match queue.back_mut() {
+                Some(last) if last.origin == Origin::Buffer && last.data.wrapping_add(1) == number => {
+                    last.data = number
+                }
+                _ => queue.push_back(QueuedError {
+                    errno: Errno(0),
+                    origin: Origin::Buffer,
+                    info: number,
+                    data: number,
+                    to: None,
+                    quoted: Vec::new(),
+                    offender: None,
+                    time_ns: 0,
+                }),
+            }
+        }
+        core.announce(k, Io::Error);
+    }
+
+    /// Takes the first error (`MSG_ERRQUEUE`), which is never waited for. The next one that came from afar becomes the
+    /// pending one (`sock_dequeue_err_skb`).
+    pub fn take(&self, core: &Core, len: usize) -> Outcome<Received> {
+        let (error, next) = {
+            let mut queue = self.queue.borrow_mut();
+            let error = queue.pop_front().ok_or(Errno::EAGAIN)?;
+            (error, queue.front().filter(|next| next.is_answer()).map(|next| next.errno))
+        };
+        if next.is_some() || error.is_answer() {
+            core.error.set(next);
+        }
+        let family = core.family;
+        let delivery = error.offender.map(|(from, to)| Delivery {
+            from: SocketAddr::new(from, 0),
+            to: SocketAddr::new(to, 0),
+            hops: super::options::HOPS as u8,
+            class: if error.origin == Origin::Icmp { CONTROL_CLASS } else { 0 },
+            options: IpOptions::default(),
+            segment: None,
+        });
+        let attached = Attached {
+            from: error.to.map(|to| address::raw(family, to)),
+            delivery,
+            time_ns: error.time_ns,
+            error: Some(error.told(family)),
+            ..Attached::default()
+        };
+        let full_len = error.quoted.len();
+        let mut bytes = error.quoted;
+        bytes.truncate(len);
+        Ok(Received { bytes, attached, full_len, flags: MSG_ERRQUEUE, ..Received::default() })
+    }
+}
+
+impl Datagrams {
     /// Whether the program asks to be told of errors of what it sends to an address.
     fn asks_for_errors(&self, to: SocketAddr) -> bool {
         let (level, option) = if to.is_ipv4() { (IPPROTO_IP, IP_RECVERR) } else { (IPPROTO_IPV6, IPV6_RECVERR) };
@@ -104,14 +184,16 @@ impl UdpSocket {
     /// Keeps an error; it is lost if there is no room.
     fn queue_error(&self, k: &mut Kernel, error: QueuedError) {
         if self.has_room(error.quoted.len()) {
-            self.errors.0.borrow_mut().push_back(error);
+            self.errors.queue.borrow_mut().push_back(error);
             self.core.announce(k, Io::Error);
         }
     }
 
     /// Nobody has the port that this socket has sent to: the answer to that is an error for a socket that is connected
     /// there, and for one that asks to be told unless it is connected elsewhere.
-    pub(super) fn refuse(&self, k: &mut Kernel, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    pub(super) fn refuse(&self, k: &mut Kernel, refused: &Refused<'_>) {
+        let Refused { way: Way { from, to, .. }, bytes } = refused;
+        let (from, to) = (*from, *to);
         let remote = self.endpoint.remote.get();
         let asks = self.asks_for_errors(to);
         let is_for_us = remote == Some(to) || (remote.is_none() && asks);
@@ -126,7 +208,8 @@ impl UdpSocket {
             };
             let quoted = bytes[..bytes.len().min(max)].to_vec();
             let (errno, offender) = (Errno::ECONNREFUSED, Some((to.ip(), from.ip())));
-            self.queue_error(k, QueuedError { errno, origin, info: 0, to, quoted, offender, time_ns: k.realtime_ns() });
+            let (to, time_ns) = (Some(to), k.realtime_ns());
+            self.queue_error(k, QueuedError { errno, origin, info: 0, data: 0, to, quoted, offender, time_ns });
         }
         self.core.announce(k, Io::Error);
     }
@@ -136,39 +219,10 @@ impl UdpSocket {
         if self.asks_for_errors(to) {
             let info = if to.is_ipv4() { MTU_BYTES - 1 } else { MTU_BYTES };
             let port = self.endpoint.remote.get().map_or(0, |remote| remote.port());
-            let (errno, to, quoted) = (Errno::EMSGSIZE, SocketAddr::new(to.ip(), port), Vec::new());
+            let (errno, to, quoted) = (Errno::EMSGSIZE, Some(SocketAddr::new(to.ip(), port)), Vec::new());
             let (origin, offender, time_ns) = (Origin::Local, None, k.realtime_ns());
-            self.queue_error(k, QueuedError { errno, origin, info, to, quoted, offender, time_ns });
+            self.queue_error(k, QueuedError { errno, origin, info, data: 0, to, quoted, offender, time_ns });
         }
         Errno::EMSGSIZE
-    }
-
-    /// Takes the first error (`MSG_ERRQUEUE`), which is never waited for. The next one that came from afar becomes the
-    /// pending one (`sock_dequeue_err_skb`).
-    pub(super) fn receive_error(&self, len: usize) -> Outcome<Received> {
-        let (error, next) = {
-            let mut queue = self.errors.0.borrow_mut();
-            let error = queue.pop_front().ok_or(Errno::EAGAIN)?;
-            (error, queue.front().filter(|next| next.is_answer()).map(|next| next.errno))
-        };
-        if next.is_some() || error.is_answer() {
-            self.core.error.set(next);
-        }
-        let family = self.core().family;
-        let delivery = error.offender.map(|(_, to)| {
-            let class = if error.origin == Origin::Icmp { CONTROL_CLASS } else { 0 };
-            Delivery { to, hops: super::options::HOPS as u8, class }
-        });
-        let attached = Attached {
-            from: Some(address::raw(family, error.to)),
-            delivery,
-            time_ns: error.time_ns,
-            error: Some(error.told(family)),
-            ..Attached::default()
-        };
-        let full_len = error.quoted.len();
-        let mut bytes = error.quoted;
-        bytes.truncate(len);
-        Ok(Received { bytes, attached, full_len, flags: MSG_ERRQUEUE, released: None })
     }
 }

@@ -34,6 +34,8 @@ const fn switch(level: u32, option: u32, initial: i32) -> Number {
 const ANY: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 /// Bytes of a segment on the loopback interface: its MTU less the headers.
 pub(super) const SEGMENT_BYTES: u32 = 65_483;
+/// Bytes of what is sent in one piece: half of the first window (`tcp_bound_to_half_wnd`).
+pub(super) const SENT_SEGMENT_BYTES: u32 = 32_741;
 /// `TCP_MAXSEG` before a connection (`TCP_MSS_DEFAULT`).
 pub(super) const SEGMENT_BYTES_INITIAL: i32 = 536;
 /// The interface's MTU.
@@ -41,7 +43,7 @@ pub const MTU_BYTES: u32 = 65_536;
 /// Time to live, hop limit (`net.ipv4.ip_default_ttl`).
 pub const HOPS: i32 = 64;
 
-const NUMBERS: [Number; 80] = [
+const NUMBERS: [Number; 83] = [
     row(IPPROTO_IP, IP_TOS, 0, 0..=255),
     row(IPPROTO_IP, IP_TTL, HOPS, 1..=255),
     switch(IPPROTO_IP, IP_PKTINFO, 0),
@@ -51,6 +53,7 @@ const NUMBERS: [Number; 80] = [
     switch(IPPROTO_IP, IP_RECVTTL, 0),
     switch(IPPROTO_IP, IP_RECVORIGDSTADDR, 0),
     switch(IPPROTO_IP, IP_CHECKSUM, 0),
+    switch(IPPROTO_IP, IP_RECVFRAGSIZE, 0),
     row(IPPROTO_IP, IP_UNICAST_IF, 0, ANY),
     row(IPPROTO_IP, IP_LOCAL_PORT_RANGE, 0, ANY),
     switch(IPPROTO_IP, IP_RECVTOS, 0),
@@ -99,6 +102,8 @@ const NUMBERS: [Number; 80] = [
     row(IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, 0, 0..=0xffff),
     row(IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, 0, 0..=0xffff),
     switch(IPPROTO_UDP, UDP_CORK, 0),
+    row(IPPROTO_UDP, UDP_SEGMENT, 0, 0..=0xffff),
+    switch(IPPROTO_UDP, UDP_GRO, 0),
     switch(IPPROTO_UDP, UDP_NO_CHECK6_TX, 0),
     switch(IPPROTO_UDP, UDP_NO_CHECK6_RX, 0),
     switch(IPPROTO_TCP, TCP_NODELAY, 0),

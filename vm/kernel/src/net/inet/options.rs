@@ -5,17 +5,19 @@
 //! datagram arrives with, and what a receiver asks to be told of it; [`super::deferral`] is another. Keep-alives,
 //! retransmissions, congestion and delayed segments don't happen here, so the options about them can have none.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use abi::capability::CAP_NET_RAW;
 use abi::socket::*;
 use abi::{Errno, Reader, Writer};
 
-use super::address::{self, Endpoint, Reach, reach};
+use super::address::{self, Endpoint};
 use super::deferral::rounded_seconds;
+use super::groups;
+use super::ip_options::IpOptions;
 pub use super::numbers::{HOPS, MTU_BYTES, value};
-use super::numbers::{Number, SEGMENT_BYTES, SEGMENT_BYTES_INITIAL, find};
+use super::numbers::{Number, SEGMENT_BYTES, SEGMENT_BYTES_INITIAL, SENT_SEGMENT_BYTES, find};
 use super::ports::EPHEMERAL;
 use super::tcp::{State, TcpSocket};
 use crate::credentials::Credentials;
@@ -46,8 +48,9 @@ pub(super) fn check_level(core: &Core, level: u32) -> Outcome<()> {
 pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option: u32) -> Outcome<Vec<u8>> {
     match (level, option) {
         (SOL_SOCKET, _) => return Err(Errno::ENOPROTOOPT.into()),
-        (IPPROTO_IP, IP_OPTIONS) => return Ok(Vec::new()),
-        (IPPROTO_IP, IP_MULTICAST_IF | IP_HDRINCL | IP_ROUTER_ALERT) => return Ok(number(0)),
+        (IPPROTO_IP, IP_OPTIONS) => return Ok(endpoint.options.borrow().bytes().to_vec()),
+        (IPPROTO_IP, IP_MULTICAST_IF) => return Ok(endpoint.group_interface.get().1.octets().to_vec()),
+        (IPPROTO_IP, IP_HDRINCL | IP_ROUTER_ALERT) => return Ok(number(0)),
         (IPPROTO_IP, IP_PKTOPTIONS) if core.kind == SOCK_STREAM => return Ok(Vec::new()),
         (IPPROTO_TCP, TCP_CONGESTION) if core.protocol == IPPROTO_TCP => {
             return Ok(Writer::new().raw(CONGESTION).pad_to(CONGESTION_BYTES).finish());
@@ -60,12 +63,20 @@ pub fn get(_k: &mut Kernel, core: &Core, endpoint: &Endpoint, level: u32, option
             return connected.map(|_| number(bytes)).map_err(Into::into);
         }
         (IPPROTO_TCP, TCP_MAXSEG) if core.protocol == IPPROTO_TCP && endpoint.remote.get().is_some() => {
-            return Ok(number(SEGMENT_BYTES));
+            return Ok(number(SENT_SEGMENT_BYTES));
         }
         _ => {}
     }
     find(core, level, option)?;
     Ok(number(value(core, level, option) as u32))
+}
+
+/// The number in a value: an `int`, or a byte.
+///
+/// # Errors
+/// `EINVAL` if there is none.
+pub(super) fn small_number(value: &[u8]) -> Outcome<i32> {
+    number_in(IPPROTO_IP, IP_TTL, value)
 }
 
 /// The number in a value. Options of IP take a byte too, or most of them nothing for zero; so do a few of IPv6.
@@ -112,6 +123,7 @@ fn number_for(core: &Core, row: &Number, level: u32, option: u32, wanted: i32) -
             let is_empty = first != 0 && last != 0 && first > last;
             return if is_empty { Err(Errno::EINVAL.into()) } else { Ok(wanted) };
         }
+        (IPPROTO_IPV6, IPV6_MULTICAST_IF) if wanted as u32 > interface::INDEX => return Err(Errno::ENODEV.into()),
         (IPPROTO_IPV6, IPV6_MTU) if wanted != 0 && wanted < MTU_BYTES_MIN_V6 => return Err(Errno::EINVAL.into()),
         (IPPROTO_TCP, TCP_MAXSEG) if wanted == 0 => row.initial,
         (IPPROTO_TCP, TCP_MAXSEG) if wanted < SEGMENT_BYTES_MIN => return Err(Errno::EINVAL.into()),
@@ -138,17 +150,19 @@ pub(super) fn ephemeral_ports(core: &Core) -> RangeInclusive<u16> {
 
 /// `setsockopt` at the levels of the Internet.
 pub fn set(core: &Core, endpoint: &Endpoint, who: &Credentials, level: u32, option: u32, raw: &[u8]) -> Outcome<()> {
+    if let Some(outcome) = groups::set(core, endpoint, level, option, raw) {
+        return outcome;
+    }
     match (level, option) {
         (SOL_SOCKET, _) => return Err(Errno::ENOPROTOOPT.into()),
-        (IPPROTO_IP, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP | IP_MULTICAST_IF)
-        | (IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP | IPV6_DROP_MEMBERSHIP) => {
-            return set_multicast(core, endpoint, level, option, raw);
-        }
         (IPPROTO_TCP, TCP_CONGESTION) if core.protocol == IPPROTO_TCP => {
             let name = raw.split(|byte| *byte == 0).next().unwrap_or_default();
             return if name == CONGESTION { Ok(()) } else { Err(Errno::ENOENT.into()) };
         }
-        (IPPROTO_IP, IP_OPTIONS) if raw.is_empty() => return Ok(()),
+        (IPPROTO_IP, IP_OPTIONS) => {
+            *endpoint.options.borrow_mut() = IpOptions::parse(raw, who.has(CAP_NET_RAW))?;
+            return Ok(());
+        }
         // For raw sockets only, which there are none of.
         (IPPROTO_IP, IP_ROUTER_ALERT) => return Err(Errno::EINVAL.into()),
         _ => {}
@@ -164,55 +178,6 @@ pub fn set(core: &Core, endpoint: &Endpoint, who: &Credentials, level: u32, opti
     }
     core.options.set_number(level, option, number);
     Ok(())
-}
-
-/// Groups can be joined, on the one interface; what is sent to them goes nowhere, as there is no route.
-fn set_multicast(core: &Core, endpoint: &Endpoint, level: u32, option: u32, raw: &[u8]) -> Outcome<()> {
-    if level == IPPROTO_IPV6 && core.family != AF_INET6 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
-    let mut reader = Reader::new(raw);
-    match (level, raw.len()) {
-        (IPPROTO_IP, 4) if option == IP_MULTICAST_IF => {
-            let interface = IpAddr::from(reader.u32().to_le_bytes());
-            let known = reach(interface) == Reach::Local;
-            if known { Ok(()) } else { Err(Errno::EADDRNOTAVAIL.into()) }
-        }
-        (IPPROTO_IP, 8..) => {
-            let (group, interface) = (reader.u32().to_le_bytes(), IpAddr::from(reader.u32().to_le_bytes()));
-            // Without an interface the route decides, and there is none.
-            let is_ours = reach(interface) == Reach::Local && !interface.is_unspecified();
-            change_membership(endpoint, group.into(), is_ours, option == IP_ADD_MEMBERSHIP)
-        }
-        (IPPROTO_IPV6, 20..) => {
-            let group: [u8; 16] = std::array::from_fn(|_| reader.u8());
-            let is_ours = reader.u32() == interface::INDEX;
-            change_membership(endpoint, group.into(), is_ours, option == IPV6_ADD_MEMBERSHIP)
-        }
-        _ => Err(Errno::EINVAL.into()),
-    }
-}
-
-/// Joins or leaves a group.
-fn change_membership(endpoint: &Endpoint, group: IpAddr, is_ours: bool, joins: bool) -> Outcome<()> {
-    /// Groups that a socket may join (`net.ipv4.igmp_max_memberships`).
-    const GROUPS_MAX: usize = 20;
-    let mut groups = endpoint.groups.borrow_mut();
-    match groups.iter().position(|member| *member == group) {
-        _ if !group.is_multicast() => Err(Errno::EINVAL.into()),
-        _ if !is_ours => Err(Errno::ENODEV.into()),
-        Some(_) if joins => Err(Errno::EADDRINUSE.into()),
-        None if joins && groups.len() >= GROUPS_MAX => Err(Errno::ENOBUFS.into()),
-        None if joins => {
-            groups.push(group);
-            Ok(())
-        }
-        Some(index) => {
-            groups.swap_remove(index);
-            Ok(())
-        }
-        None => Err(Errno::EADDRNOTAVAIL.into()),
-    }
 }
 
 /// The address that `bind` is given (`inet_bind`, `inet6_bind`). An IPv4 socket takes "any" without a family, too.
@@ -249,13 +214,17 @@ pub fn tcp_info(socket: &TcpSocket) -> Vec<u8> {
     // Time stamps, selective acknowledgements, window scaling: what Linux uses with itself (`TCPI_OPT_*`).
     let is_connected = socket.addresses().1.is_some();
     let (agreed, scales) = if is_connected { (7, 0xaa) } else { (0, 0) };
-    let segment = if is_connected { SEGMENT_BYTES } else { SEGMENT_BYTES_INITIAL as u32 };
+    let (own_segment, segment, path) = match state {
+        _ if is_connected => (SENT_SEGMENT_BYTES, SEGMENT_BYTES, MTU_BYTES - 1),
+        State::Listen => (0, 0, 0),
+        _ => (SEGMENT_BYTES_INITIAL as u32, 0, 0),
+    };
     let receive_bytes = socket.core.options.receive_bytes.get();
     let writer = Writer::new().u8(state as u8).u8(0).u8(0).u8(0).u8(0).u8(agreed).u8(scales).u8(0);
-    let writer = writer.u32(RETRANSMIT_US).u32(ACKNOWLEDGE_US).u32(segment).u32(segment);
+    let writer = writer.u32(RETRANSMIT_US).u32(ACKNOWLEDGE_US).u32(own_segment).u32(SEGMENT_BYTES_INITIAL as u32);
     let writer = writer.u32(unacked).u32(sacked).u32(0).u32(0).u32(0);
     // Times of the last events; path MTU, window limits, round trips.
-    let writer = writer.u32(0).u32(0).u32(0).u32(0).u32(MTU_BYTES).u32(receive_bytes).u32(0).u32(0);
+    let writer = writer.u32(0).u32(0).u32(0).u32(0).u32(path).u32(receive_bytes).u32(0).u32(0);
     let writer = writer.u32(i32::MAX as u32).u32(WINDOW_SEGMENTS).u32(segment).u32(3).u32(0).u32(receive_bytes);
     let writer = writer.u32(0).u64(u64::MAX).u64(u64::MAX);
     let writer = writer.u64(socket.sent_bytes.get()).u64(socket.received_bytes.get());

@@ -8,12 +8,12 @@ use abi::poll::*;
 use abi::signal::SIGURG;
 use abi::socket::*;
 
-use super::address;
+use super::address::{self, Endpoint};
 use super::options;
 use super::tcp::{State, TcpSocket, check_bind};
 use crate::files::Io;
 use crate::kernel::Kernel;
-use crate::net::inbox::{Attached, Message, RawAddress, Received};
+use crate::net::inbox::{Attached, Look, Message, RawAddress, Received};
 use crate::net::memory::Held;
 use crate::net::options::number;
 use crate::net::{Core, Outgoing, Socket};
@@ -78,7 +78,12 @@ impl TcpSocket {
             self.urgent.set(Some(Urgent { ahead: inbox.bytes() + bytes.len() - 1, byte, taken: false }));
         }
         self.received_bytes.set(self.received_bytes.get() + bytes.len() as u64);
-        inbox.push_stream(Message { bytes, attached: Attached { time_ns, ..Attached::default() }, held, charge: None });
+        inbox.push_stream(Message {
+            bytes,
+            attached: Attached { time_ns, ..Attached::default() },
+            held,
+            ..Message::default()
+        });
     }
 
     fn send_bytes(&self, k: &mut Kernel, out: &mut Outgoing) -> Outcome<usize> {
@@ -119,6 +124,9 @@ impl TcpSocket {
                 k.tell_listeners(&peer.core.listeners, Io::Input);
             }
             peer.core.announce(k, Io::Input);
+            if out.flags & MSG_ZEROCOPY != 0 && self.core.options.is_on(SO_ZEROCOPY) {
+                self.errors.note_copy(k, &self.core);
+            }
         }
         Ok(taken)
     }
@@ -147,25 +155,29 @@ impl TcpSocket {
 
     /// Takes bytes there are. `None` if there are none to be read.
     fn take_bytes(&self, k: &mut Kernel, len: usize, flags: u32) -> Option<Received> {
-        let peek = flags & MSG_PEEK != 0;
-        if self.bytes_ahead() == 0 {
+        let look = self.core.look(flags);
+        let from = if let Look::Peek { from } = look { from.unwrap_or(0) } else { 0 };
+        if self.bytes_ahead() <= from {
             return None;
         }
         let was_inviting = self.invites(0);
-        if !peek {
+        if look == Look::Take {
             self.skip_urgent();
         }
-        let len = len.min(self.bytes_ahead());
-        // A look goes past the urgent byte that stays.
-        let skipped =
-            usize::from(peek && !self.is_inline() && self.urgent.get().is_some_and(|urgent| urgent.ahead == 0));
-        let mut received = self.core.inbox.borrow_mut().take_stream(len + skipped, peek)?;
-        received.bytes.drain(..skipped);
-        received.full_len -= skipped;
+        let len = len.min(self.bytes_ahead() - from);
+        let is_urgent_next = self.urgent.get().is_some_and(|urgent| urgent.ahead == 0);
+        let at = match look {
+            // A look goes past the urgent byte that stays.
+            Look::Peek { .. } if is_urgent_next && !self.is_inline() => Look::Peek { from: Some(from + 1) },
+            Look::Peek { .. } => Look::Peek { from: Some(from) },
+            Look::Take => Look::Take,
+        };
+        let mut received = self.core.inbox.borrow_mut().take_stream(len, at)?;
+        self.core.move_look(look, received.full_len);
         if flags & MSG_TRUNC != 0 {
             received.bytes.clear();
         }
-        if !peek {
+        if look == Look::Take {
             let ahead = |urgent: Urgent| Urgent { ahead: urgent.ahead.saturating_sub(received.full_len), ..urgent };
             self.urgent.set(self.urgent.get().map(ahead));
             if !was_inviting {
@@ -182,6 +194,10 @@ impl TcpSocket {
 impl Socket for TcpSocket {
     fn core(&self) -> &Core {
         &self.core
+    }
+
+    fn endpoint(&self) -> Option<&Endpoint> {
+        Some(&self.endpoint)
     }
 
     fn bind(self: Rc<Self>, k: &mut Kernel, t: &Rc<Task>, raw: &[u8]) -> Outcome<()> {
@@ -240,7 +256,7 @@ impl Socket for TcpSocket {
     fn receive(&self, k: &mut Kernel, len: usize, flags: u32) -> Outcome<Received> {
         let core = &self.core;
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN.into());
+            return self.errors.take(core, len);
         }
         if self.state.get() == State::Listen {
             return Err(Errno::ENOTCONN.into());
@@ -299,7 +315,7 @@ impl Socket for TcpSocket {
         if state == State::Listen {
             return if self.backlog.borrow().ready.is_empty() { 0 } else { POLLIN | POLLRDNORM };
         }
-        let mut events = if core.error.get().is_some() { POLLERR } else { 0 };
+        let mut events = if core.error.get().is_some() || !self.errors.is_empty() { POLLERR } else { 0 };
         if core.shut_in.get() {
             events |= POLLIN | POLLRDNORM | POLLRDHUP;
         }

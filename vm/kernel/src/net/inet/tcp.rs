@@ -15,6 +15,7 @@ use abi::socket::*;
 
 use super::address::{self, Endpoint, Reach, reach};
 use super::deferral::Deferral;
+use super::errors::ErrorQueue;
 use super::options;
 use super::ports::Bound;
 use super::stream::Urgent;
@@ -84,6 +85,8 @@ pub struct TcpSocket {
     pub(super) finished: Cell<bool>,
     pub(super) backlog: RefCell<Backlog>,
     pub(super) urgent: Cell<Option<Urgent>>,
+    /// Notes of buffers that may be used again (`MSG_ZEROCOPY`).
+    pub(super) errors: ErrorQueue,
     /// Its listener, while that is not told of it, and whether it may be.
     pub(super) deferral: RefCell<Deferral>,
     /// When it gives up knocking, on the monotonic clock.
@@ -119,6 +122,7 @@ impl TcpSocket {
             finished: Cell::new(false),
             backlog: RefCell::default(),
             urgent: Cell::default(),
+            errors: ErrorQueue::default(),
             deferral: RefCell::default(),
             knocks_until_ns: Cell::new(0),
             sent_bytes: Cell::new(0),
@@ -250,6 +254,10 @@ impl TcpSocket {
         self.core.shut_out.set(false);
         self.finished.set(false);
         self.state.set(State::SynSent);
+        if self.endpoint.local.get() == to {
+            self.meet_itself(k);
+            return Ok(());
+        }
         let listener = k.net.tcp.receiver(self.endpoint.local.get(), to, |other| other.state.get() == State::Listen);
         match listener {
             None => self.receive_reset(k),
@@ -262,6 +270,19 @@ impl TcpSocket {
             Some(listener) => listener.admit(k, self),
         }
         Ok(())
+    }
+
+    /// Is connected to itself, as one whose both sides knock at the same time (RFC 9293, 3.5).
+    fn meet_itself(self: &Rc<Self>, k: &mut Kernel) {
+        *self.peer.borrow_mut() = Rc::downgrade(self);
+        self.state.set(State::Established);
+        self.core.wake(k);
+        k.tell_listeners(&self.core.listeners, Io::Output);
+    }
+
+    /// Whether it is connected to itself.
+    pub(super) fn is_its_own_peer(&self) -> bool {
+        self.peer().is_some_and(|peer| std::ptr::eq(&*peer, self))
     }
 
     /// Sets the time at which it gives up: `TCP_USER_TIMEOUT`, or when Linux would have knocked as often as

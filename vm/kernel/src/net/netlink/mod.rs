@@ -123,7 +123,12 @@ impl NetlinkSocket {
         }
         if let Some(held) = held {
             let attached = Attached { from: Some(raw(0, 0)), time_ns: k.realtime_ns(), ..Attached::default() };
-            self.core.inbox.borrow_mut().push_message(Message { bytes: bytes.into(), attached, held, charge: None });
+            self.core.inbox.borrow_mut().push_message(Message {
+                bytes: bytes.into(),
+                attached,
+                held,
+                ..Message::default()
+            });
         }
         self.core.announce(k, Io::Input);
     }
@@ -279,7 +284,7 @@ impl Socket for NetlinkSocket {
             return Err(Errno::EOPNOTSUPP.into());
         }
         self.core.take_error()?;
-        let taken = self.core.inbox.borrow_mut().take_message(len, flags & MSG_PEEK != 0);
+        let taken = self.core.inbox.borrow_mut().take_message(len, self.core.look(flags));
         self.go_on(k);
         taken.ok_or_else(|| self.core.arrivals.stop())
     }

@@ -13,7 +13,8 @@ use super::UnixSocket;
 use super::names::{find, name_of, raw_name};
 use crate::files::{Io, OpenFile};
 use crate::kernel::Kernel;
-use crate::net::inbox::{Attached, Charge, Inbox, Message, Received};
+use crate::net::filter::Packet;
+use crate::net::inbox::{Attached, Charge, Inbox, Look, Message, Received};
 use crate::net::memory::{STREAM_PIECE_BYTES_MAX, buffer_bytes};
 use crate::net::{Outgoing, Socket, downcast};
 use crate::stop::Outcome;
@@ -89,7 +90,7 @@ impl UnixSocket {
         let sender: Rc<dyn Socket> = self.clone();
         let charged = self.sent.hold(buffer_bytes(bytes.len(), !self.has_messages()));
         let charge = Some(Charge { held: charged, sender: Rc::downgrade(&sender) });
-        let message = Message { bytes: VecDeque::from(bytes.to_vec()), attached, held, charge };
+        let message = Message { bytes: VecDeque::from(bytes.to_vec()), attached, held, charge, was_seen: false };
         target.core.inbox.borrow_mut().push_message(message);
         Ok(())
     }
@@ -97,7 +98,9 @@ impl UnixSocket {
     /// What comes with a piece. Those after the first of a stream have no files.
     fn attached(&self, k: &Kernel, out: &Outgoing, files: Vec<Rc<OpenFile>>) -> Attached {
         let from = self.name.borrow().as_ref().map(raw_name);
-        Attached { files, sender: out.sender, from, time_ns: k.realtime_ns(), ..Attached::default() }
+        // Bytes of a stream have no time.
+        let time_ns = if self.has_messages() { k.realtime_ns() } else { 0 };
+        Attached { files, sender: out.sender, from, time_ns, ..Attached::default() }
     }
 
     /// `send(2)`: a message, or as many pieces of a stream as go.
@@ -129,9 +132,12 @@ impl UnixSocket {
         if self.is_kept_waiting_by(target) {
             return Err(target.core.room.stop());
         }
+        // What its filter does not take is lost, and the sender is not told.
+        let packet = Packet { head: &out.bytes, ..Packet::default() };
+        let Some(kept) = target.core.filtered(&packet, 1) else { return Ok(len) };
         let files = std::mem::take(&mut out.files);
         let attached = self.attached(k, out, files);
-        self.put(k, target, &out.bytes, attached)?;
+        self.put(k, target, &out.bytes[..kept.min(len)], attached)?;
         Ok(len)
     }
 
@@ -160,18 +166,22 @@ impl UnixSocket {
         if self.is_listening() || is_unconnected {
             return Err(if self.core.kind == SOCK_STREAM { Errno::EINVAL } else { Errno::ENOTCONN }.into());
         }
-        let peek = flags & MSG_PEEK != 0;
+        let look = self.core.look(flags);
         let taken = {
             let take = if self.has_messages() { Inbox::take_message } else { Inbox::take_stream };
-            take(&mut self.core.inbox.borrow_mut(), len, peek)
+            take(&mut self.core.inbox.borrow_mut(), len, look)
         };
-        let Some(received) = taken else {
+        let Some(mut received) = taken else {
             self.core.take_error()?;
             let ended = self.core.shut_in.get() || (!self.is_datagram() && self.peer().is_none());
             return if ended { Ok(Received::default()) } else { Err(self.core.arrivals.stop()) };
         };
+        // What a look has passed is not part of it here. A message goes as a whole.
+        received.full_len -= std::mem::take(&mut received.offset);
+        let is_whole = look == Look::Take && self.has_messages();
+        self.core.move_look(look, if is_whole { received.full_len } else { received.bytes.len() });
         // Those who were kept waiting.
-        if !peek && self.is_datagram() && self.core.inbox.borrow().messages() == DATAGRAMS_MAX {
+        if look == Look::Take && self.is_datagram() && self.core.inbox.borrow().messages() == DATAGRAMS_MAX {
             k.wake(&self.core.room);
         }
         if let Some(sender) = &received.released {
