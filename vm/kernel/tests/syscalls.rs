@@ -154,6 +154,15 @@ fn cross() {
     compare_on("cross", Machine::compiling(), &chain, false);
 }
 
+/// Here only a disk that has to be waited for lacks what Linux has been told to forget.
+#[test]
+fn absent() {
+    for form in ONLY_STATIC {
+        let program = compile("absent", *form);
+        compare_on(&format!("absent-{form}"), Machine::new(), &[program.to_str().unwrap()], true);
+    }
+}
+
 /// Settings, typing and output at random: what either side of a pseudo-terminal reads.
 ///
 /// `TTY_SEED=7 TTY_ROUNDS=10000 cargo test -p kernel --test syscalls tty_random` goes on for that long.
@@ -173,7 +182,7 @@ fn every_program_is_run() {
         .filter_map(|name| Some(name.strip_suffix(".c")?.to_owned()))
         .collect();
     there.sort();
-    let mut run = [PROGRAMS, &["cross", "tty_random"]].concat();
+    let mut run = [PROGRAMS, &["absent", "cross", "tty_random"]].concat();
     run.sort_unstable();
     assert_eq!(there, run);
 }
