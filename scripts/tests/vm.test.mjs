@@ -111,7 +111,7 @@ for (const host of ["native", "chromium"]) {
 
 test("whoever takes all memory is killed, and the others go on", async () => {
   const pipes = "import fcntl, os\nwhile True: r, w = os.pipe(); fcntl.fcntl(w, 1031, 1 << 20); os.write(w, bytes(1 << 20))";
-  const script = `ulimit -n 8000; tail /dev/zero; echo $?; python3 -c '${pipes}'; echo $?; dmesg -St | grep -c 'Out of memory'`;
+  const script = `ulimit -n 8000; tail /dev/zero; echo $?; python3 -c '${pipes}'; echo $?; dmesg -t | grep -c 'Out of memory'`;
   const { status, stdout } = await vm(["--host", "chromium", "--user", "root"], ["bash", "-c", script]);
   assert.deepEqual({ status, stdout }, { status: 0, stdout: "137\n137\n2\n" });
 });

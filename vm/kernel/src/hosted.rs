@@ -94,6 +94,9 @@ impl Kernel {
                 self.hosted.insert(pid, hosted);
                 task.process.has_executed.set(true);
                 self.make_ready(&task);
+                if pid == 1 {
+                    self.say_init(&path);
+                }
                 Ok(pid)
             }
             Err(stop) => {

@@ -19,6 +19,7 @@ use crate::host::{Host, MemoryPool};
 use crate::hosted::Hosted;
 use crate::ipc::Ipc;
 use crate::load::LoadAverages;
+use crate::log::Log;
 use crate::mm::{Mm, SharedObjects};
 use crate::net::Net;
 use crate::stop::Outcome;
@@ -54,8 +55,8 @@ pub struct Kernel {
     pub(crate) memory_files: Rc<Mount>,
     /// Pages that all tmpfs may still take.
     pub(crate) tmpfs_pages: Rc<Cell<u64>>,
-    /// What the kernel has said, and when, for `dmesg`.
-    pub(crate) messages: VecDeque<(u64, String)>,
+    /// What has been said.
+    pub(crate) log: Log,
     pub(crate) shared: SharedObjects,
     pub(crate) anonymous: AnonymousFiles,
     pub(crate) fifos: Fifos,
@@ -114,7 +115,7 @@ impl Kernel {
         let message_queues = Rc::<MessageQueues>::default();
         let queues = Box::new(QueueFs::new(message_queues.clone()));
         let queues_mount = vfs.mount_nowhere(queues, crate::fs::mqueue::TYPE, crate::vfs::MountFlags::default());
-        Self {
+        let mut kernel = Self {
             host,
             pool,
             tasks: Rc::default(),
@@ -154,11 +155,13 @@ impl Kernel {
             faulted: false,
             traces_calls: false,
             said: BTreeSet::new(),
-            messages: VecDeque::new(),
+            log: Log::default(),
             context_switches: 0,
             tracees: 0,
             vfs,
-        }
+        };
+        kernel.say_hello();
+        kernel
     }
 
     /// The tree of files, for the host: it sets up what the image does not have.
@@ -183,7 +186,7 @@ impl Kernel {
         self.vfs.set_time(Timestamp { seconds, nanoseconds: (now_ns % SECOND_NS) as u32 });
     }
 
-    /// Logs a line the first time it comes up.
+    /// Tells whoever runs the machine, the first time it comes up, what it can't do: a Linux has no such messages.
     pub fn log_once(&mut self, line: String) {
         /// Different lines that are remembered: the guest can make up any number of them.
         const SAID_MAX: usize = 1000;
@@ -192,23 +195,13 @@ impl Kernel {
         }
     }
 
-    /// Says something to whoever runs the machine, and to programs that ask (`syslog(2)`).
-    pub(crate) fn say(&mut self, line: String) {
-        /// Lines that are kept (`log_buf_len` has room for about as many).
-        const MESSAGES_MAX: usize = 1000;
-        self.host.log(&line);
-        if self.messages.len() >= MESSAGES_MAX {
-            self.messages.pop_front();
-        }
-        let now_ns = self.uptime_ns();
-        self.messages.push_back((now_ns, line));
-    }
-
     /// Mounts what a running Linux always has: `/proc`, `/sys`, `/dev` with its nodes, `/dev/pts`, `/dev/shm`,
     /// `/run` and `/tmp`.
     pub fn mount_standard(&mut self) -> Outcome<()> {
         self.set_file_time();
-        crate::fs::mount_standard(self)
+        crate::fs::mount_standard(self)?;
+        self.say_mounted();
+        Ok(())
     }
 
     pub(crate) fn devpts(&self) -> DevPts {

@@ -22,6 +22,7 @@
 //! | [`mm`] | memory maps and page faults |
 //! | [`oom`] | what happens when memory runs out |
 //! | [`load`] | load averages |
+//! | [`log`] | the kernel log |
 //! | [`exec`] | starting programs |
 //! | [`seccomp`] | filters on system calls |
 //! | [`signal`] | signals |
@@ -44,6 +45,7 @@ pub mod hosted;
 pub mod ipc;
 pub mod kernel;
 pub mod load;
+pub mod log;
 pub mod mm;
 pub mod net;
 pub mod oom;

@@ -9,6 +9,7 @@ use abi::signal::SIGKILL;
 use memory::{PAGE_SIZE, SpaceId};
 
 use crate::kernel::Kernel;
+use crate::log::level;
 use crate::signal::SigInfo;
 use crate::task::{Process, Task};
 
@@ -68,7 +69,7 @@ impl Kernel {
         }
         let name = self.tasks.main_thread(process).map(|task| task.name.borrow().clone()).unwrap_or_default();
         let line = self.obituary(process, &String::from_utf8_lossy(&name));
-        self.say(line);
+        self.say(level::ERROR, line);
         self.signal_process(process, SigInfo::kernel(SIGKILL));
     }
 

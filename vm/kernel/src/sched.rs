@@ -179,7 +179,7 @@ impl Kernel {
                     Err(FaultError::Wait(wait)) => self.sleep(task, wait),
                     Err(FaultError::Full) => self.kill_for_memory(&task.process),
                     Err(FaultError::Signal { signal, code }) => {
-                        self.force_signal(task, fault_info(signal, code, fault));
+                        self.force_exception(task, fault_info(signal, code, fault));
                     }
                 }
             }
@@ -213,7 +213,7 @@ impl Kernel {
             Exception::Bound => SigInfo::kernel(SIGSEGV).with_trap(5, 0),
             Exception::GeneralProtection(code) => SigInfo::kernel(SIGSEGV).with_trap(GENERAL_PROTECTION, code),
         };
-        self.force_signal(task, info);
+        self.force_exception(task, info);
     }
 
     fn log_unknown_instruction(&mut self, task: &Rc<Task>, rip: u64) {

@@ -27,7 +27,7 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
     install(&mut machine, "/usr/bin/tail");
     install(&mut machine, "/bin/dmesg");
     machine.kernel.set_memory_limit(64 << 20);
-    let finished = machine.run(&["bash", "-c", "tail /dev/zero; echo $?; dmesg -S -t"], b"");
+    let finished = machine.run(&["bash", "-c", "tail /dev/zero; echo $?; dmesg -t"], b"");
     let (before, after) = finished.stdout.split_once("Out of memory: Killed process ").unwrap();
     assert!(before.starts_with("137\n"), "{finished:?}");
     let words: Vec<&str> = after.split([' ', ':', '\n']).filter(|word| !word.is_empty()).collect();
@@ -35,6 +35,51 @@ fn the_biggest_process_is_killed_when_memory_runs_out() {
     let names: Vec<&str> = words[2..].iter().copied().step_by(2).collect();
     assert_eq!(names, ["total-vm", "anon-rss", "file-rss", "shmem-rss", "UID", "pgtables", "oom_score_adj"]);
     assert!(machine.recorded.borrow().log.iter().any(|line| line.contains("(tail)")));
+}
+
+#[test]
+fn the_kernel_log_and_programs_that_read_it() {
+    let mut machine = Machine::new();
+    for program in ["/bin/bash", "/bin/dmesg", "/bin/cat", "/usr/bin/head", "/usr/bin/tail", "/usr/bin/grep"] {
+        install(&mut machine, program);
+    }
+    let script = "
+        dmesg -t | head -1; dmesg -St | head -1; echo 'a line' > /dev/kmsg; dmesg -x -t | tail -1
+        dmesg -C; echo '<3>after' > /dev/kmsg; dmesg -t; dmesg -c -t; dmesg; dmesg -S; line=$(head -n 1 /dev/kmsg); echo \"${line#*;}\"
+        cat /proc/sys/kernel/printk; dmesg -n 2; echo hidden > /dev/kmsg; dmesg -D; cat /proc/sys/kernel/printk
+        dmesg -E; cat /proc/sys/kernel/printk
+        exec 3< /dev/kmsg 4> /dev/kmsg; for number in {1..12}; do echo \"limited $number\" >&4; done; exec 4>&-
+        dmesg -t | grep limited -c; dmesg -t | tail -1
+        echo on > /proc/sys/kernel/printk_devkmsg; exec 4> /dev/kmsg
+        for number in {1..4200}; do echo \"<15>much $number\"; done >&4
+        read -r -u 3 line; echo $?; read -r -u 3 line; echo \"${line#*;}\"; line=$(head -n 1 /proc/kmsg); echo \"${line##*] }\"";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    let version = "Linux version 6.1.0-edgebox (edgebox) #1 SMP PREEMPT edgebox\n";
+    let expected = [
+        &[version, version, "user  :warn  : a line\nafter\nafter\n", version].concat(),
+        "5\t4\t1\t7\n1\t4\t1\t7\n2\t4\t1\t7\n",
+        "10\nbash: 2 output lines suppressed due to ratelimiting\n1\nmuch 105\nmuch 105\n",
+    ];
+    assert_eq!(finished.stdout, expected.concat(), "{finished:?}");
+    let log = machine.recorded.borrow().log.join("\n");
+    assert_eq!(log, "a line\nafter");
+}
+
+#[test]
+fn dmesg_waits_for_messages() {
+    let mut machine = Machine::new();
+    for program in ["/bin/bash", "/bin/dmesg", "/usr/bin/grep"] {
+        install(&mut machine, program);
+    }
+    let script = "
+        dmesg -w -t > /tmp/log & waits=$!
+        for number in 1 2 3; do
+            echo \"line $number\" > /dev/kmsg
+            until grep -q \"line $number\" /tmp/log; do :; done
+        done
+        kill $waits; grep line /tmp/log";
+    let finished = machine.run(&["bash", "-c", script], b"");
+    assert_eq!(finished.stdout, "Command line: edgebox\nline 1\nline 2\nline 3\n", "{finished:?}");
 }
 
 #[test]

@@ -166,6 +166,19 @@ fn absent() {
     }
 }
 
+/// What is said of programs that crash is compared only when asked for, by `LOG_CRASHES=1`: this computer's log takes ten of
+/// them in five seconds, from all its programs, and says it in its version's words.
+#[test]
+fn kmsg() {
+    let with_crashes = std::env::var_os("LOG_CRASHES").is_some();
+    for form in ONLY_STATIC {
+        let program = compile("kmsg", *form);
+        let program = program.to_str().unwrap();
+        let arguments = [&[program][..], if with_crashes { &["crashes"] } else { &[] }].concat();
+        compare_on(&format!("kmsg-{form}"), Machine::new(), &arguments, false);
+    }
+}
+
 /// Settings, typing and output at random: what either side of a pseudo-terminal reads.
 ///
 /// `TTY_SEED=7 TTY_ROUNDS=10000 cargo test -p kernel --test syscalls tty_random` goes on for that long.
@@ -185,7 +198,7 @@ fn every_program_is_run() {
         .filter_map(|name| Some(name.strip_suffix(".c")?.to_owned()))
         .collect();
     there.sort();
-    let mut run = [PROGRAMS, &["absent", "cross", "tty_random"]].concat();
+    let mut run = [PROGRAMS, &["absent", "cross", "kmsg", "tty_random"]].concat();
     run.sort_unstable();
     assert_eq!(there, run);
 }

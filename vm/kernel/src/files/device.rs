@@ -1,4 +1,4 @@
-//! Character devices that are not terminals (`null(4)`, `zero(4)`, `random(4)`, `full(4)`).
+//! Character devices that keep nothing (`null(4)`, `zero(4)`, `random(4)`, `full(4)`).
 
 use std::rc::Rc;
 
@@ -47,8 +47,6 @@ pub enum Device {
     Full,
     /// Reads random bytes.
     Random,
-    /// What is written goes to the log.
-    Log,
 }
 
 impl Device {
@@ -59,7 +57,6 @@ impl Device {
             number::ZERO => Device::Zero,
             number::FULL => Device::Full,
             number::RANDOM | number::URANDOM => Device::Random,
-            number::KMSG => Device::Log,
             _ => return None,
         };
         Some(Rc::new(device))
@@ -74,27 +71,22 @@ impl Device {
 impl FileObject for Device {
     fn read(&self, kernel: &mut Kernel, _file: &OpenFile, _position: u64, to: &mut [u8]) -> Outcome<usize> {
         match self {
-            Device::Null | Device::Log => return Ok(0),
+            Device::Null => return Ok(0),
             Device::Zero | Device::Full => to.fill(0),
             Device::Random => kernel.host.fill_random(to),
         }
         Ok(to.len())
     }
 
-    fn write(&self, kernel: &mut Kernel, _file: &OpenFile, _position: u64, from: &[u8]) -> Outcome<usize> {
-        match self {
-            Device::Full => return Err(Errno::ENOSPC.into()),
-            Device::Log => kernel.host.log(String::from_utf8_lossy(from).trim_end()),
-            _ => {}
-        }
-        Ok(from.len())
+    fn write(&self, _kernel: &mut Kernel, _file: &OpenFile, _position: u64, from: &[u8]) -> Outcome<usize> {
+        if *self == Device::Full { Err(Errno::ENOSPC.into()) } else { Ok(from.len()) }
     }
 
     fn can_refuse_to_wait(&self) -> bool {
-        !matches!(self, Device::Full | Device::Log)
+        *self != Device::Full
     }
 
     fn is_seekable(&self) -> bool {
-        *self != Device::Log
+        true
     }
 }

@@ -12,6 +12,7 @@
 //! | [`regular`] | regular files and directories |
 //! | [`pipe`] | pipes and FIFOs |
 //! | [`device`] | `/dev/null` and its relatives |
+//! | [`kmsg`] | the kernel log |
 //! | [`proc`] | files whose text the kernel makes up |
 //! | [`eventfd`], [`timerfd`], [`signalfd`], [`epoll`], [`inotify`], [`pidfd`] | kernel objects as files |
 //! | [`mqueue`] | POSIX message queues |
@@ -24,6 +25,7 @@ pub mod device;
 pub mod epoll;
 pub mod eventfd;
 pub mod inotify;
+pub mod kmsg;
 pub mod listeners;
 pub mod lock;
 pub mod mqueue;
@@ -99,6 +101,11 @@ pub trait FileObject: Any {
     /// Whether it has a position.
     fn is_seekable(&self) -> bool {
         false
+    }
+
+    /// `lseek(2)`, for an object whose position is its own affair; `None` for any other.
+    fn seek(&self, kernel: &Kernel, offset: i64, whence: u32) -> Option<Outcome<u64>> {
+        None
     }
 
     /// Whether a single call may ask not to wait (`RWF_NOWAIT`, Linux's `FMODE_NOWAIT`).

@@ -10,6 +10,7 @@ use super::device::{Device, number};
 use super::mqueue::QueueFile;
 use super::regular::{Directory, PathOnly, Regular};
 use super::{FileObject, OpenFile};
+use crate::fs::procfs::Node;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
 use crate::task::Task;
@@ -88,7 +89,11 @@ impl Kernel {
         }
         let object: Rc<dyn FileObject> = match location.kind() {
             FileKind::Regular if location.mount().type_name() == "proc" => {
-                Rc::new(super::proc::ProcFile::open(self, &location)?)
+                let node = Node::of(location.ino()).ok_or(Errno::ENOENT)?;
+                match node.is_kernel_log() {
+                    true => self.open_proc_kmsg(task)?,
+                    false => Rc::new(super::proc::ProcFile::open(self, node)?),
+                }
             }
             FileKind::Regular if location.mount().type_name() == crate::fs::mqueue::TYPE => {
                 Rc::new(QueueFile(self.message_queues.get(location.ino(), task.credentials().uid)))
@@ -119,6 +124,7 @@ impl Kernel {
             return Ok(OpenFile::new(device, location, kept));
         }
         let tty = match rdev {
+            number::KMSG => return self.open_kmsg(task, location, kept),
             number::PTMX => return self.open_ptmx(task, location, kept),
             number::TTY => task.process.tty.borrow().clone().ok_or(Errno::ENXIO)?,
             number::TTY1 | number::CONSOLE => self.console.clone(),

@@ -9,7 +9,6 @@ use super::{FileObject, OpenFile};
 use crate::fs::procfs::Node;
 use crate::kernel::Kernel;
 use crate::stop::Outcome;
-use crate::vfs::Location;
 
 /// An open file of procfs. Its text is made anew whenever it is read from the start.
 pub struct ProcFile {
@@ -18,9 +17,8 @@ pub struct ProcFile {
 }
 
 impl ProcFile {
-    /// Opens the file of an inode of procfs.
-    pub fn open(kernel: &mut Kernel, location: &Location) -> Outcome<Self> {
-        let node = Node::of(location.ino()).ok_or(Errno::ENOENT)?;
+    /// Opens a file of procfs.
+    pub fn open(kernel: &mut Kernel, node: Node) -> Outcome<Self> {
         kernel.check_proc_memory(node)?;
         Ok(Self { node, text: RefCell::default() })
     }

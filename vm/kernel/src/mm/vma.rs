@@ -106,6 +106,15 @@ impl Vma {
         state
     }
 
+    /// The file that it shows, if it is one, and which of the bytes it begins with.
+    pub fn file(&self) -> (Option<&Location>, u64) {
+        match &self.backing {
+            Backing::Anonymous => (None, 0),
+            Backing::File { file, offset } => (Some(file), *offset),
+            Backing::Shared { object, offset } => (object.file(), *offset),
+        }
+    }
+
     /// Whether it counts as data.
     pub fn is_data(&self) -> bool {
         self.prot & PROT_WRITE != 0 && !self.is_shared() && !self.flags.grows_down

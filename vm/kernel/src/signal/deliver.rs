@@ -159,7 +159,10 @@ impl Kernel {
                 task.alt_stack.set(restored.unwrap_or(now));
                 task.call_number.set(None);
             }
-            Err(Stop::Errno(_)) => self.force_signal(task, SigInfo::kernel(SIGSEGV)),
+            Err(Stop::Errno(_)) => {
+                self.say_bad_frame(task, kind, handlers);
+                self.force_signal(task, SigInfo::kernel(SIGSEGV));
+            }
             Err(wait) => return Err(wait),
         }
         Ok(())

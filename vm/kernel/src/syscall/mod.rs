@@ -44,7 +44,7 @@
 //! | [`inotify`] | watching files |
 //! | [`futex`] | futexes |
 //! | [`socket`], [`message`], [`control`] | sockets; sending and receiving, and what goes with that |
-//! | [`system`] | the machine as a whole |
+//! | [`system`], [`syslog`] | the machine as a whole; the kernel log |
 
 // A call has up to six arguments, besides the kernel and the task.
 #![allow(clippy::too_many_arguments)]
@@ -90,6 +90,7 @@ pub mod signal;
 pub mod socket;
 pub mod stat;
 pub mod sync;
+pub mod syslog;
 pub mod system;
 pub mod table;
 pub mod thread_area;

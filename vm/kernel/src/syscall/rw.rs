@@ -373,8 +373,14 @@ fn within_limit(
     if room == 0 { Err(Errno::EFBIG.into()) } else { Ok(room) }
 }
 
-pub(super) fn lseek(_k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence: u32) -> Outcome<u64> {
+pub(super) fn lseek(k: &mut Kernel, t: &Rc<Task>, fd: i32, offset: i64, whence: u32) -> Outcome<u64> {
     let file = t.usable_file(fd)?;
+    if whence > SEEK_HOLE {
+        return Err(Errno::EINVAL.into());
+    }
+    if let Some(outcome) = file.object.seek(k, offset, whence) {
+        return outcome;
+    }
     if !file.object.is_seekable() {
         // Kernel objects that are no streams take it as said in vain.
         let is_object = file.location.kind() == FileKind::Regular;

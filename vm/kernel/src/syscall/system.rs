@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_TTY_CONFIG, CAP_SYSLOG};
+use abi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_TTY_CONFIG};
 use abi::process::*;
 
 use super::buffers::{check_addresses, goes_on, scatter_some};
@@ -134,54 +134,6 @@ pub(super) fn absent(_k: &mut Kernel, _t: &Rc<Task>) -> Outcome<u64> {
 pub(super) fn membarrier(_k: &mut Kernel, _t: &Rc<Task>, command: u32) -> Outcome<u64> {
     const SUPPORTED: u64 = 0b1_1111;
     if command == 0 { Ok(SUPPORTED) } else { Ok(0) }
-}
-
-/// `syslog(2)`: where the kernel's messages begin, and what it has said about processes that ran out of memory.
-pub(super) fn syslog(k: &mut Kernel, t: &Rc<Task>, action: u32, buf: u64, len: i32) -> Outcome<u64> {
-    const READ: u32 = 2;
-    const READ_ALL: u32 = 3;
-    const READ_CLEAR: u32 = 4;
-    const CONSOLE_LEVEL: u32 = 8;
-    const SIZE_UNREAD: u32 = 9;
-    const SIZE_BUFFER: u32 = 10;
-    const BUFFER_BYTES: u64 = 1 << 17;
-    if !matches!(action, READ_ALL | SIZE_BUFFER) && !t.credentials().has(CAP_SYSLOG) {
-        return Err(Errno::EPERM.into());
-    }
-    match action {
-        READ..=READ_CLEAR => {
-            let len = usize::try_from(len).ok().filter(|_| buf != 0).ok_or(Errno::EINVAL)?;
-            if len == 0 {
-                return Ok(0);
-            }
-            if action == READ {
-                // All has been read, and there will be nothing more.
-                return Err(Wait::Listed.into());
-            }
-            let first = format!("<5>[    0.000000] Linux version {RELEASE} (edgebox) {VERSION}\n");
-            let others = k.messages.iter().map(|(at_ns, line)| {
-                let (seconds, micros) = (at_ns / SECOND_NS, at_ns % SECOND_NS / 1000);
-                format!("<3>[{seconds:5}.{micros:06}] {line}\n")
-            });
-            let lines: Vec<String> = std::iter::once(first).chain(others).collect();
-            // Whole messages only, the last ones.
-            let mut room = len;
-            let kept = lines.iter().rev().take_while(|line| {
-                let fits = line.len() <= room;
-                room = room.saturating_sub(line.len());
-                fits
-            });
-            let kept = kept.count();
-            let text = lines[lines.len() - kept..].concat();
-            t.mm()?.write_user(buf, text.as_bytes())?;
-            Ok(text.len() as u64)
-        }
-        0 | 1 | 5..=7 => Ok(0),
-        CONSOLE_LEVEL if (1..=8).contains(&len) => Ok(0),
-        SIZE_UNREAD => Ok(0),
-        SIZE_BUFFER => Ok(BUFFER_BYTES),
-        _ => Err(Errno::EINVAL.into()),
-    }
 }
 
 // ---- scheduling ----

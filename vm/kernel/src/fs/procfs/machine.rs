@@ -8,6 +8,8 @@ use super::{Node, sysvipc};
 use crate::files::inotify;
 use crate::ipc::{msg, shm};
 use crate::kernel::{Kernel, SECOND_NS};
+use crate::log::boot::COMMAND_LINE;
+use crate::log::settings::Setting;
 use crate::net::inet::address::UNPRIVILEGED_PORT;
 use crate::net::inet::ping::GROUPS;
 use crate::net::inet::ports::EPHEMERAL;
@@ -34,6 +36,10 @@ pub enum Item {
     HostName,
     /// How many files may be open, which can be written.
     FilesMax,
+    /// The kernel log, as `syslog(2)` reads it.
+    KernelLog,
+    /// What can be set about the kernel log.
+    LogSetting(Setting),
     /// A fixed symbolic link.
     Link(&'static str),
     /// The process that asks.
@@ -48,7 +54,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("self", Item::Own),
     ("thread-self", Item::OwnThread),
     ("cgroups", Item::Text("#subsys_name\thierarchy\tnum_cgroups\tenabled\n")),
-    ("cmdline", Item::Text("edgebox\n")),
+    ("cmdline", Item::Made(|_| format!("{COMMAND_LINE}\n"))),
     ("cpuinfo", Item::Made(cpuinfo)),
     ("devices", Item::Text("Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n136 pts\n\nBlock devices:\n")),
     (
@@ -56,6 +62,7 @@ pub const MACHINE: &[(&str, Item)] = &[
         Item::Text("nodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\n\text2\n"),
     ),
     ("interrupts", Item::Text("           CPU0\n")),
+    ("kmsg", Item::KernelLog),
     ("loadavg", Item::Made(loadavg)),
     ("locks", Item::Made(|kernel| kernel.locks.report())),
     ("meminfo", Item::Made(meminfo)),
@@ -93,6 +100,8 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sysvipc/sem", Item::Made(sysvipc::semaphores)),
     ("sysvipc/shm", Item::Made(sysvipc::segments)),
     ("sys", Item::Directory),
+    ("sys/debug", Item::Directory),
+    ("sys/debug/exception-trace", Item::LogSetting(Setting::Crashes)),
     ("sys/fs", Item::Directory),
     ("sys/fs/aio-max-nr", Item::Made(|_| format!("{}\n", crate::syscall::aio::EVENTS_MAX))),
     ("sys/fs/file-max", Item::FilesMax),
@@ -106,6 +115,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel", Item::Directory),
     ("sys/kernel/cap_last_cap", Item::Text("40\n")),
     ("sys/kernel/core_pattern", Item::Text("core\n")),
+    ("sys/kernel/dmesg_restrict", Item::LogSetting(Setting::Restrict)),
     ("sys/kernel/domainname", Item::Text("(none)\n")),
     ("sys/kernel/hostname", Item::HostName),
     ("sys/kernel/msgmax", Item::Made(|_| format!("{}\n", msg::MESSAGE_BYTES_MAX))),
@@ -117,6 +127,10 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("sys/kernel/overflowgid", Item::Text("65534\n")),
     ("sys/kernel/overflowuid", Item::Text("65534\n")),
     ("sys/kernel/pid_max", Item::Text("32768\n")),
+    ("sys/kernel/printk", Item::LogSetting(Setting::Levels)),
+    ("sys/kernel/printk_devkmsg", Item::LogSetting(Setting::UserMessages)),
+    ("sys/kernel/printk_ratelimit", Item::LogSetting(Setting::Interval)),
+    ("sys/kernel/printk_ratelimit_burst", Item::LogSetting(Setting::Burst)),
     ("sys/kernel/pty", Item::Directory),
     ("sys/kernel/pty/max", Item::Text("4096\n")),
     ("sys/kernel/pty/nr", Item::Made(|kernel| format!("{}\n", kernel.ptys.indices().len()))),
@@ -186,7 +200,8 @@ pub fn kind(index: u32) -> FileKind {
 pub fn mode(index: u32) -> u16 {
     match item(index) {
         Item::Directory => 0o555,
-        Item::HostName | Item::FilesMax => 0o644,
+        Item::HostName | Item::FilesMax | Item::LogSetting(_) => 0o644,
+        Item::KernelLog => 0o400,
         Item::Link(_) | Item::Own | Item::OwnThread => 0o777,
         _ => 0o444,
     }
@@ -208,8 +223,10 @@ pub fn render(kernel: &mut Kernel, index: u32) -> Outcome<Vec<u8>> {
         Item::Made(make) => Ok(make(kernel).into_bytes()),
         Item::HostName => Ok([&kernel.host_name.borrow()[..], b"\n"].concat()),
         Item::FilesMax => Ok(format!("{}\n", kernel.file_count.max()).into_bytes()),
+        Item::LogSetting(setting) => Ok(setting.show(&kernel.log.settings).into_bytes()),
         Item::Directory => Err(Errno::EISDIR.into()),
-        Item::Link(_) | Item::Own | Item::OwnThread => Err(Errno::EINVAL.into()),
+        // What it says is not a text: it is another kind of open file.
+        Item::KernelLog | Item::Link(_) | Item::Own | Item::OwnThread => Err(Errno::EINVAL.into()),
     }
 }
 
@@ -225,6 +242,7 @@ pub fn store(kernel: &mut Kernel, index: u32, text: &str) -> Outcome<()> {
             kernel.file_count.set_max(max);
             Ok(())
         }
+        Item::LogSetting(setting) => setting.store(kernel, text),
         _ => Err(Errno::EACCES.into()),
     }
 }

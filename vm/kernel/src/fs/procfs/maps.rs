@@ -6,7 +6,7 @@ use abi::file::{device_major, device_minor};
 use abi::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use memory::PAGE_SIZE;
 
-use crate::mm::{Backing, Mm, Vma};
+use crate::mm::{Mm, Vma};
 use crate::vfs::Location;
 
 /// One line a mapping.
@@ -47,11 +47,7 @@ fn line(mm: &Mm, vma: &Vma, root: &Location) -> Vec<u8> {
     let bit = |prot: u32, letter: char| if vma.prot & prot != 0 { letter } else { '-' };
     let (r, w, x) = (bit(PROT_READ, 'r'), bit(PROT_WRITE, 'w'), bit(PROT_EXEC, 'x'));
     let s = if vma.is_shared() { 's' } else { 'p' };
-    let (file, offset) = match &vma.backing {
-        Backing::Anonymous => (None, 0),
-        Backing::File { file, offset } => (Some(file), *offset),
-        Backing::Shared { object, offset } => (object.file(), *offset),
-    };
+    let (file, offset) = vma.file();
     let (device, ino) = file.map_or((0, 0), |file| (file.device(), file.ino().0));
     let range = format!("{:08x}-{:08x} {r}{w}{x}{s} {offset:08x}", vma.start, vma.end);
     let head = format!("{range} {:02x}:{:02x} {ino}", device_major(device), device_minor(device));

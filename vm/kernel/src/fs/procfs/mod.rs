@@ -29,7 +29,7 @@ use crate::task::{Pid, Process, Task, TaskTable, Tid};
 use crate::vfs::{
     Attributes, DirEntry, FileKind, FileSystem, FileSystemStatus, Ino, Location, SetAttributes, Timestamp,
 };
-use machine::MACHINE;
+use machine::{Item, MACHINE};
 use process::{ENTRIES, Entry};
 
 /// What an inode stands for.
@@ -69,6 +69,11 @@ impl Node {
             }
             _ => None,
         }
+    }
+
+    /// Whether it is the kernel log, which is another kind of open file than all others here.
+    pub fn is_kernel_log(self) -> bool {
+        matches!(self, Node::Machine(index) if matches!(MACHINE.get(index as usize), Some((_, Item::KernelLog))))
     }
 
     /// Its inode.

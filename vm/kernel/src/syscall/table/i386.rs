@@ -94,7 +94,7 @@ pub const TABLE: &[Row] = table! {
         99 statfs stat::statfs, 2;
         100 fstatfs stat::fstatfs, 2;
         102 socketcall ia32::socketcall, 2;
-        103 syslog system::syslog, 3 "messages are few, and never new ones";
+        103 syslog syslog::syslog, 3;
         104 setitimer time::setitimer, 3;
         105 getitimer time::getitimer, 2;
         106 stat ia32::stat, 2;

@@ -109,7 +109,7 @@ pub const TABLE: &[Row] = table! {
         100 times time::times, 1;
         101 ptrace ptrace::ptrace, 4 "debug registers watch what is written, not what is read";
         102 getuid ids::getuid, 0;
-        103 syslog system::syslog, 3 "messages are few, and never new ones";
+        103 syslog syslog::syslog, 3;
         104 getgid ids::getgid, 0;
         105 setuid ids::setuid, 1;
         106 setgid ids::setgid, 1;
