@@ -193,6 +193,7 @@ fn a_terminal_takes_the_consoles_output() {
         sub number { my $n = pack "i", 0; ioctl $_[0], $_[1], $n or die $!; unpack "i", $n }
         sub say_to { my $n = syswrite $_[0], $_[1]; print STDOUT $n ? "" : "$!\n" }
         $| = 1;
+        $SIG{HUP} = 'IGNORE';
         open $master, "+<", "/dev/ptmx"; number($master, 0x40045431);
         open $slave, "+<", "/dev/pts/" . number($master, 0x80045430);
         open $console, "+<", "/dev/console";
@@ -209,5 +210,5 @@ fn a_terminal_takes_the_consoles_output() {
         say_to($console, "hung up");"#;
     let finished = machine.run(&["perl", "-e", script], b"");
     assert_eq!(finished.stdout, "Invalid argument\nDevice or resource busy\ntaken\r\n", "{finished:?}");
-    assert_eq!(machine.recorded.borrow().console, b"before after hung up");
+    assert_eq!(machine.recorded.borrow().console, b"before after hung up", "{finished:?}");
 }

@@ -184,10 +184,15 @@ fn kmsg() {
 /// `TTY_SEED=7 TTY_ROUNDS=10000 cargo test -p kernel --test syscalls tty_random` goes on for that long.
 #[test]
 fn tty_random() {
-    let setting = |name: &str, otherwise: &str| std::env::var(name).unwrap_or(otherwise.to_owned());
+    /// Rounds of one machine.
+    const ROUNDS: u64 = 200;
+    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let program = compile("tty_random", FORMS[0]);
-    let (seed, rounds) = (setting("TTY_SEED", "1"), setting("TTY_ROUNDS", "200"));
-    compare_on("tty_random", Machine::new(), &[program.to_str().unwrap(), &seed, &rounds], false);
+    let (first, rounds) = (setting("TTY_SEED").unwrap_or(1), setting("TTY_ROUNDS").unwrap_or(ROUNDS));
+    for seed in (first..first + rounds).step_by(ROUNDS as usize) {
+        let arguments = [program.to_str().unwrap(), &seed.to_string(), &ROUNDS.to_string()];
+        compare_on(&format!("tty_random from {seed}"), Machine::new(), &arguments, false);
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ static void ask(const char *what, int fd, unsigned request, const char *how, uns
         else for (int i = 0; i < last; i++) printf(" %02x", room[i]);
     }
     printf("\n");
+    // What they have sent can be dropped once it has come.
+    if (result >= 0 && (request == TCXONC || request == TIOCSTI)) usleep(20000);
     if (result >= 0) restore();
 }
 
@@ -51,8 +53,6 @@ static void restore(void) {
     ioctl(terminal, FIOASYNC, &off);
     ioctl(master, TIOCPKT, &off);
     ioctl(slave, TIOCSWINSZ, &window);
-    // Whatever they have sent, once it has come.
-    usleep(1000);
     set(slave, &settings);
     ioctl(slave, TCFLSH, TCIOFLUSH);
     ioctl(master, TCFLSH, TCIOFLUSH);
@@ -92,9 +92,9 @@ int main(void) {
     restore();
     for (unsigned number = 0; number < 0x100; number++) request(0x5400 | number);
     // Of those with a direction and a size, the sizes that there are.
-    unsigned directions[] = {0x40000000, 0x80000000, 0xc0000000}, sizes[] = {0, 1, 2, 4, 8, 16, 36, 44, 60, 72};
+    unsigned directions[] = {0x40000000, 0x80000000, 0xc0000000}, sizes[] = {0, 4, 8, 44, 72};
     for (int d = 0; d < 3; d++)
-        for (int s = 0; s < 10; s++)
+        for (int s = 0; s < 5; s++)
             for (unsigned number = 0; number < 0x100; number++) {
                 unsigned encoded = directions[d] | sizes[s] << 16 | 0x5400 | number;
                 // Nobody knows most of them, and that need not be said.

@@ -3,7 +3,7 @@
 // background, and a read that finds nothing has waited for that.
 #include "terminal.h"
 
-static unsigned long long seed;
+static unsigned long long seed, seed_of_round;
 
 static unsigned choose(unsigned count) {
     seed = seed * 6364136223846793005ull + 1442695040888963407ull;
@@ -42,6 +42,8 @@ static void any_settings(void) {
     settings.oflag = any_flags(OPOST | ONLCR, 0x183f) | (choose(4) == 0 ? XTABS : 0);
     settings.lflag = any_flags(0x8a3b, 0x8fff & ~TOSTOP) & ~TOSTOP;
     if (choose(12) == 0) settings.lflag |= EXTPROC;
+    // Without ECHOCTL, VLNEXT after ECHOPRT has Linux show what is left in its buffer from long ago. So no round has both.
+    settings.lflag = seed_of_round & 1 ? settings.lflag | ECHOCTL : settings.lflag & ~ECHOPRT;
     settings.cflag = B38400 | CS8 | CREAD;
     for (int i = 0; i < 19; i++) settings.cc[i] = choose(12) ? keys[i] : any_byte();
     settings.cc[VMIN] = choose(4) ? 1 : choose(80);
@@ -107,6 +109,8 @@ static int is_key(unsigned char byte) { return memchr(settings.cc, byte, 19) != 
 static int any_typing(char *bytes) {
     int len = 1 + choose(choose(4) ? 20 : 200), drops = settings.lflag & ISIG && !(settings.lflag & NOFLSH);
     if (drops && len > 40) len = 40;
+    // Nor one that lets go of much that was held.
+    if (drops && settings.iflag & IXANY) len = 1;
     for (int i = 0; i < len; i++)
         do bytes[i] = any_byte();
         while (drops && i < len - 1 && (is_key(bytes[i]) || is_key(bytes[i] & 0x7f)));
@@ -161,7 +165,7 @@ int main(int argc, char **argv) {
     setsid();
     for (int i = 1; i < 32; i++) signal(i, count);
     for (int round = 0; round < rounds; round++) {
-        seed = (argc > 1 ? atoll(argv[1]) : 1) + round;
+        seed = seed_of_round = (argc > 1 ? atoll(argv[1]) : 1) + round;
         printf("seed %llu\n", seed);
         choose(2);
         open_pair();

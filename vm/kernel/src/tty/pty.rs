@@ -38,8 +38,10 @@ impl Shown {
         (KEPT_BYTES_MAX + PTY_BYTES_MAX).saturating_sub(self.0.borrow().len())
     }
 
+    /// Adds bytes; those that find no room are lost. Only who has not asked for any loses some.
     pub(super) fn add(&self, bytes: &[u8]) {
-        self.0.borrow_mut().extend(bytes);
+        let len = bytes.len().min(self.room());
+        self.0.borrow_mut().extend(&bytes[..len]);
     }
 
     pub(super) fn drop_waiting(&self) {

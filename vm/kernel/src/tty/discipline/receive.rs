@@ -143,6 +143,7 @@ impl Discipline {
         effects.signals.push(signal);
         if !self.local(NOFLSH) {
             self.echo.clear();
+            effects.shown.clear();
             effects.drops_output = true;
             self.report_dropped_output();
             self.flush_input();
