@@ -29,9 +29,6 @@ constants! { prctl_options: u32 {
     PR_MCE_KILL_GET = 34; PR_SET_THP_DISABLE = 41; PR_GET_THP_DISABLE = 42; PR_CAP_AMBIENT = 47;
 } }
 
-/// `PR_SET_VMA` (`linux/prctl.h`).
-pub const PR_SET_VMA: u32 = 0x5356_4d41;
-
 constants! { limits: usize {
     RLIMIT_CPU = 0; RLIMIT_FSIZE = 1; RLIMIT_DATA = 2; RLIMIT_STACK = 3; RLIMIT_CORE = 4; RLIMIT_RSS = 5;
     RLIMIT_NPROC = 6; RLIMIT_NOFILE = 7; RLIMIT_MEMLOCK = 8; RLIMIT_AS = 9; RLIMIT_LOCKS = 10;

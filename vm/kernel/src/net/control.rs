@@ -1,6 +1,6 @@
 //! Control messages that tell a receiver more (`cmsg(3)`), but for the files among them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use abi::socket::*;
 use abi::{Layout, Writer};
@@ -55,6 +55,7 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
     let mut told = Vec::new();
     let asks = |level: u32, option: u32| value(core, level, option) != 0;
     let number = |number: u8| u32::from(number).to_le_bytes().to_vec();
+    let address = delivery.port.map(|port| SocketAddr::new(delivery.to, port));
     if core.family == AF_INET6 {
         if asks(IPPROTO_IPV6, IPV6_RECVPKTINFO) {
             let to = address::mapped(delivery.to).octets();
@@ -73,6 +74,9 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
         if asks(IPPROTO_IPV6, IPV6_RECVTCLASS) && delivery.to.is_ipv6() {
             told.push((IPPROTO_IPV6, IPV6_TCLASS, number(delivery.class)));
         }
+        if let Some(to) = address.filter(|to| to.is_ipv6() && asks(IPPROTO_IPV6, IPV6_RECVORIGDSTADDR)) {
+            told.push((IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, address::raw(AF_INET6, to)));
+        }
     }
     if let IpAddr::V4(to) = delivery.to {
         if asks(IPPROTO_IP, IP_PKTINFO) {
@@ -84,6 +88,9 @@ fn delivered(core: &Core, delivery: Delivery) -> Vec<Control> {
         }
         if asks(IPPROTO_IP, IP_RECVTOS) {
             told.push((IPPROTO_IP, IP_TOS, vec![delivery.class]));
+        }
+        if let Some(to) = address.filter(|_| asks(IPPROTO_IP, IP_RECVORIGDSTADDR)) {
+            told.push((IPPROTO_IP, IP_RECVORIGDSTADDR, address::raw(AF_INET, to)));
         }
     }
     told

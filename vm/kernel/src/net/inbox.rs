@@ -27,6 +27,8 @@ pub type RawAddress = Vec<u8>;
 pub struct Delivery {
     /// The address it was sent to.
     pub to: IpAddr,
+    /// The port it was sent to; of an error nobody knows.
+    pub port: Option<u16>,
     /// `IP_TTL`, `IPV6_HOPLIMIT`.
     pub hops: u8,
     /// `IP_TOS`, `IPV6_TCLASS`.

@@ -51,11 +51,11 @@ pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, a: u64, b: u64, c
         PR_CAPBSET_READ | PR_CAP_AMBIENT | PR_GET_SECUREBITS | PR_GET_KEEPCAPS | PR_SET_KEEPCAPS => {
             return capabilities(t, option, args);
         }
-        // Without effect from here on: there are no names for memory, and no breakpoints, counters or broken memory.
+        // Without effect from here on: there are no counters, no faults of the time stamp counter and no broken memory.
         PR_GET_TSC => mm.write_u32(arg, TSC_ENABLED)?,
         PR_SET_TSC if arg == u64::from(TSC_ENABLED) => {}
         PR_SET_TIMING if arg == 0 => {}
-        PR_SET_VMA | PR_TASK_PERF_EVENTS_DISABLE | PR_TASK_PERF_EVENTS_ENABLE | PR_GET_TIMING => {}
+        PR_TASK_PERF_EVENTS_DISABLE | PR_TASK_PERF_EVENTS_ENABLE | PR_GET_TIMING => {}
         _ => return remark(t, option, args),
     }
     Ok(0)

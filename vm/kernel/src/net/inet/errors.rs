@@ -157,7 +157,7 @@ impl UdpSocket {
         let family = self.core().family;
         let delivery = error.offender.map(|(_, to)| {
             let class = if error.origin == Origin::Icmp { CONTROL_CLASS } else { 0 };
-            Delivery { to, hops: super::options::HOPS as u8, class }
+            Delivery { to, port: None, hops: super::options::HOPS as u8, class }
         });
         let attached = Attached {
             from: Some(address::raw(family, error.to)),

@@ -160,7 +160,7 @@ impl UdpSocket {
 
     fn transmit(&self, k: &mut Kernel, datagram: Datagram) {
         let Datagram { from, to, hops, class, bytes } = datagram;
-        let delivery = Some(Delivery { to: to.ip(), hops, class });
+        let delivery = Some(Delivery { to: to.ip(), port: Some(to.port()), hops, class });
         let attached = Attached { delivery, time_ns: k.realtime_ns(), ..Attached::default() };
         k.net.carried.count(bytes.len());
         let is_broadcast = reach(to.ip()) == Reach::Broadcast;
