@@ -4,24 +4,22 @@
 
 static int fd;
 static ino_t ino;
-static pid_t children[2];
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char **)a, *(char **)b); }
 
 // Lines about our file, without what differs from run to run, in an order of their own.
 static void list(const char *what) {
-    char line[200], flavour[20], how[20], kind[20], device[60], start[30], end[30], *lines[20];
+    char line[200], flavour[20], how[20], kind[20], start[30], end[30], *lines[20];
     int number, pid, major, minor, count = 0;
     unsigned long inode;
     FILE *locks = fopen("/proc/locks", "r");
     printf("%s\n", what);
     while (locks && fgets(line, sizeof line, locks) && count < 20) {
-        int end_of_inode = 0;
-        int fields = sscanf(line, "%d: %19s %19s %19s %d %x:%x:%lu %29s %29s", &number, flavour, how, kind, &pid, &major,
-                            &minor, &inode, start, end);
+        int fields = sscanf(line, "%d: %19s %19s %19s %d %x:%x:%lu %29s %29s", &number, flavour, how, kind, &pid,
+                            &major, &minor, &inode, start, end);
         if (fields != 10 || inode != ino) continue;
         char *rest = strchr(line, ':') + 1;
-        const char *whose = pid == getpid() ? "own" : pid == children[0] ? "first" : pid == children[1] ? "second" : pid < 0 ? "nobody" : "?";
+        const char *whose = pid == getpid() ? "own" : pid < 0 ? "nobody" : "?";
         *strstr(rest, kind) = 0;
         asprintf(&lines[count++], "%s%s %s %s %s", rest, kind, whose, start, end);
     }
@@ -35,7 +33,8 @@ static long lock(int file, int command, int type, long start, long len) {
     struct flock lock = {type, SEEK_SET, start, len, 0};
     long result = fcntl(file, command, &lock);
     if (command == F_GETLK || command == F_OFD_GETLK) {
-        const char *whose = lock.l_pid == getppid() ? "parent's" : lock.l_pid == 0 ? "0" : lock.l_pid == -1 ? "-1" : "?";
+        const char *parents = lock.l_pid == getppid() ? "parent's" : "?";
+        const char *whose = lock.l_pid == 0 ? "0" : lock.l_pid == -1 ? "-1" : parents;
         printf("  %d %d %ld %ld %s\n", lock.l_type, lock.l_whence, (long)lock.l_start, (long)lock.l_len, whose);
     }
     return result;
@@ -100,8 +99,8 @@ static void deadlock(void) {
     int ready[2], go[2];
     pipe(ready), pipe(go);
     TRY(lock(fd, F_SETLK, F_WRLCK, 0, 1));
-    children[0] = fork();
-    if (children[0] == 0) {
+    pid_t child = fork();
+    if (child == 0) {
         lock(fd, F_SETLK, F_WRLCK, 1, 1);
         write(ready[1], "", 1);
         lock(fd, F_SETLKW, F_WRLCK, 0, 1);
@@ -110,7 +109,7 @@ static void deadlock(void) {
     read(ready[0], (char[1]){0}, 1);
     // Until it waits.
     char path[40], state = 0;
-    sprintf(path, "/proc/%d/stat", children[0]);
+    sprintf(path, "/proc/%d/stat", child);
     while (state != 'S') {
         FILE *stat = fopen(path, "r");
         fscanf(stat, "%*d %*s %c", &state);

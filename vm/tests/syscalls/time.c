@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/times.h>
 #include <time.h>
@@ -12,7 +13,35 @@ static long elapsed_ms(struct timespec since) {
     return (now.tv_sec - since.tv_sec) * 1000 + (now.tv_nsec - since.tv_nsec) / 1000000;
 }
 
+static void nothing(int signal) {}
+
+// The time that is left is told to who was interrupted, and to nobody else.
+static void time_left(void) {
+    struct timespec wanted = {0, 1000000}, left = {77, 88};
+    TRY(nanosleep(&wanted, &left));
+    printf("%ld %ld\n", (long)left.tv_sec, left.tv_nsec);
+    TRY(syscall(SYS_nanosleep, &wanted, 8));
+    TRY(clock_nanosleep(CLOCK_MONOTONIC, 0, &wanted, &left));
+    printf("%ld %ld\n", (long)left.tv_sec, left.tv_nsec);
+    struct itimerspec soon = {{0, 0}, {0, 5000000}};
+    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
+    timer_t timer;
+    timer_create(CLOCK_MONOTONIC, NULL, &timer);
+    wanted.tv_sec = 1000;
+    timer_settime(timer, 0, &soon, NULL);
+    TRY(nanosleep(&wanted, &left));
+    printf("%ld\n", (long)left.tv_sec);
+    timer_settime(timer, 0, &soon, NULL);
+    TRY(syscall(SYS_nanosleep, &wanted, 8));
+    timer_settime(timer, 0, &soon, NULL);
+    TRY(nanosleep(&wanted, NULL));
+    timer_delete(timer);
+    signal(SIGALRM, SIG_DFL);
+}
+
 int main(void) {
+    time_left();
     struct timespec start, t = {0, 20000000};
     TRY(clock_gettime(CLOCK_MONOTONIC, &start));
     TRY(nanosleep(&t, NULL));

@@ -179,6 +179,9 @@ static void told(void) {
     TRY(set(a, SOL_SOCKET, SO_TIMESTAMP, 1));
     SEND4(b, "x", "127.0.0.1", 7008);
     show_message(a);
+    TRY(set(a, IPPROTO_IP, IP_RECVORIGDSTADDR, 1));
+    SEND4(b, "x", "127.0.0.5", 7008);
+    show_message(a);
     // The sender chooses its address.
     char control[CMSG_SPACE(sizeof(struct in_pktinfo))] = {0};
     struct sockaddr_in to = in4("127.0.0.1", 7008), ours = in4("127.0.0.77", 0);
@@ -203,6 +206,11 @@ static void told(void) {
     TRY(set(d, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9));
     TRY(set(d, IPPROTO_IPV6, IPV6_TCLASS, 0x20));
     SEND6(d, "x", "::1", 7008);
+    show_message(a);
+    TRY(set(a, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1));
+    SEND6(d, "x", "::1", 7008);
+    show_message(a);
+    SEND4(b, "x", "127.0.0.5", 7008);
     show_message(a);
     close(a);
     close(b);

@@ -91,7 +91,11 @@ impl Kernel {
         let before = task.cpu.borrow().clone();
         let call = task.call.take();
         if let Some(call) = &call {
+            let told = self.give_time_left(task, call);
             finish_interrupted(task, call, action);
+            if told.is_err() {
+                set_result(&mut task.cpu.borrow_mut(), Errno::EFAULT.to_result());
+            }
             self.futex_cancel(task);
             self.semaphore_cancel(task);
         }

@@ -48,11 +48,11 @@ pub(super) fn prctl(k: &mut Kernel, t: &Rc<Task>, option: u32, a: u64, b: u64, c
         PR_GET_NO_NEW_PRIVS if args == [0; 4] => return Ok(u64::from(t.no_new_privileges.get())),
         PR_GET_SECCOMP => return Ok(t.seccomp.borrow().mode()),
         PR_SET_SECCOMP => return super::seccomp::set_mode(k, t, arg, rest[0]),
-        // Without effect from here on: there are no names for memory, and no breakpoints, counters or broken memory.
+        // Without effect from here on: there are no counters, no faults of the time stamp counter and no broken memory.
         PR_GET_TSC => mm.write_u32(arg, TSC_ENABLED)?,
         PR_SET_TSC if arg == u64::from(TSC_ENABLED) => {}
         PR_SET_TIMING if arg == 0 => {}
-        PR_SET_VMA | PR_TASK_PERF_EVENTS_DISABLE | PR_TASK_PERF_EVENTS_ENABLE | PR_GET_TIMING => {}
+        PR_TASK_PERF_EVENTS_DISABLE | PR_TASK_PERF_EVENTS_ENABLE | PR_GET_TIMING => {}
         _ => return remark(t, option, args),
     }
     Ok(0)

@@ -8,8 +8,8 @@ use abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID};
 use abi::time::*;
 
 use crate::kernel::{Kernel, SECOND_NS};
-use crate::stop::{Outcome, Wait};
-use crate::task::{Restart, Task};
+use crate::stop::{Outcome, Stop, Wait};
+use crate::task::{Call, Restart, Task};
 use crate::timer::{PosixTimer, Schedule, TimerEvent};
 
 /// Timers a process may have.
@@ -33,6 +33,20 @@ pub(super) fn clock_now(k: &Kernel, t: &Rc<Task>, clock: u32) -> Outcome<u64> {
         CLOCK_PROCESS_CPUTIME_ID => Ok(k.process_cpu_time_ns(&t.process)),
         CLOCK_THREAD_CPUTIME_ID => Ok(t.cpu_time_ns.get()),
         clock => cpu_clock(k, t, clock),
+    }
+}
+
+impl Kernel {
+    /// A signal ends the call `t` is in: tells a sleeper how long it would have slept.
+    ///
+    /// # Errors
+    /// `EFAULT` if that can't be written.
+    pub(crate) fn give_time_left(&self, t: &Rc<Task>, call: &Call) -> Outcome<()> {
+        if call.time_left_at == 0 {
+            return Ok(());
+        }
+        let left_ns = call.deadline_ns.unwrap_or(0).saturating_sub(self.host.monotonic_ns());
+        t.mm()?.write_user(call.time_left_at, &call.layout.writer().timespec(left_ns).finish())
     }
 }
 
@@ -156,10 +170,11 @@ pub(super) fn clock_nanosleep(
         return Ok(0);
     }
     if !absolute && left != 0 {
-        // Should a signal handler end this, the rest is here; nobody looks otherwise.
-        let deadline_ns = t.with_call(|call| call.deadline_ns).unwrap_or(0);
-        let rest_ns = deadline_ns.saturating_sub(k.host.monotonic_ns());
-        give_timespec(t, left, rest_ns)?;
+        // Only who is interrupted is told, but then the page must be there.
+        match t.mm()?.prepare_write(left, t.layout().timespec_bytes() as usize) {
+            Err(wait @ Stop::Wait(_)) => return Err(wait),
+            _ => t.with_call(|call| call.time_left_at = left),
+        }
     }
     t.with_call(|call| call.restart = Restart::Never);
     Err(Wait::Listed.into())

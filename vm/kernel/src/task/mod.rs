@@ -103,6 +103,8 @@ pub struct Call {
     pub opening: Option<Rc<OpenFile>>,
     /// What a signal handler does to it.
     pub restart: Restart,
+    /// Where the time that is left goes when a signal ends it (`clock_nanosleep`); 0 is nowhere.
+    pub time_left_at: u64,
     /// What it waits for, with `Wait::Listed`.
     pub queues: Vec<QueueId>,
     /// It has slept at least once.

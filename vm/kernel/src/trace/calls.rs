@@ -105,7 +105,9 @@ impl Kernel {
         self.semaphore_cancel(task);
         task.call_number.set(Some(call.number));
         task.call_abi.set(call.abi);
-        set_result(&mut task.cpu.borrow_mut(), interrupted_result(&call));
+        let told = self.give_time_left(task, &call);
+        let result = if told.is_ok() { interrupted_result(&call) } else { Errno::EFAULT.to_result() };
+        set_result(&mut task.cpu.borrow_mut(), result);
         task.interrupted.set(Some(Interrupted { number: call.number, deadline_ns: call.deadline_ns }));
         self.trace_call_exit(task);
     }
