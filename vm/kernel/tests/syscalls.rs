@@ -133,7 +133,7 @@ programs! {
         mounts, mqueue, mqueue_files, mxcsr, netlink, nowait, openat2, pidfd, pipe, proc, process, ptrace, ptrace_more, scheduling,
         sealing, seccomp, selectors, sigio, signals, sock_diag, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp,
         tcp_defer, tcp_errors, threads, time, tty, udp, udp_errors, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, peeking, raw, segmentation, tcp_states, timestamps,
+    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, peeking, raw, segmentation, several, tcp_states, timestamps,
         waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, reserve;
