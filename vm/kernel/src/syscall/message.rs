@@ -326,7 +326,10 @@ fn receive_several(
             }
             Err(Stop::Errno(errno)) if received > 0 => {
                 if errno != Errno::EAGAIN {
-                    with_socket(t, fd, |_, socket| Ok(socket.core().error.set(Some(errno))))?;
+                    with_socket(t, fd, |_, socket| {
+                        socket.core().error.set(Some(errno));
+                        Ok(())
+                    })?;
                 }
                 break;
             }

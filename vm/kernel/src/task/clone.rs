@@ -122,6 +122,7 @@ impl Kernel {
         process.nice.set(of.nice.get());
         process.personality.set(of.personality.get());
         process.oom_score_adjustment.set(of.oom_score_adjustment.get());
+        process.login.set(of.login.get());
         *process.actions.borrow_mut() = match args.flags {
             flags if flags & CLONE_SIGHAND != 0 => of.actions(),
             flags => {

@@ -123,6 +123,9 @@ pub struct Process {
     pub nice: Cell<i32>,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adjustment: Cell<i32>,
+    /// Who has logged in, and in which session, whatever ids the process has now (`/proc/PID/loginuid`, `sessionid`); -1 if
+    /// nobody has.
+    pub login: Cell<(u32, u32)>,
     /// `personality(2)`.
     pub personality: Cell<u32>,
     /// What it has read from files of all kinds.
@@ -186,6 +189,7 @@ impl Process {
             posix_timers: RefCell::default(),
             nice: Cell::new(0),
             oom_score_adjustment: Cell::new(0),
+            login: Cell::new((u32::MAX, u32::MAX)),
             personality: Cell::new(0),
             reads: Transfers::default(),
             writes: Transfers::default(),
