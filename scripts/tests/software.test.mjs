@@ -37,6 +37,31 @@ prints("nginx answers curl", `
   curl -sI -r 0-9 http://127.0.0.1/large | head -n 1
   nginx -s quit`, /^([0-9a-f]{32})  -\n\1  -\nHTTP\/1\.1 206 Partial Content\r\n$/);
 
+prints("ssh logs in, runs commands and copies files", `
+  cd; mkdir -p /run/sshd .ssh; ssh-keygen -qt ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+  ssh-keygen -qt ed25519 -N '' -f .ssh/id_ed25519; cp .ssh/id_ed25519.pub .ssh/authorized_keys
+  printf 'Host box\\n HostName 127.0.0.1\\n StrictHostKeyChecking no\\n LogLevel ERROR\\n' > .ssh/config
+  printf ' ControlMaster auto\\n ControlPath ~/.ssh/shared\\n ControlPersist yes\\n' >> .ssh/config
+  /usr/sbin/sshd -o ListenAddress=127.0.0.1; until_it ssh box true
+  echo sent | ssh box 'cat; id -un; tty'; ssh -tt box 'test -t 0 && exit 3' </dev/null; echo "status $?"
+  seq 20000 > numbers; scp -q numbers box:copied; cmp numbers copied && echo copied
+  mkdir tree; cp numbers tree; rsync -a tree/ box:by-ssh; diff -r tree by-ssh && echo same
+  ssh -O exit box 2>&1; kill $(cat /run/sshd.pid)`, "sent\nroot\nnot a tty\nstatus 3\ncopied\nsame\nExit request sent.\r\n");
+
+prints("rsync serves a directory, and takes what has changed", `
+  mkdir /srv/m; for i in 1 2 3; do seq 100$i > /srv/m/$i; done
+  printf 'address=127.0.0.1\\nuse chroot=no\\npid file=/run/rsyncd.pid\\n[m]\\npath=/srv/m\\nread only=no\\nuid=0\\ngid=0\\n' > /etc/rsyncd.conf
+  rsync --daemon; until_it rsync rsync://127.0.0.1/
+  rsync rsync://127.0.0.1/ | tr -d ' \\t'; rsync -a rsync://127.0.0.1/m/ copy; diff -r /srv/m copy && echo same
+  echo more >> copy/3; rsync -ai copy/ rsync://127.0.0.1/m/; diff -r /srv/m copy && echo same
+  kill $(cat /run/rsyncd.pid)`, "m\nsame\n<f.st...... 3\nsame\n");
+
+prints("ping is answered, for root and for others", `
+  ping -c 2 -i 0.2 127.0.0.1 | grep -o '.*received'
+  su nobody -s /bin/sh -c 'ping -c 1 -s 10000 ::1' | grep -o '.*received'
+  ping -c 1 10.1.1.1 2>&1 || true`, "2 packets transmitted, 2 received\n1 packets transmitted, 1 received\n" +
+  "ping: connect: Network is unreachable\n");
+
 prints("redis keeps what it is told, and answers thousands at a time", `
   redis-server --port 6399 --save '' >/dev/null 2>&1 &
   until_it redis-cli -p 6399 ping

@@ -65,6 +65,43 @@ static void count_transfers(void) {
     fflush(stdout);
 }
 
+static void write_login(const char *path, const char *text) {
+    char buf[20] = "";
+    int fd = open(path, O_RDWR);
+    printf("%s: ", text);
+    ok("login", write(fd, text, strlen(text)));
+    pread(fd, buf, sizeof buf - 1, 0);
+    printf("%s\n", buf);
+    close(fd);
+}
+
+// Who has logged in, in a process of its own.
+static void log_in(void) {
+    if (fork() == 0) {
+        const char *mine = "/proc/self/loginuid";
+        struct stat st;
+        TRY(stat(mine, &st));
+        printf("%o\n", st.st_mode);
+        write_login(mine, "4294967295");
+        write_login(mine, "1000");
+        char buf[20] = "";
+        read(open("/proc/self/sessionid", O_RDONLY), buf, sizeof buf - 1);
+        printf("session %d\n", strcmp(buf, "4294967295") != 0);
+        write_login(mine, "abc");
+        write_login(mine, "-1");
+        if (fork() == 0) {
+            TRY(write(open("/proc/self/loginuid", O_WRONLY), "7", 1));
+            char parents[40];
+            sprintf(parents, "/proc/%d/loginuid", getppid());
+            write_login(parents, "7");
+            exit(0);
+        }
+        wait(NULL);
+        exit(0);
+    }
+    wait(NULL);
+}
+
 int main(int argc, char **argv) {
     count_transfers();
     char buf[200], path[100];
@@ -128,5 +165,6 @@ int main(int argc, char **argv) {
     TRY(access("/proc/1/stat", R_OK));
     TRY(stat("/proc/999999", &st));
     close_while_reading();
+    log_in();
     return 0;
 }

@@ -9,6 +9,7 @@ use super::buffers::{gather, scatter};
 use super::control::{ControlWriter, Sent, control_arg, give_files};
 use super::rw::unless_nonblocking;
 use super::socket::{address_arg, give_address, with_socket};
+use super::time::give_timespec;
 use crate::files::OpenFile;
 use crate::kernel::Kernel;
 use crate::net::control::told;
@@ -277,7 +278,8 @@ pub(super) fn sendmmsg(k: &mut Kernel, t: &Rc<Task>, fd: i32, vector: u64, count
     Ok(sent)
 }
 
-/// All there is room for: it waits for each, with `MSG_WAITFORONE` for the first only.
+/// All there is room for: it waits for each, with `MSG_WAITFORONE` for the first only. The timeout is looked at after each
+/// message, so that it ends no wait (`recvmmsg(2)`, BUGS); what is left of it is told.
 pub(super) fn recvmmsg(
     k: &mut Kernel,
     t: &Rc<Task>,
@@ -287,30 +289,58 @@ pub(super) fn recvmmsg(
     flags: u32,
     timeout: u64,
 ) -> Outcome<u64> {
-    let timeout_ns = t.optional_timespec_arg(timeout)?;
-    k.set_timeout(t, timeout_ns);
-    let word_bytes = t.layout().word_bytes;
+    let now_ns = k.host.monotonic_ns();
+    let until_ns = t.optional_timespec_arg(timeout)?.map(|timeout_ns| now_ns.saturating_add(timeout_ns));
+    let until_ns = until_ns.map(|ns| t.with_call(|call| *call.until_ns.get_or_insert(ns)));
     // Messages received before it waited; the result, should a signal end it.
-    let mut received = t.with_call(|call| {
+    let received = t.with_call(|call| {
         call.done = 0;
         call.memo.take().unwrap_or(0)
     });
+    let received = receive_several(k, t, fd, (vector, count, flags), received, until_ns)?;
+    if let Some(until_ns) = until_ns.filter(|_| received > 0) {
+        give_timespec(t, timeout, until_ns.saturating_sub(k.host.monotonic_ns()))?;
+    }
+    Ok(received)
+}
+
+/// Receives further messages after `received` ones. An error after one is kept for the next call.
+fn receive_several(
+    k: &mut Kernel,
+    t: &Rc<Task>,
+    fd: i32,
+    (vector, count, flags): (u64, u32, u32),
+    mut received: u64,
+    until_ns: Option<u64>,
+) -> Outcome<u64> {
+    let word_bytes = t.layout().word_bytes;
     while received < u64::from(count.min(MESSAGES_MAX)) {
         let addr = vector.wrapping_add(received * part::NEXT * word_bytes);
         let waits = flags & MSG_WAITFORONE == 0 || received == 0;
         let flags = flags & !MSG_WAITFORONE | if waits { 0 } else { MSG_DONTWAIT };
         match recvmsg(k, t, fd, addr, flags) {
             Ok(len) => t.mm()?.write_u32(addr.wrapping_add(part::END * word_bytes), len as u32)?,
-            Err(Stop::Wait(Wait::On(_))) if k.deadline_passed(t) => break,
             Err(wait @ Stop::Wait(_)) => {
                 t.with_call(|call| (call.memo, call.done) = (Some(received), received));
                 return Err(wait);
             }
-            Err(_) if received > 0 => break,
+            Err(Stop::Errno(errno)) if received > 0 => {
+                if errno != Errno::EAGAIN {
+                    with_socket(t, fd, |_, socket| {
+                        socket.core().error.set(Some(errno));
+                        Ok(())
+                    })?;
+                }
+                break;
+            }
             Err(stop) => return Err(stop),
         }
-        t.with_call(|call| call.done = 0);
+        // Each has the socket's own timeout for itself.
+        t.with_call(|call| (call.done, call.deadline_ns) = (0, None));
         received += 1;
+        if until_ns.is_some_and(|until_ns| k.host.monotonic_ns() >= until_ns) {
+            break;
+        }
     }
-    if received == 0 && count > 0 { Err(Errno::EAGAIN.into()) } else { Ok(received) }
+    Ok(received)
 }

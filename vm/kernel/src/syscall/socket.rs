@@ -54,7 +54,7 @@ fn create(k: &mut Kernel, t: &Rc<Task>, family: u32, kind: u32, protocol: u32) -
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) if is_known_protocol(protocol) => Ok(NetlinkSocket::new(kind, protocol)),
         (AF_NETLINK, SOCK_RAW | SOCK_DGRAM) => Err(Errno::EPROTONOSUPPORT.into()),
         (AF_UNIX | AF_NETLINK, _) => Err(Errno::ESOCKTNOSUPPORT.into()),
-        // Nobody has CAP_NET_RAW.
+        // Most of what a network carries is never a packet here, so nobody may look at those of the interface.
         (AF_PACKET, _) => Err(Errno::EPERM.into()),
         _ => Err(Errno::EAFNOSUPPORT.into()),
     }

@@ -124,6 +124,7 @@ impl Kernel {
         process.no_huge_pages.set(of.no_huge_pages.get());
         process.oom_score_adjustment.set(of.oom_score_adjustment.get());
         process.oom_score_adjustment_min.set(of.oom_score_adjustment_min.get());
+        process.login.set(of.login.get());
         *process.actions.borrow_mut() = match args.flags {
             flags if flags & CLONE_SIGHAND != 0 => of.actions(),
             flags => {

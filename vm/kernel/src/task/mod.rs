@@ -93,6 +93,8 @@ pub struct Call {
     pub args: [u64; 6],
     /// When waiting ends by itself, on the monotonic clock.
     pub deadline_ns: Option<u64>,
+    /// When it is to end as a whole, if that ends no single wait.
+    pub until_ns: Option<u64>,
     /// Bytes already moved.
     pub done: u64,
     /// Bytes taken from a stream that are still to be given to the program.

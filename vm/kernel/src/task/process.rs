@@ -130,6 +130,9 @@ pub struct Process {
     pub oom_score_adjustment_min: Cell<i32>,
     /// `PR_SET_THP_DISABLE`; without effect.
     pub no_huge_pages: Cell<bool>,
+    /// Who has logged in, and in which session, whatever ids the process has now (`/proc/PID/loginuid`, `sessionid`); -1 if
+    /// nobody has.
+    pub login: Cell<(u32, u32)>,
     /// `personality(2)`.
     pub personality: Cell<u32>,
     /// What it has read from files of all kinds.
@@ -196,6 +199,7 @@ impl Process {
             oom_score_adjustment: Cell::new(0),
             oom_score_adjustment_min: Cell::new(0),
             no_huge_pages: Cell::new(false),
+            login: Cell::new((u32::MAX, u32::MAX)),
             personality: Cell::new(0),
             reads: Transfers::default(),
             writes: Transfers::default(),

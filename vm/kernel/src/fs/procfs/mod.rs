@@ -389,7 +389,8 @@ pub fn store(kernel: &mut Kernel, node: Node, bytes: &[u8]) -> Outcome<()> {
         Node::Entry { pid, tid, .. } => {
             let process = kernel.tasks.process(pid).ok_or(Errno::ESRCH)?;
             let task = if tid == 0 { kernel.tasks.main_thread(&process) } else { kernel.tasks.task(tid) };
-            process::store(kernel, &process, task, node.entry().ok_or(Errno::ENOENT)?, text)
+            let current = kernel.current()?;
+            process::store(&current, &process, task, node.entry().ok_or(Errno::ENOENT)?, text)
         }
         _ => Err(Errno::EIO.into()),
     }

@@ -1,14 +1,16 @@
 //! What procfs says about a process.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::Errno;
-use abi::capability::CAP_SYS_RESOURCE;
+use abi::capability::{CAP_AUDIT_CONTROL, CAP_SYS_RESOURCE};
 use abi::process::*;
 use abi::time::USER_HZ;
 use memory::PAGE_SIZE;
 
 use super::{maps, mounts};
+use crate::credentials::Credentials;
 use crate::kernel::{Kernel, SECOND_NS};
 use crate::stop::Outcome;
 use crate::task::{Process, ProcessState, RunState, Task};
@@ -105,7 +107,7 @@ impl Entry {
             Entry::WorkingDirectory | Entry::Executable | Entry::Network | Entry::Root => 0o777,
             Entry::Auxiliary | Entry::Environment | Entry::InputOutput | Entry::Personality => 0o400,
             Entry::Memory => 0o600,
-            Entry::Name | Entry::OomScoreAdjustment => 0o644,
+            Entry::Name | Entry::OomScoreAdjustment | Entry::LoginId => 0o644,
             _ => 0o444,
         }
     }
@@ -131,7 +133,8 @@ pub fn render(
         (Entry::ControlGroup, _) => "0::/\n".to_owned(),
         (Entry::IdMap, _) => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
         (Entry::InputOutput, _) => transfers(process),
-        (Entry::LoginId | Entry::SessionId, _) => u32::MAX.to_string(),
+        (Entry::LoginId, _) => process.login.get().0.to_string(),
+        (Entry::SessionId, _) => process.login.get().1.to_string(),
         (Entry::OomScore, _) => format!("{}\n", kernel.oom_score(process)),
         (Entry::OomScoreAdjustment, _) => format!("{}\n", process.oom_score_adjustment.get()),
         (Entry::Personality, _) => format!("{:08x}\n", process.personality.get()),
@@ -304,7 +307,13 @@ pub fn descriptor_info(kernel: &Kernel, task: &Rc<Task>, fd: i32) -> Outcome<Vec
 }
 
 /// Writing to an entry.
-pub fn store(kernel: &Kernel, process: &Rc<Process>, task: Option<Rc<Task>>, entry: Entry, text: &str) -> Outcome<()> {
+pub fn store(
+    current: &Rc<Task>,
+    process: &Rc<Process>,
+    task: Option<Rc<Task>>,
+    entry: Entry,
+    text: &str,
+) -> Outcome<()> {
     match entry {
         Entry::Name => {
             let task = task.ok_or(Errno::ESRCH)?;
@@ -312,15 +321,33 @@ pub fn store(kernel: &Kernel, process: &Rc<Process>, task: Option<Rc<Task>>, ent
         }
         Entry::OomScoreAdjustment => {
             let value = text.parse::<i32>().ok().filter(|value| (-1000..=1000).contains(value)).ok_or(Errno::EINVAL)?;
-            if kernel.current()?.credentials().has(CAP_SYS_RESOURCE) {
+            if current.credentials().has(CAP_SYS_RESOURCE) {
                 process.oom_score_adjustment_min.set(value);
             } else if value < process.oom_score_adjustment_min.get() {
                 return Err(Errno::EACCES.into());
             }
             process.oom_score_adjustment.set(value);
         }
+        Entry::LoginId if !Rc::ptr_eq(&current.process, process) => return Err(Errno::EPERM.into()),
+        Entry::LoginId => {
+            let uid = text.parse::<u32>().map_err(|_| Errno::EINVAL)?;
+            log_in(process, &current.credentials(), uid)?;
+        }
         _ => return Err(Errno::EACCES.into()),
     }
+    Ok(())
+}
+
+/// Says who has logged in, which begins a session; -1 takes that back. Whoever is logged in already may not change it
+/// without privilege (`audit_set_loginuid`).
+fn log_in(process: &Process, who: &Credentials, uid: u32) -> Outcome<()> {
+    static SESSIONS: AtomicU32 = AtomicU32::new(0);
+    let is_set = process.login.get().0 != u32::MAX;
+    if is_set && !who.has(CAP_AUDIT_CONTROL) {
+        return Err(Errno::EPERM.into());
+    }
+    let session = if uid == u32::MAX { uid } else { SESSIONS.fetch_add(1, Ordering::Relaxed) + 1 };
+    process.login.set((uid, session));
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Options of IP, IPv6, TCP and UDP.
 //!
 //! Most are numbers that a program sets and reads back, listed in [`super::numbers`] with their limits. Of these, the ones that
-//! show on a network without distance have an effect: `IPV6_V6ONLY`, the time to live and class of service that a
-//! datagram arrives with, and what a receiver asks to be told of it; [`super::deferral`] is another. Keep-alives,
+//! show on a network without distance have an effect: `IPV6_V6ONLY`, the header that a datagram arrives with, what a
+//! receiver asks to be told of it, groups of receivers ([`super::groups`]); [`super::deferral`] is another. Keep-alives,
 //! retransmissions, congestion and delayed segments don't happen here, so the options about them can have none.
 
 use std::net::SocketAddr;
