@@ -41,7 +41,7 @@ prints("ssh logs in, runs commands and copies files", `
   cd; mkdir -p /run/sshd .ssh; ssh-keygen -qt ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
   ssh-keygen -qt ed25519 -N '' -f .ssh/id_ed25519; cp .ssh/id_ed25519.pub .ssh/authorized_keys
   printf 'Host box\\n HostName 127.0.0.1\\n StrictHostKeyChecking no\\n LogLevel ERROR\\n' > .ssh/config
-  printf ' ControlMaster auto\\n ControlPath ~/.ssh/shared\\n ControlPersist yes\\n' >> .ssh/config
+  printf ' ControlMaster auto\\n ControlPath ~/.ssh/shared\\n ControlPersist yes\\n KexAlgorithms curve25519-sha256\\n' >> .ssh/config
   /usr/sbin/sshd -o ListenAddress=127.0.0.1; until_it ssh box true
   echo sent | ssh box 'cat; id -un; tty'; ssh -tt box 'test -t 0 && exit 3' </dev/null; echo "status $?"
   seq 20000 > numbers; scp -q numbers box:copied; cmp numbers copied && echo copied
