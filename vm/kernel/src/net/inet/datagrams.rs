@@ -14,7 +14,7 @@ use super::ip_options::IpOptions;
 use super::options::value;
 use crate::files::Io;
 use crate::kernel::Kernel;
-use crate::net::inbox::{Attached, Delivery, Message, Received};
+use crate::net::inbox::{Attached, Delivery, Message, RawAddress, Received};
 use crate::net::options::BUFFER_BYTES;
 use crate::net::{Core, Outgoing, interface};
 use crate::stop::Outcome;
@@ -65,6 +65,28 @@ impl Datagrams {
             core: Core::new(family, kind, protocol, BUFFER_BYTES, BUFFER_BYTES),
             endpoint: Endpoint::new(family),
             errors: ErrorQueue::default(),
+        }
+    }
+
+    /// `getsockname(2)`.
+    pub fn local_address(&self) -> RawAddress {
+        address::raw(self.core.family, self.endpoint.local.get())
+    }
+
+    /// `getpeername(2)`.
+    ///
+    /// # Errors
+    /// `ENOTCONN`
+    pub fn peer_address(&self) -> Outcome<RawAddress> {
+        let remote = self.endpoint.remote.get().filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
+        Ok(address::raw(self.core.family, remote))
+    }
+
+    /// Forgets where it is connected to, and its address if only that connection chose it.
+    pub fn disconnect(&self) {
+        self.endpoint.remote.set(None);
+        if !self.endpoint.address_is_bound.get() {
+            self.endpoint.set_ip(address::any(self.core.family));
         }
     }
 

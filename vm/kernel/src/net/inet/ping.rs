@@ -130,10 +130,7 @@ impl Socket for PingSocket {
             return Err(Errno::EINVAL.into());
         }
         if address::family_of(raw) == AF_UNSPEC {
-            endpoint.remote.set(None);
-            if !endpoint.address_is_bound.get() {
-                endpoint.set_ip(address::any(core.family));
-            }
+            self.datagrams.disconnect();
             if !self.is_bound.get() {
                 k.net.ping(self.is_v6()).remove(&self);
                 endpoint.set_port(0);
@@ -147,12 +144,11 @@ impl Socket for PingSocket {
     }
 
     fn local_address(&self) -> RawAddress {
-        address::raw(self.datagrams.core.family, self.datagrams.endpoint.local.get())
+        self.datagrams.local_address()
     }
 
     fn peer_address(&self) -> Outcome<RawAddress> {
-        let remote = self.datagrams.endpoint.remote.get().filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
-        Ok(address::raw(self.datagrams.core.family, remote))
+        self.datagrams.peer_address()
     }
 
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()> {

@@ -182,27 +182,23 @@ impl Socket for RawSocket {
     }
 
     fn connect(self: Rc<Self>, _k: &mut Kernel, _t: &Rc<Task>, raw: &[u8], _nonblocking: bool) -> Outcome<()> {
-        let Datagrams { core, endpoint, .. } = &self.datagrams;
+        let Datagrams { core, .. } = &self.datagrams;
         if raw.len() < 2 {
             return Err(Errno::EINVAL.into());
         }
         if address::family_of(raw) == AF_UNSPEC {
-            endpoint.remote.set(None);
-            if !endpoint.address_is_bound.get() {
-                endpoint.set_ip(address::any(core.family));
-            }
+            self.datagrams.disconnect();
             return Ok(());
         }
         self.datagrams.connect_to(address::destination(address::parse(core.family, raw)?))
     }
 
     fn local_address(&self) -> RawAddress {
-        address::raw(self.datagrams.core.family, self.datagrams.endpoint.local.get())
+        self.datagrams.local_address()
     }
 
     fn peer_address(&self) -> Outcome<RawAddress> {
-        let remote = self.datagrams.endpoint.remote.get().filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
-        Ok(address::raw(self.datagrams.core.family, remote))
+        self.datagrams.peer_address()
     }
 
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()> {

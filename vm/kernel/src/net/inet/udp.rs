@@ -74,10 +74,7 @@ impl UdpSocket {
 
     fn disconnect(self: &Rc<Self>, k: &mut Kernel) {
         let endpoint = &self.datagrams.endpoint;
-        endpoint.remote.set(None);
-        if !endpoint.address_is_bound.get() {
-            endpoint.set_ip(address::any(self.datagrams.core.family));
-        }
+        self.datagrams.disconnect();
         if !endpoint.port_is_bound.get() {
             self.ports(k).remove(self);
             endpoint.set_port(0);
@@ -129,12 +126,11 @@ impl Socket for UdpSocket {
     }
 
     fn local_address(&self) -> RawAddress {
-        address::raw(self.datagrams.core.family, self.datagrams.endpoint.local.get())
+        self.datagrams.local_address()
     }
 
     fn peer_address(&self) -> Outcome<RawAddress> {
-        let remote = self.datagrams.endpoint.remote.get().filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
-        Ok(address::raw(self.datagrams.core.family, remote))
+        self.datagrams.peer_address()
     }
 
     fn shutdown(&self, k: &mut Kernel, input: bool, output: bool) -> Outcome<()> {
