@@ -25,7 +25,8 @@ impl Kernel {
         let (own, theirs) = (who.credentials(), other.credentials());
         let same_user = [theirs.euid, theirs.suid, theirs.uid].iter().all(|id| *id == own.uid);
         let same_group = [theirs.egid, theirs.sgid, theirs.gid].iter().all(|id| *id == own.gid);
-        own.has(CAP_SYS_PTRACE) || (same_user && same_group && other.process.dumpable.get())
+        let may_do_more = own.capabilities.permitted.contains(theirs.capabilities.permitted);
+        own.has(CAP_SYS_PTRACE) || (same_user && same_group && other.process.dumpable.get() && may_do_more)
     }
 }
 
