@@ -280,16 +280,20 @@ static void flow(void) {
 }
 
 static void signalled(void) {
-    int status;
+    int status, ready[2];
+    pipe(ready);
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         setsid();
         ioctl(slave, TIOCSCTTY, 0);
+        close(ready[0]), close(ready[1]);
         pause();
         _exit(1);
     }
-    come();
+    close(ready[1]);
+    read(ready[0], &status, 1);
+    close(ready[0]);
     TRY(ioctl(master, TIOCSIG, SIGTERM));
     TRY(ioctl(master, TIOCSIG, 0));
     TRY(ioctl(slave, TIOCSIG, SIGINT));
