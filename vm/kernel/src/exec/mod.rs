@@ -159,9 +159,9 @@ impl Kernel {
         *task.cpu.borrow_mut() = prepared.cpu;
         let old = task.credentials.replace(prepared.credentials);
         let new = task.credentials();
-        let guarded = (old.uid, old.gid) != (old.euid, old.egid) || new.guards_against_others(&old);
-        task.process.dumpable.set(!guarded);
-        if prepared.gained_privileges || new.guards_against_others(&old) {
+        let guards = new.guards_against_others(&old);
+        task.process.dumpable.set(!guards && (old.uid, old.gid) == (old.euid, old.egid));
+        if prepared.gained_privileges || guards {
             task.parent_death_signal.set(0);
         }
         task.alt_stack.set(AltStack::default());

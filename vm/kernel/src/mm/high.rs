@@ -168,20 +168,20 @@ impl Mm {
                     object.add_mapper(self);
                 }
                 self.maps_at(part.start).borrow_mut().insert(vma.clone());
-                self.show_in_blocks(&vma, part.start..part.end);
+                self.show_in_blocks(&vma);
             }
         }
         Ok(range.start)
     }
 
-    /// Has the blocks in a range of a mapping show what it shows, if that is a file's bytes or shared.
-    fn show_in_blocks(&self, vma: &Vma, range: Range<u64>) {
+    /// Has the blocks of a part of a mapping show what it shows, if that is a file's bytes or shared.
+    fn show_in_blocks(&self, vma: &Vma) {
         if !vma.is_shown_in_blocks() {
             return;
         }
         let flags = VmaFlags { is_block: true, never_write: vma.flags.never_write, ..VmaFlags::default() };
         let mut maps = self.maps.borrow_mut();
-        for (range, low) in self.placed(range) {
+        for (range, low) in self.placed(vma.start..vma.end) {
             let end = low + (range.end - range.start);
             maps.remove(low..end);
             let backing = vma.backing.advanced(range.start - vma.start);
@@ -231,7 +231,7 @@ impl Mm {
         let block = addr.0 / BLOCK_BYTES * BLOCK_BYTES;
         self.space.borrow_mut().place_block(GuestAddr(block), GuestAddr(start));
         for part in self.high.borrow().in_range(block..block + BLOCK_BYTES) {
-            self.show_in_blocks(&part, part.start..part.end);
+            self.show_in_blocks(&part);
         }
         self.space.borrow().page_of(addr)
     }
