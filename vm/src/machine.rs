@@ -184,8 +184,9 @@ impl Machine {
         }
     }
 
-    /// Ends every process and brings all file systems to their disks, as a computer that shuts down does. What programs
-    /// still have to say is lost. Returns whether it is done: if not, to be repeated when the disk has news.
+    /// Ends every process, takes away what is mounted and brings all file systems to their disks, as a computer that
+    /// shuts down does. What programs still have to say is lost. Returns whether it is done: if not, to be repeated when
+    /// the disk has news.
     ///
     /// # Errors
     /// What the file systems could not write.
@@ -194,7 +195,7 @@ impl Machine {
         if self.run(&|| false, &mut |_| ()) != Next::Halted {
             return Ok(false);
         }
-        match self.kernel.vfs().sync() {
+        match self.kernel.shut_down() {
             Ok(()) => Ok(true),
             Err(Stop::Wait(_)) => Ok(false),
             Err(Stop::Errno(errno)) => Err(errno),

@@ -79,6 +79,10 @@ mkdir full/{a..z} 2>/dev/null || true
 cmp large full/first
 rm -rf full
 python3 -c 'import os; f = open("unnamed", "w+"); os.unlink("unnamed"); f.write("x" * 10**6); f.flush(); os.kill(os.getpid(), 9)' || true
+# Files without names that no process has open: one is mounted, one waits in sockets that nobody can reach.
+echo mounted > mounted; : > /tmp/place; mount --bind mounted /tmp/place; rm mounted
+python3 -c 'import os, socket; f = open("sent", "w+"); os.unlink("sent"); f.write("x" * 10**6); f.flush()
+s = socket.socketpair(); [socket.send_fds(one, [b"x"], [f.fileno(), s[0].fileno(), s[1].fileno()]) for one in s]'
 # Somebody still writes to a file that has no name any more, when all is over.
 python3 -c 'import os, time; f = open("held", "w+"); os.unlink("held"); f.write("x" * 10**6); f.flush(); open("/tmp/ready", "w"); time.sleep(1000)' >/dev/null 2>&1 &
 until [ -e /tmp/ready ]; do sleep 0.1; done

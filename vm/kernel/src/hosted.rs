@@ -346,6 +346,14 @@ impl Kernel {
         }
     }
 
+    /// Takes away what processes leave though they are gone ([`Self::kill_all`]): sockets on their way, mounts, and with
+    /// those the deleted files that they hold. Then brings all file systems to their devices.
+    pub fn shut_down(&mut self) -> Outcome<()> {
+        self.net.passing.look_now();
+        self.release_closed();
+        self.vfs.shut_down()
+    }
+
     /// Bytes typed at the console.
     pub fn console_input(&mut self, bytes: &[u8]) {
         let tty = self.console.clone();

@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 
 use memory::SpaceId;
 
+use crate::files::OpenFile;
 use crate::files::anonymous::AnonymousFiles;
 use crate::files::count::FileCount;
 use crate::files::inotify::Inotify;
@@ -71,6 +72,10 @@ pub struct Kernel {
     /// What the engine has to be told at the next opportunity.
     pub(crate) dead_spaces: Vec<SpaceId>,
     pub(crate) forked_spaces: Vec<(SpaceId, Weak<Mm>)>,
+    /// Files that are closed but not yet released.
+    pub(crate) closing: VecDeque<OpenFile>,
+    /// They are being released.
+    pub(crate) is_releasing: bool,
     /// How many files are open.
     pub(crate) file_count: FileCount,
     pub(crate) host_name: RefCell<Vec<u8>>,
@@ -142,6 +147,8 @@ impl Kernel {
             hosted: BTreeMap::new(),
             dead_spaces: Vec::new(),
             forked_spaces: Vec::new(),
+            closing: VecDeque::new(),
+            is_releasing: false,
             file_count: FileCount::default(),
             host_name: RefCell::new(b"edgebox".to_vec()),
             domain_name: RefCell::new(b"(none)".to_vec()),

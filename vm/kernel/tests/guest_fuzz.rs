@@ -50,7 +50,7 @@ fn rounds(program: &Path, seed: u64, who: &str) {
     machine.kernel.forget(pid);
     assert_eq!(machine.kernel.run_slice(&mut *machine.engine, 1), Slice::AllExited, "seed {seed}, {who}");
     assert_eq!(machine.kernel.used_memory_bytes(), 0);
-    common::retry(|| machine.kernel.vfs().sync()).unwrap();
+    common::retry(|| machine.kernel.shut_down()).unwrap();
     drop(machine);
     e2fsck(&disk.image.borrow());
 }

@@ -145,8 +145,8 @@ programs! {
         pidfd, pipe, prctl, proc, process, ptrace, ptrace_more, scheduling, sealing, seccomp, selectors, sigio, signals,
         sock_diag, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_defer, tcp_errors, threads, time, tty,
         tty_ioctls, udp, udp_errors, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, peeking, raw, segmentation, several, tcp_states,
-        timestamps, tty_control, tty_numbers, tty_reads, tty_session, waiting;
+    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, passing, peeking, raw, segmentation, several,
+        tcp_states, timestamps, tty_control, tty_numbers, tty_reads, tty_session, waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, large, reserve;
 }

@@ -1,13 +1,11 @@
 // Limits: what happens at each, and that nothing else suffers.
-#include "report.h"
+#include "rights.h"
 #include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 enum { PAGE = 4096, MEGABYTE = 1 << 20 };
 
@@ -183,14 +181,11 @@ static void accepted_later(void) {
 static void descriptors_on_their_way(void) {
     int pair[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
-    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+    TRY(pass(pair[0], &pair[1], 1));
+    limit(RLIMIT_NOFILE, pair[1] + 1);
+    char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = {&byte, 1};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-    *c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    *(int *)CMSG_DATA(c) = pair[1];
-    TRY(sendmsg(pair[0], &message, 0));
-    limit(RLIMIT_NOFILE, pair[1] + 1);
     TRY(recvmsg(pair[1], &message, 0));
     printf("%zd %d\n", message.msg_controllen, message.msg_flags);
 }

@@ -1,18 +1,6 @@
-#include "report.h"
+#include "rights.h"
 #include <poll.h>
 #include <stddef.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-static int pass(int s, int fd) {
-    char byte = 'f', control[CMSG_SPACE(sizeof fd)] = {0};
-    struct iovec v = {&byte, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    return sendmsg(s, &m, 0);
-}
 
 static int receive(int s) {
     char byte, control[100];
@@ -99,7 +87,7 @@ int main(void) {
     TRY(recv(s[1], buf, 100, 0));
     TRY(recv(s[1], buf, 100, MSG_DONTWAIT));
     pipe(p);
-    TRY(pass(s[0], p[1]));
+    TRY(pass(s[0], &p[1], 1));
     int fd = receive(s[1]);
     TRY(write(fd, "via", 3));
     TRY(read(p[0], buf, 10));

@@ -224,7 +224,25 @@ impl Kernel {
             if !file.is_path_only() {
                 file.location.notify(if file.is_writable() { IN_CLOSE_WRITE } else { IN_CLOSE_NOWRITE });
             }
-            file.object.clone().release(self, &file);
+            self.closing.push_back(file);
+            self.release_closed();
         }
+    }
+
+    /// Releases what has been closed, and what is closed by that, one after the other: a guest may send sockets through
+    /// sockets through sockets, deeper than our stack.
+    pub(crate) fn release_closed(&mut self) {
+        if std::mem::replace(&mut self.is_releasing, true) {
+            return;
+        }
+        loop {
+            while let Some(file) = self.closing.pop_front() {
+                file.object.clone().release(self, &file);
+            }
+            if !self.close_unreachable_sockets() {
+                break;
+            }
+        }
+        self.is_releasing = false;
     }
 }

@@ -45,6 +45,8 @@ pub struct Delivery {
 pub struct Attached {
     /// Files (`SCM_RIGHTS`), not yet anybody's.
     pub files: Vec<Rc<OpenFile>>,
+    /// What those count for at the user who sent them.
+    pub passing: Option<Rc<Held>>,
     /// Who sent it, among unix sockets.
     pub sender: PeerCredentials,
     /// The sender's address.
@@ -217,7 +219,8 @@ impl Inbox {
             Look::Peek { .. } => first.attached.clone(),
             Look::Take => {
                 let (sender, time_ns) = (first.attached.sender, first.attached.time_ns);
-                Attached { files: std::mem::take(&mut first.attached.files), sender, time_ns, ..Attached::default() }
+                let (files, passing) = (std::mem::take(&mut first.attached.files), first.attached.passing.take());
+                Attached { files, passing, sender, time_ns, ..Attached::default() }
             }
         };
         for next in self.messages.iter().skip(index + 1) {
@@ -252,6 +255,11 @@ impl Inbox {
     /// Who waits for something here to be received.
     pub fn senders(&self) -> Vec<Weak<dyn Socket>> {
         self.messages.iter().filter_map(|message| Some(message.charge.as_ref()?.sender.clone())).collect()
+    }
+
+    /// Files that come with what is in it.
+    pub fn files(&self) -> impl Iterator<Item = &Rc<OpenFile>> {
+        self.messages.iter().flat_map(|message| &message.attached.files)
     }
 
     /// Takes everything out: files in it are the caller's to close.

@@ -64,6 +64,7 @@ use inet::udp::UdpSocket;
 use netlink::NetlinkPorts;
 use options::Options;
 use unix::names::UnixNames;
+use unix::passing::Passing;
 
 /// Connections that wait to be accepted, at most (`net.core.somaxconn`).
 pub const BACKLOG_MAX: usize = 4096;
@@ -304,6 +305,8 @@ pub struct Net {
     all: BTreeMap<u64, Weak<dyn Socket>>,
     /// Unix sockets that have an address.
     pub unix_names: UnixNames,
+    /// Files on their way between unix sockets.
+    pub passing: Passing,
     /// TCP ports in use.
     pub tcp: Ports<TcpSocket>,
     /// UDP ports in use.

@@ -114,6 +114,8 @@ impl<'a> At<'a> {
 pub struct Vfs {
     mounts: RefCell<MountTable>,
     root: RefCell<Rc<Mount>>,
+    /// What the machine was started from: programs may have taken its mount away and still write to it.
+    started_from: Rc<Volume>,
     cache: DentryCache,
     clock: Rc<Cell<Timestamp>>,
     watches: Rc<Watches>,
@@ -132,7 +134,7 @@ impl Vfs {
         mounts.mounts.push(root.clone());
         let (mounts, root) = (RefCell::new(mounts), RefCell::new(root));
         let (cache, devices) = (DentryCache::default(), Cell::new(1));
-        Self { mounts, root, cache, clock, watches, devices }
+        Self { mounts, root, started_from: volume, cache, clock, watches, devices }
     }
 
     /// The root of all.
@@ -199,7 +201,19 @@ impl Vfs {
         for mount in self.mounts() {
             mount.root.volume.enter().sync()?;
         }
-        Ok(())
+        self.started_from.enter().sync()
+    }
+
+    /// Takes every mount but the root away and brings all file systems to their devices. For when no process is left: a
+    /// deleted file that is mounted somewhere, or has something mounted on it, would never be freed.
+    pub fn shut_down(&self) -> Outcome<()> {
+        self.sync()?;
+        let root = self.root.borrow().clone();
+        for mount in self.mounts().iter().rev().filter(|mount| !Rc::ptr_eq(mount, &root)) {
+            self.mounts.borrow_mut().detach(mount);
+            self.cache.forget_volume(&mount.root.volume);
+        }
+        self.sync()
     }
 }
 

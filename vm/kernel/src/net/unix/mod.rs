@@ -3,9 +3,11 @@
 //! | module | subject |
 //! |---|---|
 //! | [`names`] | addresses, and who has them |
+//! | [`passing`] | files on their way |
 //! | [`transfer`] | what they carry |
 
 pub mod names;
+pub mod passing;
 pub mod transfer;
 
 use std::cell::{Cell, RefCell};
@@ -338,5 +340,6 @@ impl Socket for UnixSocket {
             socket.close(k);
         }
         self.leave(k);
+        k.net.passing.note_close();
     }
 }

@@ -11,7 +11,7 @@ use abi::socket::*;
 
 use super::UnixSocket;
 use super::names::{find, name_of, raw_name};
-use crate::files::{Io, OpenFile};
+use crate::files::Io;
 use crate::kernel::Kernel;
 use crate::net::filter::Packet;
 use crate::net::inbox::{Attached, Charge, Inbox, Look, Message, Received};
@@ -96,11 +96,13 @@ impl UnixSocket {
     }
 
     /// What comes with a piece. Those after the first of a stream have no files.
-    fn attached(&self, k: &Kernel, out: &Outgoing, files: Vec<Rc<OpenFile>>) -> Attached {
+    fn attached(&self, k: &mut Kernel, t: &Rc<Task>, out: &mut Outgoing) -> Outcome<Attached> {
+        let passing = k.net.passing.send(t, &out.files)?;
+        let files = std::mem::take(&mut out.files);
         let from = self.name.borrow().as_ref().map(raw_name);
         // Bytes of a stream have no time.
         let time_ns = if self.has_messages() { k.realtime_ns() } else { 0 };
-        Attached { files, sender: out.sender, from, time_ns, ..Attached::default() }
+        Ok(Attached { files, passing, sender: out.sender, from, time_ns, ..Attached::default() })
     }
 
     /// `send(2)`: a message, or as many pieces of a stream as go.
@@ -115,13 +117,22 @@ impl UnixSocket {
         if target.core.shut_in.get() {
             return Err(Errno::EPIPE.into());
         }
-        let sent =
-            if self.has_messages() { self.send_message(k, &target, out)? } else { self.send_stream(k, &target, out)? };
+        let sent = if self.has_messages() {
+            self.send_message(k, t, &target, out)?
+        } else {
+            self.send_stream(k, t, &target, out)?
+        };
         target.core.announce(k, Io::Input);
         Ok(sent)
     }
 
-    fn send_message(self: &Rc<Self>, k: &mut Kernel, target: &UnixSocket, out: &mut Outgoing) -> Outcome<usize> {
+    fn send_message(
+        self: &Rc<Self>,
+        k: &mut Kernel,
+        t: &Rc<Task>,
+        target: &UnixSocket,
+        out: &mut Outgoing,
+    ) -> Outcome<usize> {
         let len = out.bytes.len();
         if len > self.send_bytes_max() - MESSAGE_OVERHEAD_BYTES {
             return Err(Errno::EMSGSIZE.into());
@@ -135,19 +146,23 @@ impl UnixSocket {
         // What its filter does not take is lost, and the sender is not told.
         let packet = Packet { head: &out.bytes, ..Packet::default() };
         let Some(kept) = target.core.filtered(&packet, 1) else { return Ok(len) };
-        let files = std::mem::take(&mut out.files);
-        let attached = self.attached(k, out, files);
+        let attached = self.attached(k, t, out)?;
         self.put(k, target, &out.bytes[..kept.min(len)], attached)?;
         Ok(len)
     }
 
-    fn send_stream(self: &Rc<Self>, k: &mut Kernel, target: &UnixSocket, out: &mut Outgoing) -> Outcome<usize> {
+    fn send_stream(
+        self: &Rc<Self>,
+        k: &mut Kernel,
+        t: &Rc<Task>,
+        target: &UnixSocket,
+        out: &mut Outgoing,
+    ) -> Outcome<usize> {
         let piece_max = (self.send_bytes_max() / 2 - PIECE_RESERVE_BYTES).min(STREAM_PIECE_BYTES_MAX);
         let mut taken = 0;
         while taken < out.bytes.len() && self.has_room() {
             let end = out.bytes.len().min(taken + piece_max);
-            let files = std::mem::take(&mut out.files);
-            let attached = self.attached(k, out, files);
+            let attached = self.attached(k, t, out)?;
             match self.put(k, target, &out.bytes[taken..end], attached) {
                 Err(stop) if taken == 0 => return Err(stop),
                 Err(_) => break,
