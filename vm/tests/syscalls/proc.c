@@ -1,4 +1,5 @@
 #include "report.h"
+#include <dirent.h>
 #include <sys/syscall.h>
 
 static void show(const char *path) {
@@ -102,6 +103,26 @@ static void log_in(void) {
     wait(NULL);
 }
 
+// Without 64-bit offsets, 32-bit programs see inodes of 32 bits.
+static void inodes(void) {
+    const char *directories[] = {"/proc/self", "/proc/self/task", "/proc/self/fd", "/proc/sys", "/proc/sys/kernel", "/proc/sysvipc"};
+    for (int i = 0; i < 6; i++) {
+        DIR *d = opendir(directories[i]);
+        int failed = 0, other = 0;
+        for (struct dirent *e; errno = 0, (e = readdir(d));) {
+            struct stat st;
+            if (!strcmp(e->d_name, "..")) continue;
+            if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) failed++;
+            else if (st.st_ino != e->d_ino) other++;
+        }
+        printf("%s: %d, %d can't be looked at, %d have other numbers\n", directories[i], errno, failed, other);
+        closedir(d);
+    }
+    struct stat st;
+    stat("/proc", &st);
+    printf("%d\n", (int)st.st_ino);
+}
+
 int main(int argc, char **argv) {
     count_transfers();
     char buf[200], path[100];
@@ -166,5 +187,6 @@ int main(int argc, char **argv) {
     TRY(stat("/proc/999999", &st));
     close_while_reading();
     log_in();
+    inodes();
     return 0;
 }

@@ -87,6 +87,14 @@ impl Node {
         }
     }
 
+    /// The number that programs see: one of 32 bits, since 32-bit ones can't have others (`EOVERFLOW`). As in Linux the
+    /// root's is 1; the others say nothing, and two may have the same, which is unlikely for directories above each other.
+    fn shown_ino(self) -> Ino {
+        /// 2 to the 64 over the golden ratio: in a product with it, the upper bits depend on all of the other factor.
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        if self == Node::ROOT { Ino(1) } else { Ino(self.ino().0.wrapping_mul(FACTOR) >> 32) }
+    }
+
     fn entry(self) -> Option<Entry> {
         match self {
             Node::Entry { entry, .. } => ENTRIES.get(usize::from(entry)).map(|(_, entry)| *entry),
@@ -249,7 +257,7 @@ impl FileSystem for ProcFs {
         };
         let time = self.now;
         Ok(Attributes {
-            ino,
+            ino: node.shown_ino(),
             kind,
             mode,
             uid,
@@ -340,7 +348,7 @@ impl FileSystem for ProcFs {
         let mut entries: Vec<_> = entries.into_iter().enumerate().map(place).collect();
         entries.sort_by_key(|(place, ..)| *place);
         for (place, name, node) in entries.into_iter().skip_while(|(place, ..)| *place < cookie) {
-            let entry = DirEntry { ino: node.ino(), kind: node.kind(), name, next_cookie: place + 1 };
+            let entry = DirEntry { ino: node.shown_ino(), kind: node.kind(), name, next_cookie: place + 1 };
             if !each(entry) {
                 break;
             }
