@@ -129,7 +129,35 @@ static void changing_code(void) {
     printf("beside %d\n", *data);
 }
 
+static void show_fault(int signal, siginfo_t *info, void *context) {
+    greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    printf("signal %d code %d trap %d", signal, info->si_code, (int)r[REG_TRAPNO]);
+    fault_rip = r[REG_RIP];
+    siglongjmp(back, 1);
+}
+
+// Instructions that are too long, none, or not for programs, after some prefixes.
+static void odd_instructions(void) {
+    struct { const char *name, *bytes; } instructions[] = {
+        {"nop", "\x90"}, {"ud2", "\x0f\x0b"}, {"rdpmc", "\x0f\x33"}, {"hlt", "\xf4"}, {"add imm", "\x05\x11\x12\x13\x14"},
+    };
+    struct sigaction action = {.sa_sigaction = show_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGILL, &action, NULL);
+    unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int prefixes = 0; prefixes < 18; prefixes++)
+        for (int i = 0; i < 5; i++) {
+            memset(code, 0x3e, prefixes);
+            strcpy((char *)code + prefixes, instructions[i].bytes);
+            code[prefixes + strlen(instructions[i].bytes)] = 0xc3;
+            printf("%d prefixes, %s: ", prefixes, instructions[i].name);
+            if (sigsetjmp(back, 1) == 0) ((void (*)(void))code)(), printf("fine\n");
+            else printf(" at %d\n", (int)(fault_rip - (uintptr_t)code));
+        }
+}
+
 int main(void) {
+    odd_instructions();
     guard_pages();
     odd_addresses();
     changing_code();

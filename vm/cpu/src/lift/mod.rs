@@ -32,7 +32,10 @@ use crate::ir::{self, Addr, BLOCK_INSTRUCTIONS_MAX, Block, Mark, Op, Slot, VSlot
 use crate::state::{Mode, SLOT_COUNT, VECTOR_COUNT};
 
 /// Bytes looked at for one block: its instructions at their longest.
-pub const WINDOW_BYTES: usize = BLOCK_INSTRUCTIONS_MAX * 15;
+pub const WINDOW_BYTES: usize = BLOCK_INSTRUCTIONS_MAX * INSTRUCTION_BYTES_MAX;
+
+/// Bytes of the longest instruction (Intel SDM vol. 2, 2.3.11).
+const INSTRUCTION_BYTES_MAX: usize = 15;
 
 /// Operations after which a block ends early; keeps every index in a [`Mark`] and all limits small.
 const BLOCK_OPS_MAX: usize = 1024;
@@ -169,7 +172,9 @@ impl<'a> Lifter<'a> {
             if inst.is_invalid() || self.instruction().is_err() {
                 self.ops.truncate(before);
                 self.known = known;
-                self.raise(Exception::InvalidOpcode);
+                // One that does not end in as many bytes as any may have is another fault than one that is none.
+                let is_endless = inst.is_invalid() && inst.len() == INSTRUCTION_BYTES_MAX;
+                self.raise(if is_endless { Exception::GeneralProtection(0) } else { Exception::InvalidOpcode });
             }
         }
     }
@@ -177,8 +182,8 @@ impl<'a> Lifter<'a> {
     /// Bytes of instructions lifted.
     fn length(&self) -> usize {
         let end = if self.ops.last().is_some_and(|op| matches!(op, Op::Raise { .. })) {
-            // Up to 15 bytes of an instruction that may not even decode.
-            self.marks.last().map_or(0, |mark| usize::from(mark.offset) + 15)
+            // All of an instruction that may not even decode.
+            self.marks.last().map_or(0, |mark| usize::from(mark.offset) + INSTRUCTION_BYTES_MAX)
         } else {
             (self.inst.next_ip().wrapping_sub(self.start)) as usize
         };
@@ -390,7 +395,8 @@ impl<'a> Lifter<'a> {
         let old = |feature: &CpuidFeature| {
             matches!(feature, INTEL8086 | INTEL286 | INTEL386 | INTEL486 | X64 | MSR | SEP | SYSCALL | XSAVE)
         };
-        self.inst.is_privileged() && self.code().cpuid_features().iter().all(old)
+        // Linux lets only those count events who have asked for it (`perf_event_open(2)`).
+        self.code() == Code::Rdpmc || self.inst.is_privileged() && self.code().cpuid_features().iter().all(old)
     }
 
     /// LOCK is allowed on read-modify-write of memory alone; elsewhere it raises #UD. One worker runs every task for
