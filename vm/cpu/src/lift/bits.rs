@@ -2,8 +2,8 @@
 
 use iced_x86::{Mnemonic, OpKind};
 
-use super::arith::{ADD, AND, Forms, OR, RDX, SAR, SHL, SHR, SUB, XOR, form};
-use super::{Lifted, Lifter, Unknown};
+use super::arith::{ADD, AND, Forms, OR, SAR, SHL, SHR, SUB, XOR, form};
+use super::{Lifted, Lifter, RDX, Unknown};
 use crate::flags::{Condition, FlagKind, FlagOp, Width};
 use crate::helper::Helper;
 use crate::ir::{Addr, Binary, Compare, Op, Slot, slot};

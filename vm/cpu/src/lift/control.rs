@@ -1,19 +1,13 @@
-//! Jumps, calls, conditions, the stack, string instructions, system instructions.
+//! Jumps, calls, conditions, system instructions.
 
 use iced_x86::{Mnemonic, OpKind, Register};
 
-use super::{KnownFlags, Lifted, Lifter, Unknown};
+use super::{KnownFlags, Lifted, Lifter, RCX, RSP, Unknown};
 use crate::exit::Exception;
-use crate::flags::{Condition, FlagKind, FlagOp, Width};
+use crate::flags::{Condition, FlagOp, Width};
 use crate::helper::Helper;
-use crate::helper::string::{Kind, Repeat, Spec};
-use crate::ir::{Addr, Compare, Fork, Op, Slot, Unary, WithImm, slot};
-use crate::state::{Mode, reg};
-
-const RAX: Slot = Slot(reg::RAX as u8);
-const RCX: Slot = Slot(reg::RCX as u8);
-const RSP: Slot = Slot(reg::RSP as u8);
-const RBP: Slot = Slot(reg::RBP as u8);
+use crate::ir::{Addr, Compare, Fork, Op, Slot, Unary, slot};
+use crate::state::Mode;
 
 /// A comparison of two slots, perhaps to be negated.
 struct Test {
@@ -101,7 +95,7 @@ impl Lifter<'_> {
         })
     }
 
-    fn trap(&mut self, exception: Exception) -> Lifted {
+    pub(super) fn trap(&mut self, exception: Exception) -> Lifted {
         self.raise(exception);
         Ok(())
     }
@@ -365,192 +359,6 @@ impl Lifter<'_> {
         self.exit(self.inst.next_ip());
         self.end(Op::BranchEq64(Fork { a: more, b: slot::ZERO, exit }));
         Ok(())
-    }
-
-    // ---- stack ----
-
-    pub(super) fn move_stack(&mut self, bytes: i32) {
-        let op = if self.stack_width() == Width::W64 { Op::AddImm64 } else { Op::AddImm32 };
-        self.emit(op(WithImm { dst: RSP, a: RSP, imm: bytes }));
-    }
-
-    /// Address of what lies `bytes` from the stack pointer.
-    pub(super) fn stack_addr(&mut self, bytes: i32) -> Addr {
-        let addr = Addr::at(RSP).plus(bytes);
-        if self.mode == Mode::Long || bytes == 0 { addr } else { self.wrap32(addr) }
-    }
-
-    pub(super) fn push_value(&mut self, width: Width, value: Slot) {
-        let bytes = i32::from(width.bytes());
-        let addr = self.stack_addr(-bytes);
-        self.store(width, addr, value);
-        self.move_stack(-bytes);
-    }
-
-    /// Width of a push or pop: 64 bits by default in 64-bit code, 16 with a prefix.
-    pub(super) fn push_width(&self) -> Width {
-        match self.inst.stack_pointer_increment().unsigned_abs() {
-            2 => Width::W16,
-            4 => Width::W32,
-            _ => Width::W64,
-        }
-    }
-
-    fn push(&mut self) -> Lifted {
-        let width = self.push_width();
-        let value = self.read(0)?;
-        self.push_value(width, value);
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Lifted {
-        let width = self.push_width();
-        let bytes = i32::from(width.bytes());
-        let value = self.load(width, Addr::at(RSP));
-        if !self.is_memory(0) {
-            self.move_stack(bytes);
-            return self.write(0, value);
-        }
-        // A memory operand relative to RSP is computed with the new RSP, but a fault must not have moved it.
-        let mut addr = self.address()?;
-        if self.inst.memory_base() == Register::RSP || self.inst.memory_base() == Register::ESP {
-            addr = addr.plus(bytes);
-        }
-        self.store(width, addr, value);
-        self.move_stack(bytes);
-        Ok(())
-    }
-
-    fn leave(&mut self) -> Lifted {
-        let width = self.push_width_of_leave();
-        let saved = self.load(width, Addr::at(RBP));
-        let bytes = i32::from(width.bytes());
-        let op = if self.stack_width() == Width::W64 { Op::AddImm64 } else { Op::AddImm32 };
-        self.emit(op(WithImm { dst: RSP, a: RBP, imm: bytes }));
-        let register = if width == Width::W16 { Register::BP } else { Register::RBP };
-        self.write_register(register, saved)
-    }
-
-    fn push_width_of_leave(&self) -> Width {
-        if self.code() == iced_x86::Code::Leavew { Width::W16 } else { self.stack_width() }
-    }
-
-    // ---- flags ----
-
-    fn push_flags(&mut self) -> Lifted {
-        let flags = self.scratch();
-        self.emit(Op::Helper { helper: Helper::ReadFlags, a: flags.0, b: 0, c: 0, imm: 0 });
-        self.push_value(self.push_width(), flags);
-        Ok(())
-    }
-
-    fn pop_flags(&mut self) -> Lifted {
-        let width = self.push_width();
-        let mut flags = self.load(width, Addr::at(RSP));
-        if width == Width::W16 {
-            let old = self.scratch();
-            self.emit(Op::Helper { helper: Helper::ReadFlags, a: old.0, b: 0, c: 0, imm: 0 });
-            self.emit(Op::Insert16(Unary { dst: old, src: flags }));
-            flags = old;
-        }
-        self.move_stack(i32::from(width.bytes()));
-        self.emit(Op::Helper { helper: Helper::WriteFlags, a: flags.0, b: 0, c: 0, imm: 0 });
-        self.set_flags(FlagKind::BITS, flags, slot::ZERO, None);
-        Ok(())
-    }
-
-    fn lahf(&mut self) -> Lifted {
-        let flags = self.scratch();
-        self.emit(Op::GetFlags { dst: flags });
-        let fixed = self.constant(2);
-        // All status flags but OF lie in the low byte; bit 1 is always set.
-        let low = self.binary(Op::Or32, flags, fixed);
-        self.write_register(Register::AH, low)
-    }
-
-    fn sahf(&mut self) -> Lifted {
-        let ah = self.unary(Op::High8, RAX);
-        let old = self.scratch();
-        self.emit(Op::GetFlags { dst: old });
-        let overflow = self.with_imm(Op::AndImm64, old, crate::state::rflags::OF as i32);
-        let flags = self.binary(Op::Or64, ah, overflow);
-        self.set_flags(FlagKind::BITS, flags, slot::ZERO, None);
-        Ok(())
-    }
-
-    fn carry(&mut self, new: impl FnOnce(&mut Self, Slot) -> Slot) -> Lifted {
-        let old = self.scratch();
-        self.emit(Op::Condition { dst: old, condition: Condition::B });
-        let bit = new(self, old);
-        self.set_carry(bit);
-        Ok(())
-    }
-
-    fn direction(&mut self, value: i32) -> Lifted {
-        self.emit(Op::Const { dst: slot::DIRECTION, value });
-        Ok(())
-    }
-
-    // ---- strings ----
-
-    fn xlat(&mut self) -> Lifted {
-        let base = Slot(reg::RBX as u8);
-        let index = self.unary(Op::Zext8, RAX);
-        let mut addr = Addr { base, index, shift: 0, disp: 0 };
-        if self.mode == Mode::Compat {
-            addr = self.wrap32(addr);
-        }
-        if let Some(segment) = self.segment_base() {
-            let at = self.flat(addr);
-            addr = Addr { base: segment, index: at, shift: 0, disp: 0 };
-        }
-        let value = self.load(Width::W8, addr);
-        self.write_register(Register::AL, value)
-    }
-
-    fn string(&mut self) -> Option<Lifted> {
-        use Mnemonic as M;
-        let (kind, width) = match self.mnemonic() {
-            M::Movsb => (Kind::Move, Width::W8),
-            M::Movsw => (Kind::Move, Width::W16),
-            M::Movsd => (Kind::Move, Width::W32),
-            M::Movsq => (Kind::Move, Width::W64),
-            M::Stosb => (Kind::Store, Width::W8),
-            M::Stosw => (Kind::Store, Width::W16),
-            M::Stosd => (Kind::Store, Width::W32),
-            M::Stosq => (Kind::Store, Width::W64),
-            M::Lodsb => (Kind::Load, Width::W8),
-            M::Lodsw => (Kind::Load, Width::W16),
-            M::Lodsd => (Kind::Load, Width::W32),
-            M::Lodsq => (Kind::Load, Width::W64),
-            M::Scasb => (Kind::Scan, Width::W8),
-            M::Scasw => (Kind::Scan, Width::W16),
-            M::Scasd => (Kind::Scan, Width::W32),
-            M::Scasq => (Kind::Scan, Width::W64),
-            M::Cmpsb => (Kind::Compare, Width::W8),
-            M::Cmpsw => (Kind::Compare, Width::W16),
-            M::Cmpsd => (Kind::Compare, Width::W32),
-            M::Cmpsq => (Kind::Compare, Width::W64),
-            _ => return Some(self.trap(Exception::GeneralProtection(0))),
-        };
-        let repeat = match () {
-            () if self.inst.has_repne_prefix() => Repeat::WhileNotEqual,
-            () if self.inst.has_rep_prefix() => Repeat::WhileEqual,
-            () => Repeat::Once,
-        };
-        let pointer = |operand: u32| {
-            matches!(self.inst.op_kind(operand), OpKind::MemorySegESI | OpKind::MemoryESEDI | OpKind::MemorySegEDI)
-        };
-        let addr32 = (0..self.inst.op_count()).any(pointer);
-        let spec = Spec { kind, width, repeat, addr32 };
-        let base = self.segment_base().unwrap_or(slot::ZERO);
-        self.emit(Op::Helper { helper: Helper::String, a: base.0, b: 0, c: 0, imm: spec.encode() });
-        // Index registers move too, which the operation's operand list has no room for.
-        self.known = None;
-        if matches!(kind, Kind::Scan | Kind::Compare) {
-            self.take_new_flags();
-        }
-        Some(Ok(()))
     }
 }
 

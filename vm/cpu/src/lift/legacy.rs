@@ -3,17 +3,13 @@
 
 use iced_x86::{Mnemonic, OpKind, Register};
 
-use super::{Lifted, Lifter, Unknown};
+use super::{Lifted, Lifter, RAX, RBP, RSP, Unknown};
 use crate::flags::{Condition, Width};
 use crate::helper::Helper;
 use crate::helper::legacy::{Decimal, Query};
 use crate::ir::{Addr, Compare, Op, Slot, Unary, slot};
 use crate::segment::{USER_CODE_32, USER_CODE_64};
 use crate::state::{Mode, reg, rflags};
-
-const RAX: Slot = Slot(reg::RAX as u8);
-const RSP: Slot = Slot(reg::RSP as u8);
-const RBP: Slot = Slot(reg::RBP as u8);
 
 impl Lifter<'_> {
     /// Lifts the instruction if it belongs here.

@@ -3,9 +3,12 @@
 //! | module | subject |
 //! |---|---|
 //! | [`operand`] | registers, immediates and memory operands as slots and addresses |
-//! | [`arith`] | integer arithmetic and logic, shifts, multiplication and division |
+//! | [`arith`] | integer arithmetic and logic |
+//! | [`moves`], [`shift`], [`multiply`] | data movement; shifts and rotates; multiplication and division |
 //! | [`bits`] | tests, scans and counts of bits; BMI and ADX |
-//! | [`control`] | jumps, calls, conditions, stack, system |
+//! | [`control`] | jumps, calls, conditions, system |
+//! | [`stack`] | the stack, and flags |
+//! | [`string`](mod@string) | string instructions |
 //! | [`legacy`] | what 32-bit code has from earlier days |
 //! | [`sse`] | MMX and SSE |
 //! | [`x87`] | the floating-point stack |
@@ -16,9 +19,14 @@ mod arith;
 mod bits;
 mod control;
 mod legacy;
+mod moves;
+mod multiply;
 mod operand;
 pub(crate) mod segment;
+mod shift;
 mod sse;
+mod stack;
+mod string;
 mod x87;
 
 use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, RflagsBits};
@@ -29,7 +37,14 @@ use crate::exit::Exception;
 use crate::flags::{FlagKind, Width};
 use crate::helper::Helper;
 use crate::ir::{self, Addr, BLOCK_INSTRUCTIONS_MAX, Block, Mark, Op, Slot, VSlot, VectorOp, slot};
-use crate::state::{Mode, SLOT_COUNT, VECTOR_COUNT};
+use crate::state::{Mode, SLOT_COUNT, VECTOR_COUNT, reg};
+
+// Registers that instructions use without naming them.
+const RAX: Slot = Slot(reg::RAX as u8);
+const RCX: Slot = Slot(reg::RCX as u8);
+const RDX: Slot = Slot(reg::RDX as u8);
+const RSP: Slot = Slot(reg::RSP as u8);
+const RBP: Slot = Slot(reg::RBP as u8);
 
 /// Bytes looked at for one block: its instructions at their longest.
 pub const WINDOW_BYTES: usize = BLOCK_INSTRUCTIONS_MAX * INSTRUCTION_BYTES_MAX;

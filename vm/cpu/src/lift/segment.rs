@@ -2,14 +2,11 @@
 
 use iced_x86::{Mnemonic, OpKind, Register};
 
-use super::{Lifted, Lifter};
+use super::{Lifted, Lifter, RSP};
 use crate::flags::Width;
 use crate::helper::Helper;
 use crate::ir::{Addr, Op, Slot, slot};
 use crate::segment::Segment;
-use crate::state::reg;
-
-const RSP: Slot = Slot(reg::RSP as u8);
 
 impl Lifter<'_> {
     /// `None` if no segment register is an operand.
