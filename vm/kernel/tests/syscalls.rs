@@ -4,6 +4,8 @@ mod machine;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use kernel::ExitStatus;
 use machine::{Finished, Machine};
@@ -35,6 +37,8 @@ const FORMS: [Form; 4] = [
 ];
 /// How often Linux is asked until it answers as the machine has.
 const ANSWERS_MAX: usize = 3;
+/// Within which it answers, however busy this computer is.
+const ANSWER_MAX: Duration = Duration::from_secs(600);
 /// Lines that differ, of those shown.
 const DIFFERENCES_MAX: usize = 50;
 const ONLY_64: &[Form] = FORMS.split_at(2).0;
@@ -73,6 +77,15 @@ fn compile(name: &str, form: Form) -> PathBuf {
 /// Runs a program on this computer.
 fn run_here(arguments: &[&str]) -> Finished {
     use std::os::unix::process::ExitStatusExt;
+    let (answered, deadline) = mpsc::channel::<()>();
+    let program = arguments[0].to_owned();
+    std::thread::spawn(move || {
+        if deadline.recv_timeout(ANSWER_MAX) == Err(RecvTimeoutError::Timeout) {
+            // Nobody but the program can end the wait for it, or for what it has started.
+            eprintln!("{program} hangs on this computer's Linux");
+            std::process::exit(1);
+        }
+    });
     // With every signal at its default: whoever runs the tests in the background has some ignored, and programs inherit
     // that.
     let output = Command::new("env")
@@ -82,6 +95,7 @@ fn run_here(arguments: &[&str]) -> Finished {
         .current_dir("/tmp")
         .output()
         .unwrap();
+    drop(answered);
     let status = match output.status.signal() {
         Some(signal) => ExitStatus::Signal { signal: signal as u32, core: output.status.core_dumped() },
         None => ExitStatus::Code(output.status.code().unwrap() as u8),
