@@ -88,6 +88,14 @@ pub fn parse(family: u32, raw: &[u8]) -> Outcome<SocketAddr> {
     Ok(parse_known(raw))
 }
 
+/// Where `connect(2)` of a socket of that family goes; `None` is to nobody any more (`AF_UNSPEC`).
+pub fn parse_peer(family: u32, raw: &[u8]) -> Outcome<Option<SocketAddr>> {
+    if raw.len() < 2 {
+        return Err(Errno::EINVAL.into());
+    }
+    if family_of(raw) == AF_UNSPEC { Ok(None) } else { parse(family, raw).map(Some) }
+}
+
 /// Reads either, whatever the length.
 pub fn parse_known(raw: &[u8]) -> SocketAddr {
     let mut reader = Reader::new(raw);

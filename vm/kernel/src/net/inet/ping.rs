@@ -126,18 +126,15 @@ impl Socket for PingSocket {
 
     fn connect(self: Rc<Self>, k: &mut Kernel, _t: &Rc<Task>, raw: &[u8], _nonblocking: bool) -> Outcome<()> {
         let Datagrams { core, endpoint, .. } = &self.datagrams;
-        if raw.len() < 2 {
-            return Err(Errno::EINVAL.into());
-        }
-        if address::family_of(raw) == AF_UNSPEC {
+        let Some(to) = address::parse_peer(core.family, raw)? else {
             self.datagrams.disconnect();
             if !self.is_bound.get() {
                 k.net.ping(self.is_v6()).remove(&self);
                 endpoint.set_port(0);
             }
             return Ok(());
-        }
-        let to = address::destination(address::parse(core.family, raw)?);
+        };
+        let to = address::destination(to);
         self.datagrams.route(to.ip(), &Header::default())?;
         self.ensure_number(k)?;
         self.datagrams.connect_to(to)

@@ -182,15 +182,13 @@ impl Socket for RawSocket {
     }
 
     fn connect(self: Rc<Self>, _k: &mut Kernel, _t: &Rc<Task>, raw: &[u8], _nonblocking: bool) -> Outcome<()> {
-        let Datagrams { core, .. } = &self.datagrams;
-        if raw.len() < 2 {
-            return Err(Errno::EINVAL.into());
+        match address::parse_peer(self.datagrams.core.family, raw)? {
+            Some(to) => self.datagrams.connect_to(address::destination(to)),
+            None => {
+                self.datagrams.disconnect();
+                Ok(())
+            }
         }
-        if address::family_of(raw) == AF_UNSPEC {
-            self.datagrams.disconnect();
-            return Ok(());
-        }
-        self.datagrams.connect_to(address::destination(address::parse(core.family, raw)?))
     }
 
     fn local_address(&self) -> RawAddress {

@@ -109,15 +109,11 @@ impl Socket for UdpSocket {
     }
 
     fn connect(self: Rc<Self>, k: &mut Kernel, _t: &Rc<Task>, raw: &[u8], _nonblocking: bool) -> Outcome<()> {
-        if raw.len() < 2 {
-            return Err(Errno::EINVAL.into());
-        }
-        if address::family_of(raw) == AF_UNSPEC {
+        let core = &self.datagrams.core;
+        let Some(to) = address::parse_peer(core.family, raw)? else {
             self.disconnect(k);
             return Ok(());
-        }
-        let core = &self.datagrams.core;
-        let to = address::parse(core.family, raw)?;
+        };
         address::check_destination(core, to)?;
         let to = address::destination(to);
         self.datagrams.route(to.ip(), &Default::default())?;
