@@ -20,6 +20,9 @@ pub trait Engine {
     /// there are valid here, until one of their pages changes.
     fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace);
 
+    /// `space` has another memory behind it than before.
+    fn moved(&mut self, space: SpaceId);
+
     /// `space` is gone for good.
     fn forget(&mut self, space: SpaceId);
 

@@ -215,9 +215,10 @@ impl<M> Cache<M> {
     ) -> Result<u32, String> {
         let (module, number) = (self.region(id).module, self.region(id).number);
         let module = &mut self.modules[module];
-        let functions = host.link(&module.module, module.count, space.host())?;
+        let memory = space.host().ok_or("a space without memory")?;
+        let functions = host.link(&module.module, module.count, memory)?;
         let function = functions.get(number).copied().ok_or("a module without the region")?;
-        module.functions.insert(space.host().slot(), functions);
+        module.functions.insert(memory.slot(), functions);
         Ok(function)
     }
 

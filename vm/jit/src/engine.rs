@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cpu::helper::Trap;
 use cpu::state::Floats;
 use cpu::{CpuState, Engine, Exit, Interpreter};
-use memory::{AddressSpace, GuestAddr, SpaceId};
+use memory::{AddressSpace, GuestAddr, HostMemory, SpaceId};
 
 use crate::area::Jump;
 use crate::cache::{Cache, Code, Entry, RegionId, Variant};
@@ -143,6 +143,11 @@ fn jump_space(space: SpaceId, variant: Variant) -> u32 {
     space.0 | u32::from(variant.floats == Floats::Exact) << 31 | u32::from(variant.reaches_high) << 30
 }
 
+/// Whether that is of a space, in whatever variant.
+fn is_jump_space(key: u32, space: SpaceId) -> bool {
+    key << 2 == space.0 << 2
+}
+
 /// What compiled code came back for.
 enum Back {
     /// Look for compiled code at rip first.
@@ -266,7 +271,7 @@ impl<H: CodeHost> Jit<H> {
 
     /// A region's function for a space's memory.
     fn bound(&mut self, region: RegionId, space: &AddressSpace) -> Option<u32> {
-        if let Some(function) = self.cache.bound(region, space.host().slot()) {
+        if let Some(function) = self.cache.bound(region, space.host()?.slot()) {
             return Some(function);
         }
         let start = (self.time_stamp)();
@@ -320,10 +325,11 @@ impl<H: CodeHost> Jit<H> {
 
     fn call(&mut self, function: u32, label: u32, fuel: i32, space: &mut AddressSpace) -> (u32, Option<Trap>) {
         let Self { host, table, time_stamp, cache, .. } = self;
-        let (variant, id, memory) = (Variant::of(&host.area().cpu, space), space.id(), space.host().slot());
+        let (variant, id) = (Variant::of(&host.area().cpu, space), space.id());
+        let memory = space.host().map(HostMemory::slot);
         let find = |rip| {
             let Entry { region, label } = cache.entry(rip, variant, id)?;
-            let function = cache.bound(region, memory)?;
+            let function = cache.bound(region, memory?)?;
             Some(Jump { rip, space: jump_space(id, variant), region, function, label, unused: [0; 2] })
         };
         let area = std::ptr::from_mut(host.area());
@@ -525,6 +531,14 @@ impl<H: CodeHost> Engine for Jit<H> {
     fn forked(&mut self, parent: SpaceId, child: &mut AddressSpace) {
         self.interpreter.forked(parent, child);
         self.cache.forked(parent, child);
+    }
+
+    /// What the jump cache has for it works on the memory it had.
+    fn moved(&mut self, space: SpaceId) {
+        self.interpreter.moved(space);
+        for jump in self.host.area().jumps.iter_mut().filter(|jump| is_jump_space(jump.space, space)) {
+            *jump = Jump::default();
+        }
     }
 
     fn forget(&mut self, space: SpaceId) {

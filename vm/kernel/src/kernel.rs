@@ -72,6 +72,7 @@ pub struct Kernel {
     /// What the engine has to be told at the next opportunity.
     pub(crate) dead_spaces: Vec<SpaceId>,
     pub(crate) forked_spaces: Vec<(SpaceId, Weak<Mm>)>,
+    pub(crate) moved_spaces: Vec<SpaceId>,
     /// Files that are closed but not yet released.
     pub(crate) closing: VecDeque<OpenFile>,
     /// They are being released.
@@ -147,6 +148,7 @@ impl Kernel {
             hosted: BTreeMap::new(),
             dead_spaces: Vec::new(),
             forked_spaces: Vec::new(),
+            moved_spaces: Vec::new(),
             closing: VecDeque::new(),
             is_releasing: false,
             file_count: FileCount::default(),

@@ -140,6 +140,8 @@ impl Engine for RandomCalls {
 
     fn forked(&mut self, _parent: SpaceId, _child: &mut AddressSpace) {}
 
+    fn moved(&mut self, _space: SpaceId) {}
+
     fn forget(&mut self, _space: SpaceId) {}
 
     fn instructions(&self) -> u64 {

@@ -159,7 +159,7 @@ programs! {
         pidfd, pipe, prctl, proc, process, ptrace, ptrace_more, scheduling, sealing, seccomp, selectors, sigio, signals,
         sock_diag, socket_options, splice, sysv_msg, sysv_sem, sysv_shm, tcp, tcp_defer, tcp_errors, threads, time, tty,
         tty_ioctls, udp, udp_errors, unix, urgent, x87_pointers, xsave;
-    ONLY_STATIC => filters, ip_messages, limits, multicast, option_numbers, passing, peeking, raw, segmentation, several,
+    ONLY_STATIC => filters, ip_messages, limits, many, multicast, option_numbers, passing, peeking, raw, segmentation, several,
         tcp_states, timestamps, tty_control, tty_numbers, tty_reads, tty_session, waiting;
     ONLY_32 => i386_calls, i386_signals;
     ONLY_64 => far, int80, large, reserve;
@@ -177,6 +177,25 @@ fn cross() {
         compare_on("cross", Machine::new(), &chain, slow);
     }
     compare_on("cross", Machine::compiling(), &chain, false);
+}
+
+/// Programs with many processes, which share memory, look into each other and fork, where there are memories for three of
+/// them at a time.
+#[test]
+fn more_processes_than_memories() {
+    for name in
+        ["process", "threads", "sysv_shm", "signals", "ptrace", "files", "scheduling", "futex_pi", "waiting", "many"]
+    {
+        for form in ONLY_STATIC {
+            let program = compile(name, *form);
+            compare_on(
+                &format!("{name}-{form} in few memories"),
+                Machine::compiling_in(3),
+                &[program.to_str().unwrap()],
+                false,
+            );
+        }
+    }
 }
 
 /// Here only a disk that has to be waited for lacks what Linux has been told to forget.

@@ -26,6 +26,7 @@
 //! |---|---|
 //! | [`address`] | `GuestAddr`, `PageIndex`, sizes |
 //! | [`state`] | the state byte |
+//! | `store` | bytes and states in a memory of the host, or swapped out |
 //! | [`high`] | where the bytes of high addresses are |
 //! | [`space`] | `AddressSpace`: checked access, page management, code tracking |
 //! | `host` | where the bytes live: a native mapping, or another wasm memory reached by function pointers |
@@ -34,6 +35,7 @@ pub mod address;
 pub mod high;
 pub mod space;
 pub mod state;
+mod store;
 
 #[cfg_attr(target_arch = "wasm32", path = "host_wasm.rs")]
 #[cfg_attr(not(target_arch = "wasm32"), path = "host_native.rs")]

@@ -8,6 +8,7 @@ use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageIndex};
 use crate::high::{BLOCK_BITS, BLOCK_BYTES, Blocks, LOOKASIDE_ENTRIES, lookaside_index};
 use crate::host::HostMemory;
 use crate::state::PageState;
+use crate::store::Store;
 
 /// What an access wanted to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +41,7 @@ const GROUP_PAGES: usize = 4096;
 /// One guest's memory.
 pub struct AddressSpace {
     id: SpaceId,
-    host: HostMemory,
+    store: Store,
     touched_groups: [bool; PAGE_COUNT / GROUP_PAGES],
     stale_code: Vec<PageIndex>,
     present_pages: u32,
@@ -58,7 +59,7 @@ impl AddressSpace {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Self {
             id: SpaceId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            host,
+            store: Store::Memory(host),
             touched_groups: [false; PAGE_COUNT / GROUP_PAGES],
             stale_code: Vec::new(),
             present_pages: 0,
@@ -73,9 +74,32 @@ impl AddressSpace {
         self.id
     }
 
-    /// The memory behind it.
-    pub fn host(&self) -> &HostMemory {
-        &self.host
+    /// The memory behind it, unless it is swapped out.
+    pub fn host(&self) -> Option<&HostMemory> {
+        self.store.memory()
+    }
+
+    /// Puts everything aside, until [`Self::swap_in`], and gives the memory away, all zero. `None` if that has been done.
+    pub fn swap_out(&mut self) -> Option<HostMemory> {
+        let pages = self.used_pages();
+        self.forget_lookaside();
+        self.store.swap_out(pages.into_iter().map(|page| page.0))
+    }
+
+    /// Whether it has no memory to be run in.
+    pub fn is_swapped_out(&self) -> bool {
+        self.store.memory().is_none()
+    }
+
+    /// Goes on in another memory, all zero.
+    pub fn swap_in(&mut self, host: HostMemory) {
+        self.store.swap_in(host);
+    }
+
+    fn forget_lookaside(&mut self) {
+        if self.has_lookaside.take() {
+            self.store.clear(GUEST_TOP as u32, LOOKASIDE_ENTRIES as u32 * 8);
+        }
     }
 
     /// Pages whose bytes are in this memory (its resident size).
@@ -83,13 +107,11 @@ impl AddressSpace {
         self.present_pages
     }
 
-    /// Empties the space and gives its memory back, all zero, for another.
-    pub fn into_host(mut self) -> HostMemory {
+    /// Empties the space and gives its memory back, all zero, for another; `None` if it has none.
+    pub fn into_host(mut self) -> Option<HostMemory> {
         self.clear_all();
-        if self.has_lookaside.get() {
-            self.host.clear(GUEST_TOP as u32, LOOKASIDE_ENTRIES as u32 * 8);
-        }
-        self.host
+        self.forget_lookaside();
+        if let Store::Memory(host) = self.store { Some(host) } else { None }
     }
 
     // ---- page management, for the kernel layer ----
@@ -97,7 +119,7 @@ impl AddressSpace {
     /// State of a page.
     #[inline]
     pub fn state(&self, page: PageIndex) -> PageState {
-        self.host.state(page.0)
+        self.store.state(page.0)
     }
 
     /// Sets a page's state without touching its bytes. `state` never carries `CODE`: a page that held
@@ -110,7 +132,7 @@ impl AddressSpace {
         self.touched_groups[page.0 as usize / GROUP_PAGES] = true;
         self.present_pages += u32::from(state.has(PageState::PRESENT));
         self.present_pages -= u32::from(old.has(PageState::PRESENT));
-        self.host.set_state(page.0, state);
+        self.store.set_state(page.0, state);
     }
 
     /// Fills a page's first bytes from `bytes`, whatever its state (demand paging); what is not given stays as it
@@ -118,12 +140,12 @@ impl AddressSpace {
     pub fn fill_page(&mut self, page: PageIndex, bytes: &[u8]) {
         assert!(bytes.len() as u64 <= PAGE_SIZE, "more than a page");
         self.drop_code(page);
-        self.host.copy_in(page.start().0 as u32, bytes);
+        self.store.copy_in(page.start().0 as u32, bytes);
     }
 
     /// Reads a whole page, whatever its state.
     pub fn read_page(&self, page: PageIndex, to: &mut [u8; PAGE_SIZE as usize]) {
-        self.host.copy_out(page.start().0 as u32, to);
+        self.store.copy_out(page.start().0 as u32, to);
     }
 
     /// Drops a page: its bytes become zero, its state absent.
@@ -133,7 +155,7 @@ impl AddressSpace {
             return;
         }
         if old.has(PageState::PRESENT) {
-            self.host.clear(page.start().0 as u32, PAGE_SIZE as u32);
+            self.store.clear(page.start().0 as u32, PAGE_SIZE as u32);
         }
         self.set_state(page, PageState::ABSENT);
     }
@@ -162,7 +184,7 @@ impl AddressSpace {
         let block = high.0 >> BLOCK_BITS;
         let low = self.blocks.remove(block)?;
         if self.has_lookaside.get() {
-            self.host.set_lookaside(lookaside_index(block) as u32, 0);
+            self.store.set_lookaside(lookaside_index(block) as u32, 0);
         }
         Some(low)
     }
@@ -197,7 +219,7 @@ impl AddressSpace {
         let entry = self.blocks.entry(block)?;
         self.high_accesses.set(self.high_accesses.get().saturating_add(1));
         self.has_lookaside.set(true);
-        self.host.set_lookaside(lookaside_index(block) as u32, entry);
+        self.store.set_lookaside(lookaside_index(block) as u32, entry);
         self.blocks.find(addr)
     }
 
@@ -226,7 +248,7 @@ impl AddressSpace {
             if !self.state(page).has(PageState::READ) {
                 return Err(Fault { addr: at, access: Access::Read });
             }
-            self.host.copy_out(low, &mut to[done..done + len]);
+            self.store.copy_out(low, &mut to[done..done + len]);
             done += len;
         }
         Ok(())
@@ -245,7 +267,7 @@ impl AddressSpace {
             if !self.state(page).has(PageState::WRITE) {
                 return Err(Fault { addr: at, access: Access::Write });
             }
-            self.host.copy_in(low, &from[done..done + len]);
+            self.store.copy_in(low, &from[done..done + len]);
             done += len;
         }
         Ok(())
@@ -264,7 +286,7 @@ impl AddressSpace {
             if !self.state(page).has(PageState::PRESENT) {
                 return Err(Fault { addr: at, access: Access::Write });
             }
-            self.host.copy_in(low, &from[done..done + len]);
+            self.store.copy_in(low, &from[done..done + len]);
             done += len;
         }
         Ok(())
@@ -285,7 +307,7 @@ impl AddressSpace {
                 _ if done > 0 => break,
                 _ => return Err(Fault { addr, access: Access::Execute }),
             };
-            self.host.copy_out(low, &mut to[done..done + len]);
+            self.store.copy_out(low, &mut to[done..done + len]);
             done += len;
         }
         Ok(done)
@@ -298,7 +320,7 @@ impl AddressSpace {
         if state.has(PageState::WRITE) {
             state = state.without(PageState::WRITE) | PageState::WRITE_UNDER_CODE;
         }
-        self.host.set_state(page.0, state | PageState::CODE);
+        self.store.set_state(page.0, state | PageState::CODE);
     }
 
     /// Makes a page's translations stale, so that it may be written. Returns whether it had any.
@@ -311,7 +333,7 @@ impl AddressSpace {
         if state.has(PageState::WRITE_UNDER_CODE) {
             open |= PageState::WRITE;
         }
-        self.host.set_state(page.0, open);
+        self.store.set_state(page.0, open);
         self.stale_code.push(page);
         true
     }
@@ -338,7 +360,7 @@ macro_rules! access {
         #[inline(always)]
         pub fn $load(&self, addr: u64) -> Result<$ty, Fault> {
             if addr < GUEST_TOP {
-                if let Some(value) = self.host.$load(addr as u32) {
+                if let Some(value) = self.store.$load(addr as u32) {
                     return Ok(value);
                 }
             }
@@ -354,7 +376,7 @@ macro_rules! access {
         #[inline(always)]
         pub fn $store(&mut self, addr: u64, value: $ty) -> Result<(), Fault> {
             if addr < GUEST_TOP {
-                if let Some(()) = self.host.$store(addr as u32, value) {
+                if let Some(()) = self.store.$store(addr as u32, value) {
                     return Ok(());
                 }
             }

@@ -116,6 +116,9 @@ impl Engine for Interpreter {
         self.cache.forked(parent, child);
     }
 
+    /// Blocks know no memory.
+    fn moved(&mut self, _space: SpaceId) {}
+
     fn forget(&mut self, space: SpaceId) {
         self.cache.forget(space);
     }

@@ -64,7 +64,7 @@ impl Kernel {
         }
         let (file, arguments) = self.resolve_scripts(task, path, file, arguments)?;
         arguments.check(task.process.limits.borrow().soft(RLIMIT_STACK))?;
-        let host = self.pool.allocate().ok_or(Errno::ENOMEM)?;
+        let host = self.allocate_memory()?;
         let mm = Mm::new(host, self.shared.clone());
         match self.prepare(task, mm.clone(), &file, path, &arguments) {
             Ok(prepared) => {

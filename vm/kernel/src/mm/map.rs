@@ -38,6 +38,9 @@ pub enum Moving {
 
 type Result<T> = std::result::Result<T, Errno>;
 
+/// Room below [`GUEST_TOP`] that only blocks get, for the mappings above: what thousands of threads use of their stacks.
+const BLOCKS_ROOM_BYTES: u64 = 512 << 20;
+
 impl Mm {
     /// A page-aligned, non-empty range where something can be mapped.
     ///
@@ -73,7 +76,7 @@ impl Mm {
             return self.map_high(self.page_range(addr, len)?, keeps, prot, flags, &backing, limit_bytes);
         }
         let start = match self.place(placement, len) {
-            Err(Errno::ENOMEM) if self.may_go_high(placement) => {
+            found if self.may_go_high(placement) && self.leaves_no_room_below(found, len) => {
                 let range = self.find_high(len).ok_or(Errno::ENOMEM)?;
                 return self.map_high(range, true, prot, flags, &backing, limit_bytes);
             }
@@ -128,6 +131,13 @@ impl Mm {
                 Ok(addr)
             }
         }
+    }
+
+    /// Whether a mapping does not fit below [`GUEST_TOP`], or would take what room there must be for blocks: what is mapped
+    /// above may be touched anywhere.
+    fn leaves_no_room_below(&self, place: Result<u64>, len: u64) -> bool {
+        let left = GUEST_TOP.saturating_sub(self.maps.borrow().bytes());
+        place.is_err_and(|errno| errno == Errno::ENOMEM) || (place.is_ok() && left < BLOCKS_ROOM_BYTES + len)
     }
 
     /// Whether a mapping that has no room below [`GUEST_TOP`] may be above.

@@ -16,6 +16,7 @@
 //! | [`fork`] | inheriting pages |
 //! | [`high`] | what programs reserve beyond 4 GiB, and use a little of |
 //! | [`shared`] | memory shared between processes |
+//! | `swap` | more spaces than memories |
 //! | [`user`] | the kernel's own access to guest memory |
 
 pub mod fault;
@@ -23,6 +24,7 @@ pub mod fork;
 pub mod high;
 pub mod map;
 pub mod shared;
+mod swap;
 pub mod user;
 pub mod vma;
 
@@ -77,6 +79,8 @@ pub struct Mm {
     pub stack_limit_bytes: Cell<u64>,
     /// There was no place for something that was touched: nothing more fits.
     pub is_full: Cell<bool>,
+    /// When it was last run, in context switches.
+    last_run: Cell<u64>,
     /// Past the last address that the program can name.
     addresses_end: Cell<u64>,
     /// Past the area where new mappings go first.
@@ -97,6 +101,7 @@ impl Mm {
             maps: RefCell::default(),
             high: RefCell::default(),
             is_full: Cell::new(false),
+            last_run: Cell::new(0),
             addresses_end: Cell::new(HIGH_END),
             map_top: Cell::new(STACK_TOP - STACK_ROOM_BYTES.start),
             heap_start: Cell::new(0),
@@ -129,10 +134,10 @@ impl Mm {
         MAP_MIN.max(self.heap_end.get().next_multiple_of(PAGE_SIZE))..self.map_top.get()
     }
 
-    /// Unmaps everything and returns the memory, all zero.
+    /// Unmaps everything and returns the memory, all zero, if it has one.
     pub fn into_host(self: Rc<Self>) -> Option<HostMemory> {
         self.unmap_all();
-        Rc::into_inner(self).map(|mm| mm.space.into_inner().into_host())
+        Rc::into_inner(self).and_then(|mm| mm.space.into_inner().into_host())
     }
 }
 

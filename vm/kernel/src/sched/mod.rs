@@ -125,8 +125,12 @@ impl Kernel {
 
     /// Runs a task; returns what it stopped for, and what of its debug registers has to do with that.
     fn run_program(&mut self, engine: &mut dyn Engine, task: &Rc<Task>, budget: u64) -> (Exit, u64) {
-        self.tell(engine);
         let Ok(mm) = task.mm() else { return (Exit::Interrupted, 0) };
+        if self.swap_in(&mm).is_err() {
+            self.kill_for_memory(&task.process);
+            return (Exit::Interrupted, 0);
+        }
+        self.tell(engine);
         let steps = task.with_trace(|trace| trace.resume.steps());
         if steps.is_some() {
             task.call_number.set(None);
@@ -158,6 +162,9 @@ impl Kernel {
             if let Some(child) = child.upgrade() {
                 engine.forked(parent, &mut child.space.borrow_mut());
             }
+        }
+        for space in self.moved_spaces.drain(..) {
+            engine.moved(space);
         }
         for space in self.dead_spaces.drain(..) {
             engine.forget(space);

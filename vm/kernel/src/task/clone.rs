@@ -99,7 +99,7 @@ impl Kernel {
     }
 
     fn fork_mm(&mut self, parent: &Rc<Mm>) -> Outcome<Rc<Mm>> {
-        let host = self.pool.allocate().ok_or(Errno::ENOMEM)?;
+        let host = self.allocate_memory()?;
         let child = parent.fork(host);
         let parent_id = parent.space.borrow().id();
         self.forked_spaces.push((parent_id, Rc::downgrade(&child)));

@@ -62,15 +62,28 @@ impl Host for TestHost {
     }
 }
 
-struct Pool;
+/// Memories of which there may be so many more, and those that have come back: code is bound to them.
+struct Pool {
+    more: u32,
+    free: Vec<HostMemory>,
+}
 
 impl MemoryPool for Pool {
     fn allocate(&mut self) -> Option<HostMemory> {
+        if let Some(memory) = self.free.pop() {
+            return Some(memory);
+        }
+        self.more = self.more.checked_sub(1)?;
         HostMemory::new().ok()
     }
 
-    fn give_back(&mut self, _memory: HostMemory) {}
+    fn give_back(&mut self, memory: HostMemory) {
+        self.free.push(memory);
+    }
 }
+
+/// Memories that suffice for every test that is not about how many there are.
+const MEMORIES: u32 = 4096;
 
 /// The machine.
 pub struct Machine {
@@ -97,36 +110,43 @@ pub struct Finished {
 impl Machine {
     /// A machine with an empty tmpfs and the standard mounts, its programs interpreted.
     pub fn new() -> Self {
-        Self::with_engine(interpreter())
+        Self::with_engine(interpreter(), MEMORIES)
     }
 
     /// The same on another root file system.
     pub fn on(root: Box<dyn FileSystem>) -> Self {
-        Self::with(interpreter(), root, Rc::default())
+        Self::with(interpreter(), root, Rc::default(), MEMORIES)
     }
 
     /// The same, its programs compiled as soon as a block has run a few times, with so little room for compiled code
     /// that all of it is dropped now and then.
     pub fn compiling() -> Self {
+        Self::with_engine(Self::compiler(), MEMORIES)
+    }
+
+    /// The same, with so many memories for its processes.
+    pub fn compiling_in(memories: u32) -> Self {
+        Self::with_engine(Self::compiler(), memories)
+    }
+
+    fn compiler() -> Box<dyn Engine> {
         const HOT_RUNS: u32 = 16;
         const REGIONS: usize = 60;
         let start = Instant::now();
         let time_stamp = Rc::new(move || start.elapsed().as_nanos() as u64);
-        Self::with_engine(Box::new(
-            Jit::new(Wasmtime::new().unwrap(), time_stamp).hot_after(HOT_RUNS).keep_regions(REGIONS),
-        ))
+        Box::new(Jit::new(Wasmtime::new().unwrap(), time_stamp).hot_after(HOT_RUNS).keep_regions(REGIONS))
     }
 
-    fn with_engine(engine: Box<dyn Engine>) -> Self {
+    fn with_engine(engine: Box<dyn Engine>, memories: u32) -> Self {
         let arrivals = Rc::<slow::Arrivals>::default();
         let root = slow::Slow { inner: Tmpfs::new(1 << 30, 0o755), arrivals: arrivals.clone() };
-        Self::with(engine, Box::new(root), arrivals)
+        Self::with(engine, Box::new(root), arrivals, memories)
     }
 
-    fn with(engine: Box<dyn Engine>, root: Box<dyn FileSystem>, arrivals: Rc<slow::Arrivals>) -> Self {
+    fn with(engine: Box<dyn Engine>, root: Box<dyn FileSystem>, arrivals: Rc<slow::Arrivals>, memories: u32) -> Self {
         let recorded = Rc::<RefCell<Recorded>>::default();
         let host = TestHost { start: Instant::now(), recorded: recorded.clone(), random: 1 };
-        let mut kernel = Kernel::new(Box::new(host), Box::new(Pool), root, "root");
+        let mut kernel = Kernel::new(Box::new(host), Box::new(Pool { more: memories, free: Vec::new() }), root, "root");
         kernel.mount_standard().unwrap();
         let mut machine = Self { kernel, engine, recorded, arrivals };
         for directory in ["/bin", "/tmp", "/etc", "/lib64", "/lib", "/lib/x86_64-linux-gnu", "/root"] {
