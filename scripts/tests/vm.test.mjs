@@ -116,6 +116,30 @@ test("whoever takes all memory is killed, and the others go on", async () => {
   assert.deepEqual({ status, stdout }, { status: 0, stdout: "137\n137\n2\n" });
 });
 
+// Chromium gives a tab about 124.
+test("there may be more processes than the browser has memories, and thousands of threads", async () => {
+  const processes = `
+    for my $i (0..249) {
+      pipe(my $asked, my $ask); pipe(my $answer, my $answered);
+      my $pid = fork() // die "$i: $!";
+      if (!$pid) { my $own = "x" x $i; close $ask; sysread($asked, my $byte, 1); syswrite($answered, length $own); exit }
+      close $asked; close $answered; push @children, [$pid, $ask, $answer];
+    }
+    for my $round (0, 1) { for (@children) { my ($pid, $ask, $answer) = @$_;
+      if ($round == 0) { syswrite($ask, "?"); sysread($answer, my $length, 9); $sum += $length }
+      else { waitpid $pid, 0; $bad += $? } } }
+    print "$sum $bad\n"`;
+  const threads = `
+import threading
+barrier = threading.Barrier(1001)
+for _ in range(1000): threading.Thread(target=barrier.wait).start()
+barrier.wait()
+print("all of", barrier.parties)`;
+  const script = 'perl -e "$1" && python3 -c "$2"';
+  const { status, stdout } = await vm(["--host", "chromium"], ["bash", "-c", script, "sh", processes, threads]);
+  assert.deepEqual({ status, stdout }, { status: 0, stdout: "31125 0\nall of 1001\n" });
+});
+
 for (const host of ["native", "chromium"]) {
   test(`${host}: a directory as the root file system`, async () => {
     const root = await mkdtemp(join(tmpdir(), "edgebox-root-"));

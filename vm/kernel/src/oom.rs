@@ -3,13 +3,15 @@
 //! Programs may map far more than there is (most never touch it all), so `mmap` can't refuse in time. There are three ends:
 //! all guest memory is used, a process has filled its own 4 GiB, or the kernel layer holds too much for programs itself.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use abi::signal::SIGKILL;
-use memory::{PAGE_SIZE, SpaceId};
+use memory::{AddressSpace, PAGE_SIZE, SpaceId};
 
 use crate::kernel::Kernel;
 use crate::log::level;
+use crate::mm::Mm;
 use crate::signal::SigInfo;
 use crate::task::{Process, Task};
 
@@ -32,14 +34,25 @@ impl Kernel {
 
     /// Bytes of guest memory in use.
     pub fn used_memory_bytes(&self) -> u64 {
-        let mut spaces: Vec<(SpaceId, u64)> = Vec::new();
-        for mm in self.tasks.tasks().iter().filter_map(|task| task.mm().ok()) {
-            let space = mm.space.borrow();
-            spaces.push((space.id(), u64::from(space.present_pages()) * PAGE_SIZE));
-        }
-        spaces.sort_unstable();
-        spaces.dedup();
-        spaces.iter().map(|(_, bytes)| bytes).sum()
+        self.sum_over_spaces(AddressSpace::used_bytes)
+    }
+
+    fn sum_over_spaces(&self, bytes: impl Fn(&AddressSpace) -> u64) -> u64 {
+        let spaces: BTreeMap<SpaceId, Rc<Mm>> = self
+            .tasks
+            .tasks()
+            .iter()
+            .filter_map(|task| task.mm().ok())
+            .map(|mm| (mm.space.borrow().id(), mm.clone()))
+            .collect();
+        spaces.values().map(|mm| bytes(&mm.space.borrow())).sum()
+    }
+
+    /// Whether programs have more memory than there is.
+    fn is_over_limit(&self) -> bool {
+        // What spaces have in common that are swapped out is counted only if it may matter: that takes longer.
+        let at_most = self.sum_over_spaces(|space| u64::from(space.present_pages()) * PAGE_SIZE);
+        at_most > self.memory_limit_bytes && self.used_memory_bytes() > self.memory_limit_bytes
     }
 
     /// Kills a process if more memory is in use than there is.
@@ -49,7 +62,7 @@ impl Kernel {
         }
         // System calls bring pages in too, without a fault that would be seen here.
         let due = std::mem::take(&mut self.faulted) || self.context_switches.is_multiple_of(LOOK_EVERY_TURNS);
-        let guests_over = due && self.used_memory_bytes() > self.memory_limit_bytes;
+        let guests_over = due && self.is_over_limit();
         if !guests_over && self.host.heap_bytes() <= HEAP_LIMIT_BYTES {
             return;
         }

@@ -2,6 +2,7 @@
 //! management for the kernel layer, and tracking of pages that hold translated code.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageIndex};
@@ -107,6 +108,11 @@ impl AddressSpace {
         self.present_pages
     }
 
+    /// Bytes that its pages take: of those of swapped-out spaces that share some, each has its part.
+    pub fn used_bytes(&self) -> u64 {
+        self.store.bytes_aside().unwrap_or_else(|| u64::from(self.present_pages) * PAGE_SIZE)
+    }
+
     /// Empties the space and gives its memory back, all zero, for another; `None` if it has none.
     pub fn into_host(mut self) -> Option<HostMemory> {
         self.clear_all();
@@ -141,6 +147,12 @@ impl AddressSpace {
         assert!(bytes.len() as u64 <= PAGE_SIZE, "more than a page");
         self.drop_code(page);
         self.store.copy_in(page.start().0 as u32, bytes);
+    }
+
+    /// Fills a page, whatever its state, with bytes that other spaces get as well.
+    pub fn share_page(&mut self, page: PageIndex, bytes: &Rc<[u8; PAGE_SIZE as usize]>) {
+        self.drop_code(page);
+        self.store.share_in(page.0, bytes);
     }
 
     /// Reads a whole page, whatever its state.

@@ -5,6 +5,7 @@
 //! its memory.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::address::PAGE_SIZE;
 use crate::host::HostMemory;
@@ -24,7 +25,8 @@ pub(crate) enum Store {
 #[derive(Default)]
 pub(crate) struct SwappedOut {
     states: HashMap<u32, PageState>,
-    bytes: HashMap<u32, Box<PageBytes>>,
+    /// Spaces that have a page in common may share its bytes.
+    bytes: HashMap<u32, Rc<PageBytes>>,
 }
 
 impl SwappedOut {
@@ -53,8 +55,8 @@ impl SwappedOut {
     fn copy_in(&mut self, addr: u32, from: &[u8]) {
         for (page, start, part) in Self::parts(addr, from.len()) {
             let from = &from[part];
-            let bytes = self.bytes.entry(page).or_insert_with(|| Box::new([0; PAGE_SIZE as usize]));
-            bytes[start..start + from.len()].copy_from_slice(from);
+            let bytes = self.bytes.entry(page).or_insert_with(|| Rc::new([0; PAGE_SIZE as usize]));
+            Rc::make_mut(bytes)[start..start + from.len()].copy_from_slice(from);
         }
     }
 
@@ -63,7 +65,7 @@ impl SwappedOut {
             if part.len() == PAGE_SIZE as usize {
                 self.bytes.remove(&page);
             } else if let Some(bytes) = self.bytes.get_mut(&page) {
-                bytes[start..start + part.len()].fill(0);
+                Rc::make_mut(bytes)[start..start + part.len()].fill(0);
             }
         }
     }
@@ -82,11 +84,11 @@ impl Store {
         for page in pages {
             let state = host.state(page);
             if state.has(PageState::PRESENT) {
-                let mut bytes = Box::new([0; PAGE_SIZE as usize]);
-                host.copy_out(page * PAGE_SIZE as u32, &mut bytes[..]);
-                if *bytes != [0; PAGE_SIZE as usize] {
+                let mut bytes = [0; PAGE_SIZE as usize];
+                host.copy_out(page * PAGE_SIZE as u32, &mut bytes);
+                if bytes != [0; PAGE_SIZE as usize] {
                     host.clear(page * PAGE_SIZE as u32, PAGE_SIZE as u32);
-                    aside.bytes.insert(page, bytes);
+                    aside.bytes.insert(page, Rc::new(bytes));
                 }
             }
             host.set_state(page, PageState::ABSENT);
@@ -109,6 +111,12 @@ impl Store {
             }
         }
         *self = Store::Memory(host);
+    }
+
+    /// Bytes that a space takes that is swapped out, its part of those it shares.
+    pub fn bytes_aside(&self) -> Option<u64> {
+        let Store::SwappedOut(aside) = self else { return None };
+        Some(aside.bytes.values().map(|bytes| PAGE_SIZE / Rc::strong_count(bytes) as u64).sum())
     }
 
     #[inline(always)]
@@ -139,6 +147,14 @@ impl Store {
         match self {
             Store::Memory(host) => host.copy_in(addr, from),
             Store::SwappedOut(aside) => aside.copy_in(addr, from),
+        }
+    }
+
+    /// Gives a page bytes that others have, too; they are copied only for a memory.
+    pub fn share_in(&mut self, page: u32, bytes: &Rc<PageBytes>) {
+        match self {
+            Store::Memory(host) => host.copy_in(page * PAGE_SIZE as u32, &bytes[..]),
+            Store::SwappedOut(aside) => drop(aside.bytes.insert(page, bytes.clone())),
         }
     }
 
@@ -203,9 +219,16 @@ mod tests {
         assert_eq!((&text, store.state(2), store.state(7)), (b"\0across\0", code, PageState::ABSENT));
         store.copy_in(0x1fff, b"Cr");
         store.clear(0x2002, 1);
+        let shared = Rc::new([7; PAGE_SIZE as usize]);
+        store.share_in(9, &shared);
+        assert_eq!(store.bytes_aside(), Some(2 * PAGE_SIZE + PAGE_SIZE / 2));
+        store.copy_in(0x9001, &[8]);
+        assert_eq!(shared[1], 7);
         store.set_state(5, PageState::ABSENT);
         store.swap_in(memory);
         store.copy_out(0x1ffd, &mut text);
         assert_eq!((&text, store.state(2), store.state(5)), (b"\0aCro\0s\0", code, PageState::ABSENT));
+        store.copy_out(0x9000, &mut text[..3]);
+        assert_eq!(text[..3], [7, 8, 7]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::{Rc, Weak};
 
-use memory::{HostMemory, PAGE_SIZE, PageIndex, PageState};
+use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex, PageState};
 
 use super::{Mm, Vma, pages};
 use crate::mm::vma::Backing;
@@ -61,7 +61,7 @@ impl Mm {
     /// Fetches a page left in an ancestor.
     pub(super) fn take_inherited(&self, page: PageIndex, vma: &Vma) {
         let bytes = self.inherited_bytes(page);
-        self.receive(page, &bytes, vma.page_state());
+        self.receive(page, vma.page_state(), |space| space.fill_page(page, &bytes));
     }
 
     /// Bytes of an inherited page, from the nearest ancestor that has it.
@@ -82,10 +82,10 @@ impl Mm {
     }
 
     /// An inherited page becomes this space's own. Whoever inherits it from here goes on doing so.
-    fn receive(&self, page: PageIndex, bytes: &PageBytes, open: PageState) {
+    fn receive(&self, page: PageIndex, open: PageState, fill: impl FnOnce(&mut AddressSpace)) {
         let state = self.restrained(page, open);
         let mut space = self.space.borrow_mut();
-        space.fill_page(page, bytes);
+        fill(&mut space);
         space.set_state(page, state);
     }
 
@@ -110,10 +110,11 @@ impl Mm {
         if heirs.is_empty() {
             return;
         }
-        let bytes = self.own_bytes(page);
+        // One copy for all that are swapped out.
+        let bytes = Rc::new(self.own_bytes(page));
         for heir in heirs {
             let open = heir.maps.borrow().find(page.start().0).map(Vma::page_state);
-            heir.receive(page, &bytes, open.unwrap_or(PageState::PRESENT));
+            heir.receive(page, open.unwrap_or(PageState::PRESENT), |space| space.share_page(page, &bytes));
         }
     }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 use abi::Errno;
+use abi::capability::CAP_SYS_ADMIN;
 use memory::HostMemory;
 
 use super::Mm;
@@ -13,16 +14,33 @@ use crate::stop::Outcome;
 
 /// Spaces with more pages than that are swapped out only if there are no others: copying 64 MiB takes some 10 ms.
 const LARGE_PAGES: u32 = 16 * 1024;
+/// Heap in use beyond which nobody is swapped out for others' new spaces: half of what kills somebody ([`crate::oom`]).
+const SWAP_HEAP_BYTES_MAX: u64 = 3 << 29;
+/// What administrators may use of it beyond that.
+const ADMIN_RESERVE_BYTES: u64 = 64 << 20;
 
 impl Kernel {
-    /// A memory, all zero; somebody else's if there is no other left.
+    /// A memory, all zero, for another space.
     ///
     /// # Errors
-    /// `ENOMEM` if there is none that could be taken from anybody.
+    /// `ENOMEM` if there is none, and no room either for what is swapped out.
     pub(crate) fn allocate_memory(&mut self) -> Outcome<HostMemory> {
-        if let Some(host) = self.pool.allocate() {
-            return Ok(host);
+        match self.pool.allocate() {
+            Some(host) => Ok(host),
+            None if self.host.heap_bytes() > self.swap_limit_bytes() => Err(Errno::ENOMEM.into()),
+            None => self.take_memory(),
         }
+    }
+
+    /// Heap in use beyond which nobody is swapped out for a new space. Administrators have some more, so that they can see
+    /// and end what the others do (`vm.admin_reserve_kbytes`).
+    fn swap_limit_bytes(&self) -> u64 {
+        let is_administrator = self.tasks.current().is_some_and(|task| task.credentials().has(CAP_SYS_ADMIN));
+        SWAP_HEAP_BYTES_MAX + if is_administrator { ADMIN_RESERVE_BYTES } else { 0 }
+    }
+
+    /// Somebody else's memory.
+    fn take_memory(&mut self) -> Outcome<HostMemory> {
         let victim = self.swap_victim().ok_or(Errno::ENOMEM)?;
         let host = victim.space.borrow_mut().swap_out().ok_or(Errno::ENOMEM)?;
         Ok(host)
@@ -34,7 +52,8 @@ impl Kernel {
         if !mm.space.borrow().is_swapped_out() {
             return Ok(());
         }
-        let host = self.allocate_memory()?;
+        // What comes in makes room for what goes out.
+        let host = self.pool.allocate().map_or_else(|| self.take_memory(), Ok)?;
         let mut space = mm.space.borrow_mut();
         space.swap_in(host);
         self.moved_spaces.push(space.id());
