@@ -20,6 +20,8 @@ use machine::Machine;
 const ROUNDS: u64 = 4;
 /// Most that a machine may take for its rounds, on a computer that has other things to do.
 const SECONDS_MAX: u64 = 600;
+/// Fewer than there are processes, so that they are swapped out.
+const MEMORIES: u32 = 4;
 /// So that programs meet it.
 const MEMORY_BYTES: u64 = 256 << 20;
 
@@ -40,7 +42,8 @@ fn compile(bits: u8) -> PathBuf {
 fn rounds(program: &Path, seed: u64, who: &str) {
     let disk = Disk::new(mke2fs(&[], None, "96M"));
     let superblock = Superblock::read(&mut disk.clone()).unwrap();
-    let mut machine = Machine::on(Box::new(Ext2::new(Box::new(disk.clone()), superblock, false)));
+    let root = Box::new(Ext2::new(Box::new(disk.clone()), superblock, false));
+    let mut machine = Machine::on_in(root, MEMORIES);
     machine.kernel.set_memory_limit(MEMORY_BYTES);
     machine.install(program.to_str().unwrap(), "/bin/calls");
     let pid = machine.spawn(&["calls", &seed.to_string(), &ROUNDS.to_string(), who], kernel::Stdio::Pipes);

@@ -118,6 +118,11 @@ impl Machine {
         Self::with(interpreter(), root, Rc::default(), MEMORIES)
     }
 
+    /// The same, with so many memories for its processes.
+    pub fn on_in(root: Box<dyn FileSystem>, memories: u32) -> Self {
+        Self::with(interpreter(), root, Rc::default(), memories)
+    }
+
     /// The same, its programs compiled as soon as a block has run a few times, with so little room for compiled code
     /// that all of it is dropped now and then.
     pub fn compiling() -> Self {
