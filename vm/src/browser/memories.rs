@@ -84,7 +84,7 @@ impl kernel::host::MemoryPool for BrowserMemories {
         if let Some(memory) = self.free.pop() {
             return Some(memory);
         }
-        // A browser short of address space says so here; the guest gets ENOMEM.
+        // A browser short of address space says so here; some process is swapped out then.
         (self.made < MEMORIES_MAX).then(|| self.make().ok()).flatten()
     }
 

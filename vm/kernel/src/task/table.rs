@@ -8,7 +8,7 @@ use super::{Pid, Process, Task, Tid};
 
 /// Numbers go from 1 to this and then start over (`kernel.pid_max`).
 pub const PID_MAX: i32 = 32_768;
-/// Most tasks at a time: each costs about 3 KiB of ours, and its processes a memory each.
+/// Most tasks at a time: each costs about 3 KiB of ours.
 pub const TASKS_MAX: usize = 4096;
 
 /// All tasks and processes. Shared with procfs.
