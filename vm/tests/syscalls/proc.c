@@ -102,6 +102,33 @@ static void log_in(void) {
     wait(NULL);
 }
 
+// What a process reaches of itself, and of its parent, that has become another user: its descriptors, but not what tells
+// more of it than it may ask for.
+static void become_another(void) {
+    fflush(stdout);
+    if (fork() > 0) {
+        wait(NULL);
+        return;
+    }
+    char path[100], to[100];
+    int dir = open("/tmp", O_PATH | O_DIRECTORY);
+    TRY(setresuid(-1, 1000, -1));
+    struct stat st;
+    TRY(stat("/proc/self/fd", &st) ?: (long)st.st_uid);
+    sprintf(path, "/proc/self/fd/%d", dir);
+    TRY(readlink(path, to, sizeof to));
+    OK(open(path, O_RDONLY | O_DIRECTORY));
+    OK(open("/proc/self/fd", O_RDONLY));
+    OK(open("/proc/self/fdinfo/1", O_RDONLY));
+    TRY(faccessat(AT_FDCWD, "/proc/self/fd", R_OK | X_OK, AT_EACCESS));
+    OK(open("/proc/self/environ", O_RDONLY));
+    sprintf(path, "/proc/%d/fd", getppid());
+    OK(open(path, O_RDONLY));
+    strcat(path, "/1");
+    OK(readlink(path, to, sizeof to));
+    _exit(0);
+}
+
 int main(int argc, char **argv) {
     count_transfers();
     char buf[200], path[100];
@@ -166,5 +193,6 @@ int main(int argc, char **argv) {
     TRY(stat("/proc/999999", &st));
     close_while_reading();
     log_in();
+    become_another();
     return 0;
 }

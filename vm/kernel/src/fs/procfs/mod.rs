@@ -265,6 +265,14 @@ impl FileSystem for ProcFs {
         })
     }
 
+    /// A process reaches its own descriptors, whoever it has become meanwhile, as Linux's `proc_fd_permission` has it: Samba
+    /// opens directories by way of `/proc/self/fd` on behalf of its clients.
+    fn is_askers_own(&mut self, ino: Ino) -> bool {
+        let Some(node) = Node::of(ino) else { return false };
+        let is_asker = || self.tasks.current().map(|task| task.process.pid) == node.pid();
+        matches!(node.entry(), Some(Entry::Descriptors | Entry::DescriptorInfo)) && is_asker()
+    }
+
     fn set_attributes(&mut self, ino: Ino, set: &SetAttributes) -> Outcome<()> {
         // Opening with O_TRUNC changes nothing.
         let only_size = set.mode.is_none() && set.uid.is_none() && set.gid.is_none();
