@@ -122,10 +122,14 @@ static void become_another(void) {
     OK(open("/proc/self/fdinfo/1", O_RDONLY));
     TRY(faccessat(AT_FDCWD, "/proc/self/fd", R_OK | X_OK, AT_EACCESS));
     OK(open("/proc/self/environ", O_RDONLY));
-    sprintf(path, "/proc/%d/fd", getppid());
-    OK(open(path, O_RDONLY));
-    strcat(path, "/1");
-    OK(readlink(path, to, sizeof to));
+    static const char *const theirs[] = {"fd", "fd/1", "fdinfo", "cwd", "exe", "root", "maps", "smaps", "mem", "auxv", "stat", "status", "task", "limits", "cmdline"};
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++) {
+        sprintf(path, "/proc/%d/%s", getppid(), theirs[i]);
+        printf("%s\n", theirs[i]);
+        OK(open(path, O_RDONLY));
+        OK(stat(path, &st));
+        OK(readlink(path, to, sizeof to));
+    }
     _exit(0);
 }
 

@@ -320,11 +320,17 @@ impl FileSystem for ProcFs {
         let Some(node) = Node::of(ino) else { return Ok(None) };
         match node {
             Node::Descriptor { pid, fd, info: false } => {
-                let file = self.task(pid, 0)?.file(fd).map_err(|_| Errno::ENOENT)?;
+                let task = self.task(pid, 0)?;
+                self.tasks.check_look(&task)?;
+                let file = task.file(fd).map_err(|_| Errno::ENOENT)?;
                 Ok(Some(file.location.clone()))
             }
             Node::Entry { pid, tid, .. } => {
+                if !matches!(node.entry(), Some(Entry::Executable | Entry::WorkingDirectory | Entry::Root)) {
+                    return Ok(None);
+                }
                 let task = self.task(pid, tid)?;
+                self.tasks.check_look(&task)?;
                 match node.entry() {
                     Some(Entry::Executable) => {
                         let mm = task.mm().map_err(|_| Errno::ENOENT)?;
@@ -332,8 +338,7 @@ impl FileSystem for ProcFs {
                         executable.map(Some).ok_or(Errno::ENOENT.into())
                     }
                     Some(Entry::WorkingDirectory) => Ok(Some(task.fs_state().cwd)),
-                    Some(Entry::Root) => Ok(Some(task.fs_state().root)),
-                    _ => Ok(None),
+                    _ => Ok(Some(task.fs_state().root)),
                 }
             }
             _ => Ok(None),
@@ -405,12 +410,12 @@ pub fn store(kernel: &mut Kernel, node: Node, bytes: &[u8]) -> Outcome<()> {
 }
 
 impl Kernel {
-    /// Whether the task that runs may open that file, if it is a process's memory.
+    /// Whether the task that runs may open that file, if it is a process's memory or tells of it.
     pub fn check_proc_memory(&self, node: Node) -> Outcome<()> {
-        let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(()) };
+        let (Node::Entry { pid, .. }, Some(entry)) = (node, node.entry()) else { return Ok(()) };
         let main = self.tasks.process(pid).and_then(|process| self.tasks.main_thread(&process));
         match main {
-            Some(main) if !self.may_look_into(&self.current()?, &main) => Err(Errno::EACCES.into()),
+            Some(main) if entry.is_of_memory() => self.tasks.check_look(&main),
             _ => Ok(()),
         }
     }
