@@ -1,7 +1,28 @@
 #include "report.h"
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 static long where(void *p) { return p == MAP_FAILED ? -1 : 0; }
+
+// What flags that are younger than mmap ask for: pages of another size, which there are none of; that flags be looked at.
+static void younger_flags(int fd) {
+    int anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, rw = PROT_READ | PROT_WRITE;
+    TRY(where(mmap(NULL, 2 << 20, rw, anonymous, -1, 0)));
+    TRY(where(mmap(NULL, 4096, PROT_NONE, anonymous, -1, 0)));
+    TRY(where(mmap(NULL, 2 << 20, rw, anonymous | 21 << MAP_HUGE_SHIFT, -1, 0)));
+    TRY(where(mmap(NULL, 2 << 20, rw, anonymous | 16 << MAP_HUGE_SHIFT, -1, 0)));
+    TRY(where(mmap(NULL, 2 << 20, rw, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED | MAP_HUGETLB, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED | MAP_HUGETLB, 99, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED_VALIDATE, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED_VALIDATE | MAP_NORESERVE | MAP_POPULATE | MAP_STACK, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED_VALIDATE | 0x400000, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED | MAP_GROWSDOWN, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_PRIVATE | MAP_GROWSDOWN, fd, 0)));
+    TRY(where(mmap(NULL, 4096, rw, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0)));
+}
 
 int main(void) {
     char *a = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,6 +72,7 @@ int main(void) {
     TRY(where(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, readonly, 0)));
     char *ro = mmap(NULL, 4096, PROT_READ, MAP_SHARED, readonly, 0);
     TRY(mprotect(ro, 4096, PROT_READ | PROT_WRITE));
+    younger_flags(fd);
     unlink("/tmp/memory-file");
     int *counter = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < 4; i++)

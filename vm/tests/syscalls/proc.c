@@ -123,6 +123,37 @@ static void inodes(void) {
     printf("%d\n", (int)st.st_ino);
 }
 
+// What a process reaches of itself, and of its parent, that has become another user: its descriptors, but not what tells
+// more of it than it may ask for.
+static void become_another(void) {
+    fflush(stdout);
+    if (fork() > 0) {
+        wait(NULL);
+        return;
+    }
+    char path[100], to[100];
+    int dir = open("/tmp", O_PATH | O_DIRECTORY);
+    TRY(setresuid(-1, 1000, -1));
+    struct stat st;
+    TRY(stat("/proc/self/fd", &st) ?: (long)st.st_uid);
+    sprintf(path, "/proc/self/fd/%d", dir);
+    TRY(readlink(path, to, sizeof to));
+    OK(open(path, O_RDONLY | O_DIRECTORY));
+    OK(open("/proc/self/fd", O_RDONLY));
+    OK(open("/proc/self/fdinfo/1", O_RDONLY));
+    TRY(faccessat(AT_FDCWD, "/proc/self/fd", R_OK | X_OK, AT_EACCESS));
+    OK(open("/proc/self/environ", O_RDONLY));
+    static const char *const theirs[] = {"fd", "fd/1", "fdinfo", "cwd", "exe", "root", "maps", "smaps", "mem", "auxv", "stat", "status", "task", "limits", "cmdline"};
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++) {
+        sprintf(path, "/proc/%d/%s", getppid(), theirs[i]);
+        printf("%s\n", theirs[i]);
+        OK(open(path, O_RDONLY));
+        OK(stat(path, &st));
+        OK(readlink(path, to, sizeof to));
+    }
+    _exit(0);
+}
+
 int main(int argc, char **argv) {
     count_transfers();
     char buf[200], path[100];
@@ -188,5 +219,6 @@ int main(int argc, char **argv) {
     close_while_reading();
     log_in();
     inodes();
+    become_another();
     return 0;
 }

@@ -126,6 +126,7 @@ static void keys(void) {
     TRY(shmget(key, 5001, 0600));
     TRY(shmget(key, 0, 0) == id);
     TRY(shmget(key, 100, IPC_CREAT | IPC_EXCL | 0600));
+    TRY(shmget(key + 1, 2 << 20, IPC_CREAT | SHM_HUGETLB | 0600));
     TRY(shmget(key, 100, IPC_CREAT | 0666) == id);
     in_child(other_user, id);
     TRY(shmctl(id, IPC_RMID, NULL));

@@ -3,7 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`ext2`] | the file system on the disk |
-//! | [`tmpfs`] | files in memory: /dev, /run, /dev/shm, memfd |
+//! | [`tmpfs`] | files in memory: /dev, /dev/shm, memfd |
 //! | [`procfs`] | processes and the machine as files |
 //! | [`devpts`] | /dev/pts |
 //! | [`mqueue`] | POSIX message queues as files |

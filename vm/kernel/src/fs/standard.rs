@@ -1,4 +1,4 @@
-//! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it, `/run`.
+//! What every machine mounts: `/proc`, `/sys`, `/dev` and what is in it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -60,7 +60,8 @@ impl Kernel {
     }
 }
 
-/// Mounts everything. Directories that an image lacks are made.
+/// Mounts everything. Directories that an image lacks are made. `/run` is the image's own, as in a container: servers find
+/// there what their packages and Dockerfiles have put into it, and nothing else would make it.
 pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
     let safe = MountFlags { no_suid: true, no_dev: true, ..MountFlags::default() };
     let nodes = MountFlags { no_suid: true, ..MountFlags::default() };
@@ -75,8 +76,7 @@ pub fn mount_standard(kernel: &mut Kernel) -> Outcome<()> {
     make_nodes(kernel)?;
     mount(kernel, "devpts", "/dev/pts", "", MountFlags { no_exec: true, ..nodes })?;
     mount(kernel, "tmpfs", "/dev/shm", "mode=1777", safe)?;
-    mount(kernel, mqueue::TYPE, "/dev/mqueue", "", strict)?;
-    mount(kernel, "tmpfs", "/run", "mode=755", safe)
+    mount(kernel, mqueue::TYPE, "/dev/mqueue", "", strict)
 }
 
 fn as_root<T>(kernel: &Kernel, act: impl FnOnce(&Kernel, &Context<'_>) -> Outcome<T>) -> Outcome<T> {

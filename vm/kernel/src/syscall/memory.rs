@@ -20,6 +20,20 @@ use crate::vfs::FileKind;
 /// How much `mincore` looks at, at a time: reservations may have terabytes.
 const MINCORE_BYTES: usize = 16 << 20;
 
+/// Flags that `MAP_SHARED_VALIDATE` lets pass: those that are older than it (`LEGACY_MAP_MASK` of Linux).
+const VALID_FLAGS: u32 = MAP_TYPE
+    | MAP_FIXED
+    | MAP_ANONYMOUS
+    | MAP_32BIT
+    | MAP_GROWSDOWN
+    | MAP_DENYWRITE
+    | MAP_EXECUTABLE
+    | MAP_LOCKED
+    | MAP_NORESERVE
+    | MAP_POPULATE
+    | MAP_NONBLOCK
+    | MAP_STACK;
+
 const PROT_MASK: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
 
 /// The rights asked for, and what they bring with them for old programs.
@@ -41,11 +55,8 @@ pub(super) fn mmap(
     if !offset.is_multiple_of(PAGE_SIZE) || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL.into());
     }
-    let shared = match flags & MAP_TYPE {
-        MAP_SHARED | MAP_SHARED_VALIDATE => true,
-        MAP_PRIVATE => false,
-        _ => return Err(Errno::EINVAL.into()),
-    };
+    check_huge(t, flags, fd)?;
+    let shared = is_shared(flags)?;
     let (grows_down, no_reserve) = (flags & MAP_GROWSDOWN != 0, flags & MAP_NORESERVE != 0);
     let mut vma_flags = VmaFlags { grows_down, no_reserve, ..VmaFlags::default() };
     let backing = match flags & MAP_ANONYMOUS {
@@ -53,6 +64,9 @@ pub(super) fn mmap(
         _ if shared => Backing::Shared { object: SharedObject::new(None), offset: 0 },
         _ => Backing::Anonymous,
     };
+    if grows_down && !matches!(backing, Backing::Anonymous) {
+        return Err(Errno::EINVAL.into());
+    }
     let placement = match addr {
         addr if flags & MAP_FIXED_NOREPLACE == MAP_FIXED_NOREPLACE => Placement::FixedNoReplace(addr),
         addr if flags & MAP_FIXED != 0 => Placement::Fixed(addr),
@@ -68,6 +82,35 @@ pub(super) fn mmap(
     }
     let limit_bytes = t.process.limits.borrow().soft(RLIMIT_AS);
     Ok(t.mm()?.map(placement, len, prot_arg(t, prot), vma_flags, backing, limit_bytes)?)
+}
+
+/// There are no huge pages, as on a Linux whose administrator has set none aside: programs that ask for them are told so,
+/// and do with small ones.
+fn check_huge(t: &Rc<Task>, flags: u32, fd: i32) -> Outcome<()> {
+    if flags & MAP_HUGETLB == 0 {
+        return Ok(());
+    }
+    if flags & MAP_ANONYMOUS == 0 {
+        t.usable_file(fd)?;
+        return Err(Errno::EINVAL.into());
+    }
+    match flags & MAP_HUGE_MASK {
+        0 | MAP_HUGE_2MB | MAP_HUGE_1GB => Err(Errno::ENOMEM.into()),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// Whether others see what is written. Who has flags validated learns of those that don't hold for the file, as `MAP_SYNC`
+/// never does here; nothing else is mapped that way.
+fn is_shared(flags: u32) -> Outcome<bool> {
+    match flags & MAP_TYPE {
+        MAP_SHARED => Ok(true),
+        MAP_PRIVATE => Ok(false),
+        MAP_SHARED_VALIDATE if flags & MAP_ANONYMOUS != 0 => Err(Errno::EINVAL.into()),
+        MAP_SHARED_VALIDATE if flags & !VALID_FLAGS != 0 => Err(Errno::EOPNOTSUPP.into()),
+        MAP_SHARED_VALIDATE => Ok(true),
+        _ => Err(Errno::EINVAL.into()),
+    }
 }
 
 /// Linux's heuristics let programs map as often as they like what they say they may use, but never more than there is at

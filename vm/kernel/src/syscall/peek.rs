@@ -4,31 +4,17 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use abi::Errno;
-use abi::capability::CAP_SYS_PTRACE;
 
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::stop::{Outcome, Stop};
 use crate::task::Task;
+use crate::task::look::AsksWith;
 
 /// Bytes moved in one go: within a page either side may end.
 const PIECE_BYTES: usize = 4096;
 /// Most bytes one call moves: bounds the time it takes. A program goes on where a call ended.
 const BYTES_MAX: usize = 16 << 20;
-
-impl Kernel {
-    /// Whether `who` may look into `other` and change it (`ptrace(2)`, "Ptrace access mode checking").
-    pub fn may_look_into(&self, who: &Rc<Task>, other: &Rc<Task>) -> bool {
-        if Rc::ptr_eq(&who.process, &other.process) {
-            return true;
-        }
-        let (own, theirs) = (who.credentials(), other.credentials());
-        let same_user = [theirs.euid, theirs.suid, theirs.uid].iter().all(|id| *id == own.uid);
-        let same_group = [theirs.egid, theirs.sgid, theirs.gid].iter().all(|id| *id == own.gid);
-        let may_do_more = own.capabilities.permitted.contains(theirs.capabilities.permitted);
-        own.has(CAP_SYS_PTRACE) || (same_user && same_group && other.process.dumpable.get() && may_do_more)
-    }
-}
 
 /// The task of a process that `t` may look into; 0 is its own.
 pub(super) fn process_arg(k: &Kernel, t: &Rc<Task>, pid: i32) -> Outcome<Rc<Task>> {
@@ -38,7 +24,7 @@ pub(super) fn process_arg(k: &Kernel, t: &Rc<Task>, pid: i32) -> Outcome<Rc<Task
 fn target(k: &Kernel, t: &Rc<Task>, pid: i32) -> Outcome<Rc<Task>> {
     let found = k.task(pid).or_else(|| k.tasks.process(pid).and_then(|process| k.tasks.main_thread(&process)));
     let other = found.ok_or(Errno::ESRCH)?;
-    if k.may_look_into(t, &other) { Ok(other) } else { Err(Errno::EPERM.into()) }
+    if t.may_look_into(&other, AsksWith::Real) { Ok(other) } else { Err(Errno::EPERM.into()) }
 }
 
 pub(super) fn process_vm_readv(

@@ -13,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::signal::send::Target;
 use crate::signal::{SigInfo, valid_signal};
 use crate::stop::Outcome;
+use crate::task::look::AsksWith;
 use crate::task::{Process, Task};
 
 /// Signal scopes: a pidfd stands for a whole process here, so the first two say the same.
@@ -99,7 +100,7 @@ pub(super) fn pidfd_getfd(k: &mut Kernel, t: &Rc<Task>, pidfd: i32, fd: i32, fla
     }
     let process = process_of(k, t, pidfd)?;
     let other = k.tasks.main_thread(&process).ok_or(Errno::ESRCH)?;
-    if !k.may_look_into(t, &other) {
+    if !t.may_look_into(&other, AsksWith::Real) {
         return Err(Errno::EPERM.into());
     }
     let file = other.file(fd)?;

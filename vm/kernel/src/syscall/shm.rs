@@ -31,6 +31,9 @@ pub(super) fn shmget(k: &mut Kernel, t: &Rc<Task>, key: i32, size: u64, flags: u
     if size == 0 || size > SEGMENT_BYTES_MAX {
         return Err(Errno::EINVAL.into());
     }
+    if flags & SHM_HUGETLB != 0 {
+        return Err(Errno::ENOMEM.into()); // There are no huge pages: see `mmap`.
+    }
     Ok(k.make_segment(new_perm(asked, &who), size, t.process.pid)? as u64)
 }
 

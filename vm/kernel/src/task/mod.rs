@@ -13,11 +13,13 @@
 //! | [`reap`] | `wait` |
 //! | [`group`] | process groups and sessions |
 //! | [`limits`] | resource limits |
+//! | [`look`] | who may look into whom |
 
 pub mod clone;
 pub mod exit;
 pub mod group;
 pub mod limits;
+pub mod look;
 pub mod process;
 pub mod reap;
 pub mod remarks;

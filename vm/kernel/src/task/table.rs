@@ -4,7 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use abi::Errno;
+
+use super::look::AsksWith;
 use super::{Pid, Process, Task, Tid};
+use crate::stop::Outcome;
 
 /// Numbers go from 1 to this and then start over (`kernel.pid_max`).
 pub const PID_MAX: i32 = 32_768;
@@ -56,6 +60,14 @@ impl TaskTable {
     /// Says which task runs.
     pub fn set_current(&self, task: Option<Rc<Task>>) {
         *self.current.borrow_mut() = task;
+    }
+
+    /// Fails with `EACCES` unless the task that makes the call may look into `other` by way of `/proc`.
+    pub fn check_look(&self, other: &Task) -> Outcome<()> {
+        match self.current() {
+            Some(current) if !current.may_look_into(other, AsksWith::Files) => Err(Errno::EACCES.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Adds a task (and with the first one its process).

@@ -32,6 +32,7 @@ use abi::signal::SIGSTOP;
 use crate::kernel::Kernel;
 use crate::signal::SigInfo;
 use crate::stop::Outcome;
+use crate::task::look::AsksWith;
 use crate::task::{ExitStatus, Pid, RunState, Task, Tid};
 
 /// How a traced task runs.
@@ -204,7 +205,8 @@ impl Kernel {
 
     /// `PTRACE_ATTACH`, `PTRACE_SEIZE`.
     pub fn trace_attach(&mut self, tracer: &Rc<Task>, task: &Rc<Task>, seized: bool, options: u32) -> Outcome<()> {
-        if Rc::ptr_eq(&tracer.process, &task.process) || !self.may_look_into(tracer, task) || task.is_traced() {
+        if Rc::ptr_eq(&tracer.process, &task.process) || !tracer.may_look_into(task, AsksWith::Real) || task.is_traced()
+        {
             return Err(Errno::EPERM.into());
         }
         let privileged = tracer.credentials().has(CAP_SYS_PTRACE);

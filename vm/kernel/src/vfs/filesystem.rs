@@ -125,6 +125,11 @@ pub trait FileSystem {
     /// Attributes of an inode.
     fn attributes(&mut self, ino: Ino) -> Outcome<Attributes>;
 
+    /// Whether permission bits don't count because the file is about the very process that asks.
+    fn is_askers_own(&mut self, ino: Ino) -> bool {
+        false
+    }
+
     /// Changes attributes; a `size_bytes` truncates or extends.
     fn set_attributes(&mut self, ino: Ino, set: &SetAttributes) -> Outcome<()> {
         Err(Errno::EPERM.into())

@@ -74,7 +74,9 @@ impl Location {
         if who.has(CAP_DAC_OVERRIDE) && (self.is_directory() || !access.execute) {
             return Ok(());
         }
-        if permitted(who, &self.attributes()?, access) { Ok(()) } else { Err(Errno::EACCES.into()) }
+        let granted =
+            permitted(who, &self.attributes()?, access) || self.dentry.volume.enter().is_askers_own(self.ino());
+        if granted { Ok(()) } else { Err(Errno::EACCES.into()) }
     }
 
     /// Whether the sticky bit of this directory keeps `who` from removing `victim`.

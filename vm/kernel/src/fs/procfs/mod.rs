@@ -273,6 +273,14 @@ impl FileSystem for ProcFs {
         })
     }
 
+    /// A process reaches its own descriptors, whoever it has become meanwhile, as Linux's `proc_fd_permission` has it: Samba
+    /// opens directories by way of `/proc/self/fd` on behalf of its clients.
+    fn is_askers_own(&mut self, ino: Ino) -> bool {
+        let Some(node) = Node::of(ino) else { return false };
+        let is_asker = || self.tasks.current().map(|task| task.process.pid) == node.pid();
+        matches!(node.entry(), Some(Entry::Descriptors | Entry::DescriptorInfo)) && is_asker()
+    }
+
     fn set_attributes(&mut self, ino: Ino, set: &SetAttributes) -> Outcome<()> {
         // Opening with O_TRUNC changes nothing.
         let only_size = set.mode.is_none() && set.uid.is_none() && set.gid.is_none();
@@ -320,11 +328,17 @@ impl FileSystem for ProcFs {
         let Some(node) = Node::of(ino) else { return Ok(None) };
         match node {
             Node::Descriptor { pid, fd, info: false } => {
-                let file = self.task(pid, 0)?.file(fd).map_err(|_| Errno::ENOENT)?;
+                let task = self.task(pid, 0)?;
+                self.tasks.check_look(&task)?;
+                let file = task.file(fd).map_err(|_| Errno::ENOENT)?;
                 Ok(Some(file.location.clone()))
             }
             Node::Entry { pid, tid, .. } => {
+                if !matches!(node.entry(), Some(Entry::Executable | Entry::WorkingDirectory | Entry::Root)) {
+                    return Ok(None);
+                }
                 let task = self.task(pid, tid)?;
+                self.tasks.check_look(&task)?;
                 match node.entry() {
                     Some(Entry::Executable) => {
                         let mm = task.mm().map_err(|_| Errno::ENOENT)?;
@@ -332,8 +346,7 @@ impl FileSystem for ProcFs {
                         executable.map(Some).ok_or(Errno::ENOENT.into())
                     }
                     Some(Entry::WorkingDirectory) => Ok(Some(task.fs_state().cwd)),
-                    Some(Entry::Root) => Ok(Some(task.fs_state().root)),
-                    _ => Ok(None),
+                    _ => Ok(Some(task.fs_state().root)),
                 }
             }
             _ => Ok(None),
@@ -405,12 +418,12 @@ pub fn store(kernel: &mut Kernel, node: Node, bytes: &[u8]) -> Outcome<()> {
 }
 
 impl Kernel {
-    /// Whether the task that runs may open that file, if it is a process's memory.
+    /// Whether the task that runs may open that file, if it is a process's memory or tells of it.
     pub fn check_proc_memory(&self, node: Node) -> Outcome<()> {
-        let (Node::Entry { pid, .. }, Some(Entry::Memory)) = (node, node.entry()) else { return Ok(()) };
+        let (Node::Entry { pid, .. }, Some(entry)) = (node, node.entry()) else { return Ok(()) };
         let main = self.tasks.process(pid).and_then(|process| self.tasks.main_thread(&process));
         match main {
-            Some(main) if !self.may_look_into(&self.current()?, &main) => Err(Errno::EACCES.into()),
+            Some(main) if entry.is_of_memory() => self.tasks.check_look(&main),
             _ => Ok(()),
         }
     }

@@ -111,6 +111,11 @@ impl Entry {
             _ => 0o444,
         }
     }
+
+    /// Whether it is the process's memory, or says what is in it and where.
+    pub fn is_of_memory(self) -> bool {
+        matches!(self, Entry::Auxiliary | Entry::Environment | Entry::Maps | Entry::DetailedMaps | Entry::Memory)
+    }
 }
 
 /// The text of an entry. `task` is the thread it is about, if it still lives.

@@ -1,4 +1,4 @@
-//! tmpfs: a complete file system in memory (`tmpfs(5)`). The base of /dev, /run, /dev/shm, of memfds, and of a root
+//! tmpfs: a complete file system in memory (`tmpfs(5)`). The base of /dev, /dev/shm, of memfds, and of a root
 //! file system in tests.
 //!
 //! | module | subject |
