@@ -162,7 +162,7 @@ programs! {
     ONLY_STATIC => filters, ip_messages, limits, many, multicast, option_numbers, passing, peeking, raw, segmentation, several,
         tcp_states, timestamps, tty_control, tty_numbers, tty_reads, tty_session, waiting;
     ONLY_32 => i386_calls, i386_signals;
-    ONLY_64 => far, int80, large, reserve;
+    ONLY_64 => far, high_program, int80, large, reserve;
 }
 
 /// Programs of either kind execute the other.

@@ -161,6 +161,7 @@ int main(int argc, char **argv) {
     show("/proc/self/comm");
     show("/proc/sys/kernel/ostype");
     show("/proc/self/nonexistent");
+    TRY(access("/proc/diskstats", R_OK));
     TRY(readlink("/proc/self", buf, sizeof buf) == sprintf(path, "%d", getpid()));
     TRY(chdir("/tmp"));
     long n = readlink("/proc/self/cwd", buf, sizeof buf);

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <time.h>
 #include <sys/klog.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/uio.h>
@@ -85,6 +86,31 @@ static void memory(void) {
     TRY(sync_file_range(99, 0, 0, 0));
 }
 
+// What can't be given to its reader stays in the pipe, page by page.
+static void refused(void) {
+    int p[2];
+    pipe2(p, O_NONBLOCK);
+    char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(pages + 4096, 4096, PROT_READ);
+    static char many[12000];
+    TRY(write(p[1], "refused", 7));
+    TRY(read(p[0], pages + 4096, 7));
+    TRY(read(p[0], pages + 4093, 7));
+    struct iovec to = {pages + 4096, 7};
+    TRY(vmsplice(p[0], &to, 1, 0));
+    int sealed = memfd_create("sealed", MFD_ALLOW_SEALING);
+    fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE);
+    TRY(splice(p[0], NULL, sealed, NULL, 7, 0));
+    close(sealed);
+    show(p[0]);
+    TRY(write(p[1], many, sizeof many));
+    TRY(read(p[0], pages, 8192));
+    struct iovec parts[] = {{pages + 4000, 50}, {pages + 5000, 10}};
+    TRY(readv(p[0], parts, 2));
+    TRY(read(p[0], many, sizeof many));
+    TRY(read(p[0], many, sizeof many));
+}
+
 static void machine(void) {
     struct timex t = {0};
     int state = adjtimex(&t);
@@ -129,6 +155,7 @@ int main(void) {
     tees();
     waits();
     memory();
+    refused();
     machine();
     return 0;
 }

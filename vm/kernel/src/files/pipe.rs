@@ -90,6 +90,13 @@ impl Pipe {
         Ok(len)
     }
 
+    /// Puts bytes back that were just read, but could not be given to whoever asked for them.
+    pub fn unread(&self, bytes: &[u8]) {
+        let mut all = self.bytes.borrow_mut();
+        all.extend(bytes);
+        all.rotate_right(bytes.len());
+    }
+
     /// Up to `len` bytes, which stay; none if there are none and nobody can write any more.
     pub fn peek(&self, len: usize) -> Outcome<Vec<u8>> {
         let bytes = self.bytes.borrow();

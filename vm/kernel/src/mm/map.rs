@@ -240,7 +240,7 @@ impl Mm {
     pub fn set_heap_end(self: &Rc<Self>, wanted: u64, limit_bytes: u64) -> u64 {
         let (start, end) = (self.heap_start.get(), self.heap_end.get());
         let (Some(old_top), Some(new_top)) = (page_align_up(end), page_align_up(wanted)) else { return end };
-        if wanted < start || new_top > self.map_top.get() {
+        if wanted < start || new_top > self.heap_top() {
             return end;
         }
         if new_top < old_top {

@@ -129,9 +129,15 @@ impl Mm {
         self.map_top.set(STACK_TOP - self.stack_limit_bytes.get().max(STACK_ROOM_BYTES.start));
     }
 
-    /// Where new mappings go first.
+    /// Where new mappings go first: over the heap, unless that is that of a program above them all.
     fn low_area(&self) -> Range<u64> {
-        MAP_MIN.max(self.heap_end.get().next_multiple_of(PAGE_SIZE))..self.map_top.get()
+        let (heap_end, top) = (self.heap_end.get().next_multiple_of(PAGE_SIZE), self.map_top.get());
+        if heap_end > top { MAP_MIN..top } else { MAP_MIN.max(heap_end)..top }
+    }
+
+    /// What the heap can't grow beyond.
+    fn heap_top(&self) -> u64 {
+        if self.heap_start.get() > self.map_top.get() { HIGH_END } else { self.map_top.get() }
     }
 
     /// Unmaps everything and returns the memory, all zero, if it has one.

@@ -7,11 +7,13 @@ use abi::file::{O_APPEND, O_LARGEFILE, RW_COUNT_MAX, SEEK_CUR, SEEK_DATA, SEEK_E
 use abi::inotify::{IN_ACCESS, IN_MODIFY};
 use abi::process::RLIMIT_FSIZE;
 use abi::signal::{SIGPIPE, SIGXFSZ};
+use memory::PAGE_SIZE;
 
 use super::buffers::{check_addresses, gather, gather_some, goes_on, scatter, scatter_some};
 use crate::files::OpenFile;
 use crate::files::device::Device;
 use crate::files::open::SMALL_FILE_BYTES_MAX;
+use crate::files::pipe::{Pipe, PipeEnd};
 use crate::kernel::Kernel;
 use crate::net::file::SocketFile;
 use crate::signal::SigInfo;
@@ -227,8 +229,25 @@ fn give(t: &Rc<Task>, file: &OpenFile, vector: &[(u64, usize)], bytes: Vec<u8>) 
             t.with_call(|call| call.stash = bytes);
             Err(wait)
         }
-        Err(stop) => Err(stop),
+        Err(stop) => match file.object_as::<PipeEnd>().map(|end| give_pages(t, &end.pipe, vector, &bytes)) {
+            None | Some(0) => Err(stop),
+            Some(given) => Ok(given as u64),
+        },
     }
+}
+
+/// Gives as many pages of what was taken from a pipe as the program's memory can hold, each whole or not at all, and
+/// leaves the others in the pipe. Returns how many bytes that were.
+fn give_pages(t: &Rc<Task>, pipe: &Pipe, vector: &[(u64, usize)], bytes: &[u8]) -> usize {
+    let pages = bytes.chunks(PAGE_SIZE as usize);
+    let given = pages
+        .scan(0, |at, page| {
+            let from = std::mem::replace(at, *at + page.len());
+            scatter(t, vector, from, page).ok().map(|()| page.len())
+        })
+        .sum();
+    pipe.unread(&bytes[given..]);
+    given
 }
 
 /// Writes the program's buffers. All of them, waiting as often as it takes, unless the file must not wait.

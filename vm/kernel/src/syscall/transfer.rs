@@ -235,8 +235,14 @@ fn move_piece(k: &mut Kernel, t: &Rc<Task>, from: &Side, to: &Side, buffer: &mut
     let written = match unless_nonblocking(&to.file, to.file.object.write(k, &to.file, write_at, bytes)) {
         Ok(written) => written,
         Err(stop) => {
-            if !from.file.object.is_seekable() {
-                t.with_call(|call| call.stash = bytes.to_vec());
+            match stop {
+                Stop::Errno(_) => {
+                    if let Some(end) = from.file.object_as::<PipeEnd>() {
+                        end.pipe.unread(bytes);
+                    }
+                }
+                Stop::Wait(_) if from.file.object.is_seekable() => {}
+                Stop::Wait(_) => t.with_call(|call| call.stash = bytes.to_vec()),
             }
             return Err(stop);
         }

@@ -57,6 +57,7 @@ pub const MACHINE: &[(&str, Item)] = &[
     ("cmdline", Item::Made(|_| format!("{COMMAND_LINE}\n"))),
     ("cpuinfo", Item::Made(cpuinfo)),
     ("devices", Item::Text("Character devices:\n  1 mem\n  4 tty\n  5 /dev/tty\n136 pts\n\nBlock devices:\n")),
+    ("diskstats", Item::Text("")),
     (
         "filesystems",
         Item::Text("nodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\n\text2\n"),
