@@ -177,10 +177,10 @@ prints("PostgreSQL makes a database, and serves pgbench's clients", `
   cat > postgres.sh <<'EOF'
     export PATH=/usr/lib/postgresql/15/bin:$PATH PGHOST=127.0.0.1
     initdb -D /tmp/db -A trust >/dev/null 2>&1
-    pg_ctl -D /tmp/db -o '-c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp' -l /tmp/log -w -t 100 start | tail -n 1
+    pg_ctl -D /tmp/db -o '-c listen_addresses=127.0.0.1' -l /tmp/log -w -t 100 start | tail -n 1
     pgbench -i -q postgres >/dev/null 2>&1
     pgbench -c 4 -j 2 -t 10 postgres 2>/dev/null | grep processed
-    psql -At -h /tmp -c 'select count(*) from pgbench_history' postgres
+    psql -At -h /run/postgresql -c 'select count(*) from pgbench_history' postgres
     psql -At -c 'select sum(abalance) = (select sum(tbalance) from pgbench_tellers) from pgbench_accounts' postgres
     pg_ctl -D /tmp/db -m fast -t 100 stop | tail -n 1
 EOF
