@@ -66,6 +66,7 @@ impl Kernel {
         arguments.check(task.process.limits.borrow().soft(RLIMIT_STACK))?;
         let host = self.allocate_memory()?;
         let mm = Mm::new(host, self.shared.clone());
+        self.note_run(&mm);
         match self.prepare(task, mm.clone(), &file, path, &arguments) {
             Ok(prepared) => {
                 drop(mm);

@@ -32,6 +32,11 @@ impl Kernel {
         }
     }
 
+    /// A space is run, or will be soon: it is new.
+    pub(crate) fn note_run(&self, mm: &Mm) {
+        mm.last_run.set(self.context_switches);
+    }
+
     /// Heap in use beyond which nobody is swapped out for a new space. Administrators have some more, so that they can see
     /// and end what the others do (`vm.admin_reserve_kbytes`).
     fn swap_limit_bytes(&self) -> u64 {
@@ -48,7 +53,7 @@ impl Kernel {
 
     /// Gives a space a memory to run in, if it has none.
     pub(crate) fn swap_in(&mut self, mm: &Rc<Mm>) -> Outcome<()> {
-        mm.last_run.set(self.context_switches);
+        self.note_run(mm);
         if !mm.space.borrow().is_swapped_out() {
             return Ok(());
         }

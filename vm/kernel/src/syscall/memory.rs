@@ -94,7 +94,7 @@ fn check_huge(t: &Rc<Task>, flags: u32, fd: i32) -> Outcome<()> {
         t.usable_file(fd)?;
         return Err(Errno::EINVAL.into());
     }
-    match flags & MAP_HUGE_MASK {
+    match flags & MAP_HUGE_MASK << MAP_HUGE_SHIFT {
         0 | MAP_HUGE_2MB | MAP_HUGE_1GB => Err(Errno::ENOMEM.into()),
         _ => Err(Errno::EINVAL.into()),
     }

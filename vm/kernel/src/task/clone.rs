@@ -101,6 +101,7 @@ impl Kernel {
     fn fork_mm(&mut self, parent: &Rc<Mm>) -> Outcome<Rc<Mm>> {
         let host = self.allocate_memory()?;
         let child = parent.fork(host);
+        self.note_run(&child);
         let parent_id = parent.space.borrow().id();
         self.forked_spaces.push((parent_id, Rc::downgrade(&child)));
         let user = self.tasks.current().map_or(0, |task| task.process.pid);
