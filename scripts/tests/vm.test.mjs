@@ -117,7 +117,7 @@ test("whoever takes all memory is killed, and the others go on", async () => {
 });
 
 // Chromium gives a tab about 124.
-test("there may be more processes than the browser has memories, and thousands of threads", async () => {
+test("there may be more processes than the browser has memories, and a thousand threads", async () => {
   const processes = `
     for my $i (0..249) {
       pipe(my $asked, my $ask); pipe(my $answer, my $answered);

@@ -6,6 +6,9 @@ use std::ops::{Add, Sub};
 /// Bytes in a page, the guest's and ours.
 pub const PAGE_SIZE: u64 = 4096;
 
+/// The bytes of a page.
+pub type PageBytes = [u8; PAGE_SIZE as usize];
+
 /// Pages a state map covers: 4 GiB of guest addresses.
 pub const PAGE_COUNT: usize = 1 << 20;
 

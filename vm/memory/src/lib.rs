@@ -60,7 +60,7 @@ pub const ACCESSOR_NAMES: &[&str] = &[
     "store128",
 ];
 
-pub use address::{GUEST_TOP, GuestAddr, HOST_BASE, PAGE_SIZE, PageIndex};
+pub use address::{GUEST_TOP, GuestAddr, HOST_BASE, PAGE_SIZE, PageBytes, PageIndex};
 pub use high::{BLOCK_BYTES, Blocks, HIGH_END};
 pub use host::HostMemory;
 pub use space::{Access, AddressSpace, Fault, SpaceId};

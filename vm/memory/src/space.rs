@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageIndex};
+use crate::address::{GUEST_TOP, GuestAddr, PAGE_COUNT, PAGE_SIZE, PageBytes, PageIndex};
 use crate::high::{BLOCK_BITS, BLOCK_BYTES, Blocks, LOOKASIDE_ENTRIES, lookaside_index};
 use crate::host::HostMemory;
 use crate::state::PageState;
@@ -150,13 +150,13 @@ impl AddressSpace {
     }
 
     /// Fills a page, whatever its state, with bytes that other spaces get as well.
-    pub fn share_page(&mut self, page: PageIndex, bytes: &Rc<[u8; PAGE_SIZE as usize]>) {
+    pub fn share_page(&mut self, page: PageIndex, bytes: &Rc<PageBytes>) {
         self.drop_code(page);
         self.store.share_in(page.0, bytes);
     }
 
     /// Reads a whole page, whatever its state.
-    pub fn read_page(&self, page: PageIndex, to: &mut [u8; PAGE_SIZE as usize]) {
+    pub fn read_page(&self, page: PageIndex, to: &mut PageBytes) {
         self.store.copy_out(page.start().0 as u32, to);
     }
 

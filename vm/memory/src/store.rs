@@ -7,11 +7,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::address::PAGE_SIZE;
+use crate::address::{PAGE_SIZE, PageBytes};
 use crate::host::HostMemory;
 use crate::state::PageState;
-
-type PageBytes = [u8; PAGE_SIZE as usize];
 
 /// The bytes and page states of a space. Addresses and lengths are in bytes.
 pub(crate) enum Store {

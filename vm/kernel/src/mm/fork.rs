@@ -2,12 +2,10 @@
 
 use std::rc::{Rc, Weak};
 
-use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageIndex, PageState};
+use memory::{AddressSpace, HostMemory, PAGE_SIZE, PageBytes, PageIndex, PageState};
 
 use super::{Mm, Vma, pages};
 use crate::mm::vma::Backing;
-
-type PageBytes = [u8; PAGE_SIZE as usize];
 
 impl Mm {
     /// A copy of this address space over `host`, for a child process.

@@ -136,8 +136,7 @@ impl Mm {
     /// Whether a mapping does not fit below [`GUEST_TOP`], or would take what room there must be for blocks: what is mapped
     /// above may be touched anywhere.
     fn leaves_no_room_below(&self, place: Result<u64>, len: u64) -> bool {
-        let left = GUEST_TOP.saturating_sub(self.maps.borrow().bytes());
-        place.is_err_and(|errno| errno == Errno::ENOMEM) || (place.is_ok() && left < BLOCKS_ROOM_BYTES + len)
+        place.is_err() || GUEST_TOP.saturating_sub(self.maps.borrow().bytes()) < BLOCKS_ROOM_BYTES + len
     }
 
     /// Whether a mapping that has no room below [`GUEST_TOP`] may be above.

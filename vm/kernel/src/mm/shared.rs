@@ -9,13 +9,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::{Rc, Weak};
 
-use memory::{Access, PAGE_SIZE, PageIndex, PageState};
+use memory::{Access, PAGE_SIZE, PageBytes, PageIndex, PageState};
 
 use super::{Backing, FaultError, Mm, Vma, pages};
 use crate::stop::Outcome;
 use crate::vfs::Location;
-
-type PageBytes = [u8; PAGE_SIZE as usize];
 
 /// Shared memory.
 pub struct SharedObject {

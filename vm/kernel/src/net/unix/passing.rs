@@ -68,10 +68,14 @@ impl Passing {
 
     /// Sockets that may be on their way, if it is time to look whether they can be reached.
     fn candidates(&mut self) -> Vec<Rc<OpenFile>> {
+        // Asked whenever any file is closed.
+        if self.closed == 0 {
+            return Vec::new();
+        }
         if self.by_user.values().all(|account| account.bytes() == 0) {
             self.sockets.clear();
         }
-        if self.closed == 0 || self.closed * SOCKETS_PER_CLOSE < self.sockets.len() {
+        if self.closed * SOCKETS_PER_CLOSE < self.sockets.len() {
             return Vec::new();
         }
         self.closed = 0;
@@ -122,6 +126,9 @@ impl Kernel {
     /// Returns whether there were any.
     pub(crate) fn close_unreachable_sockets(&mut self) -> bool {
         let candidates = self.net.passing.candidates();
+        if candidates.is_empty() {
+            return false;
+        }
         let unreachable = unreachable(&candidates);
         let sockets: Vec<_> = unreachable.into_iter().flat_map(|index| with_waiting(&candidates[index])).collect();
         drop(candidates);

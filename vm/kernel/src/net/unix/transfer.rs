@@ -96,8 +96,9 @@ impl UnixSocket {
     }
 
     /// What comes with a piece. Those after the first of a stream have no files.
-    fn attached(&self, k: &mut Kernel, t: &Rc<Task>, out: &mut Outgoing) -> Outcome<Attached> {
-        let passing = k.net.passing.send(t, &out.files)?;
+    fn attached(&self, k: &mut Kernel, out: &mut Outgoing) -> Outcome<Attached> {
+        let sender = k.current()?;
+        let passing = k.net.passing.send(&sender, &out.files)?;
         let files = std::mem::take(&mut out.files);
         let from = self.name.borrow().as_ref().map(raw_name);
         // Bytes of a stream have no time.
@@ -117,22 +118,13 @@ impl UnixSocket {
         if target.core.shut_in.get() {
             return Err(Errno::EPIPE.into());
         }
-        let sent = if self.has_messages() {
-            self.send_message(k, t, &target, out)?
-        } else {
-            self.send_stream(k, t, &target, out)?
-        };
+        let sent =
+            if self.has_messages() { self.send_message(k, &target, out)? } else { self.send_stream(k, &target, out)? };
         target.core.announce(k, Io::Input);
         Ok(sent)
     }
 
-    fn send_message(
-        self: &Rc<Self>,
-        k: &mut Kernel,
-        t: &Rc<Task>,
-        target: &UnixSocket,
-        out: &mut Outgoing,
-    ) -> Outcome<usize> {
+    fn send_message(self: &Rc<Self>, k: &mut Kernel, target: &UnixSocket, out: &mut Outgoing) -> Outcome<usize> {
         let len = out.bytes.len();
         if len > self.send_bytes_max() - MESSAGE_OVERHEAD_BYTES {
             return Err(Errno::EMSGSIZE.into());
@@ -146,23 +138,17 @@ impl UnixSocket {
         // What its filter does not take is lost, and the sender is not told.
         let packet = Packet { head: &out.bytes, ..Packet::default() };
         let Some(kept) = target.core.filtered(&packet, 1) else { return Ok(len) };
-        let attached = self.attached(k, t, out)?;
+        let attached = self.attached(k, out)?;
         self.put(k, target, &out.bytes[..kept.min(len)], attached)?;
         Ok(len)
     }
 
-    fn send_stream(
-        self: &Rc<Self>,
-        k: &mut Kernel,
-        t: &Rc<Task>,
-        target: &UnixSocket,
-        out: &mut Outgoing,
-    ) -> Outcome<usize> {
+    fn send_stream(self: &Rc<Self>, k: &mut Kernel, target: &UnixSocket, out: &mut Outgoing) -> Outcome<usize> {
         let piece_max = (self.send_bytes_max() / 2 - PIECE_RESERVE_BYTES).min(STREAM_PIECE_BYTES_MAX);
         let mut taken = 0;
         while taken < out.bytes.len() && self.has_room() {
             let end = out.bytes.len().min(taken + piece_max);
-            let attached = self.attached(k, t, out)?;
+            let attached = self.attached(k, out)?;
             match self.put(k, target, &out.bytes[taken..end], attached) {
                 Err(stop) if taken == 0 => return Err(stop),
                 Err(_) => break,
